@@ -1,0 +1,115 @@
+//! What can go wrong, as one type, and which exit code it means.
+//!
+//! Every layer returns [`Error`]; only `cli::main` prints it and picks the exit code.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure a user can read and act upon.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The command line asks for something impossible; `remedy` says what to type instead. Exit code 2.
+    #[error("{message}\n  try: {remedy}")]
+    Usage {
+        /// What is wrong with the words typed.
+        message: String,
+        /// What to type instead.
+        remedy: String,
+    },
+    /// A record of the input does not fit its table or the query.
+    #[error("{0}")]
+    BadRecord(Box<BadRecord>),
+    /// The operating system refused something about one file or directory.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was tried, as a verb: `read`, `create`, `rename`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why it was refused.
+        source: io::Error,
+    },
+    /// The data is not what the query needs: a missing table, an unknown column, a column of another type.
+    #[error("{0}")]
+    Data(String),
+    /// The processes could not become one job, or one of them was lost.
+    #[error("{0}")]
+    Cluster(String),
+    /// A worker thread panicked: a defect of the program, not of the input.
+    #[error("worker {worker} failed: {message} (this is a defect of the program; please report it)")]
+    Panicked {
+        /// The thread's name, which carries its index.
+        worker: String,
+        /// The panic's message and place.
+        message: String,
+    },
+    /// A signal asked the job to stop.
+    #[error("stopped by {0}; no answer was given and no output was written")]
+    Interrupted(&'static str),
+}
+
+impl Error {
+    /// The process exit code this failure means: 2 for usage, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// A usage error from its two halves.
+    pub fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Usage { message: message.into(), remedy: remedy.into() }
+    }
+
+    /// Wraps an I/O error with what was tried on which path; made for `map_err`.
+    pub fn file(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::File { action, path, source }
+    }
+}
+
+/// Where a record went wrong and what stood there.
+#[derive(Debug)]
+pub struct BadRecord {
+    /// The file.
+    pub path: PathBuf,
+    /// Offset of the record's first byte in the file, from 0.
+    pub byte: u64,
+    /// Line on which the record starts, from 1; `None` where the format has no lines.
+    pub line: Option<u64>,
+    /// The column that could not be read, where one is to blame.
+    pub column: Option<String>,
+    /// What was expected and what was found.
+    pub reason: String,
+    /// The offending text, shortened by [`BadRecord::shorten`].
+    pub text: String,
+}
+
+impl BadRecord {
+    /// Makes text of bytes for an error message: at most 80 characters, escaped, with the rest counted.
+    pub fn shorten(bytes: &[u8]) -> String {
+        const SHOWN: usize = 80;
+        let shown = &bytes[..bytes.len().min(SHOWN)];
+        let mut text = shown.escape_ascii().to_string();
+        if bytes.len() > SHOWN {
+            text.push_str(&format!("… ({} bytes more)", bytes.len() - SHOWN));
+        }
+        text
+    }
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bad record in {}, byte {}", self.path.display(), self.byte)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        write!(f, ": {}\n  record: {}", self.reason, self.text)
+    }
+}

@@ -1,0 +1,85 @@
+//! Tables: their columns, types and units; the three of the Big Data Benchmark, and yours.
+//!
+//! A table says how its rows are laid out in text and which type each column has. Queries never see it row
+//! by row: a query's struct names the columns it wants, and the input layer resolves them against the table once.
+
+/// A table: its name is also its directory, `data/<format>/<set>/<name>/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Name and directory of the table.
+    pub name: &'static str,
+    /// Columns in file order.
+    pub columns: &'static [Column],
+    /// How a text file of this table is laid out.
+    pub layout: Layout,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Name, as a query's struct spells it (`#[serde(rename = "…")]`).
+    pub name: &'static str,
+    /// Type of every value.
+    pub kind: ColumnType,
+}
+
+/// What a column's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// Bytes, UTF-8 where a query reads them as `&str`.
+    Text,
+    /// A 32-bit signed integer.
+    Int,
+    /// A 32-bit float.
+    Float,
+    /// A day, written `yyyy-MM-dd`.
+    Date,
+}
+
+/// How text files of a table are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Rows end with a newline, fields are parted by this byte; a field that starts with `"` follows RFC 4180.
+    Delimited(u8),
+    /// Every line is one value of the only column, whatever bytes it holds.
+    Lines,
+}
+
+const fn column(name: &'static str, kind: ColumnType) -> Column {
+    Column { name, kind }
+}
+
+/// Pages and their rank: one row a page, sorted by roughly decreasing rank in each file.
+pub const RANKINGS: Table = Table {
+    name: "rankings",
+    columns: &[
+        column("pageURL", ColumnType::Text),
+        column("pageRank", ColumnType::Int),
+        column("avgDuration", ColumnType::Int),
+    ],
+    layout: Layout::Delimited(b','),
+};
+
+/// Visits to pages: one row a visit; `adRevenue` in dollars, `duration` in seconds.
+pub const USERVISITS: Table = Table {
+    name: "uservisits",
+    columns: &[
+        column("sourceIP", ColumnType::Text),
+        column("destURL", ColumnType::Text),
+        column("visitDate", ColumnType::Date),
+        column("adRevenue", ColumnType::Float),
+        column("userAgent", ColumnType::Text),
+        column("countryCode", ColumnType::Text),
+        column("languageCode", ColumnType::Text),
+        column("searchWord", ColumnType::Text),
+        column("duration", ColumnType::Int),
+    ],
+    layout: Layout::Delimited(b','),
+};
+
+/// A crawl as raw lines: header lines of five fields open a page, the lines after it are its text.
+pub const DOCUMENTS: Table =
+    Table { name: "documents", columns: &[column("line", ColumnType::Text)], layout: Layout::Lines };
+
+/// Every table of the benchmark.
+pub const BENCHMARK: [Table; 3] = [RANKINGS, USERVISITS, DOCUMENTS];
