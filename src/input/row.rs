@@ -21,7 +21,7 @@ use serde::Deserialize;
 ///     type Of<'a> = Visit<'a>;
 /// }
 /// ```
-pub trait Row: 'static {
+pub trait Row {
     /// The row with its text borrowed for `'a`.
     type Of<'a>: Deserialize<'a>;
 }
