@@ -113,3 +113,24 @@ impl fmt::Display for BadRecord {
         write!(f, ": {}\n  record: {}", self.reason, self.text)
     }
 }
+
+/// The first failure of a process: later ones are its consequences and are dropped.
+#[derive(Debug, Clone, Default)]
+pub struct FirstFailure(std::sync::Arc<std::sync::OnceLock<std::sync::Mutex<Option<Error>>>>);
+
+impl FirstFailure {
+    /// Sets the failure if there is none yet.
+    pub fn set(&self, error: Error) {
+        let _ = self.0.set(std::sync::Mutex::new(Some(error)));
+    }
+
+    /// Whether something failed.
+    pub fn is_set(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Takes the failure out to report it; [`FirstFailure::is_set`] stays true.
+    pub fn take(&self) -> Option<Error> {
+        self.0.get()?.lock().ok()?.take()
+    }
+}

@@ -1,1 +1,182 @@
-//! (to come)
+//! Keys of fixed width, the records that carry them, and their two hashes.
+//!
+//! A key is plain bytes: it is copied, compared and hashed without following a pointer, lives inline in tables
+//! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`].
+
+use bytemuck::{Pod, Zeroable};
+
+/// What can be a key: plain bytes without padding that are equal exactly when the values are.
+pub trait Key: Pod + Eq + Send + std::fmt::Debug {}
+
+impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
+
+/// The first `N` bytes, or fewer, of a text: what `SUBSTR(column, 1, X)` gives for an ASCII column and `X <= N`.
+///
+/// Shorter texts are padded with zero bytes, so zero bytes at the end of a text are not significant. Cost of
+/// making one from a text of at least eight bytes: two loads and a shift.
+///
+/// ```
+/// use millrace::keys::Prefix;
+///
+/// let prefix = Prefix::<16>::new(b"203.0.113.77", 10);
+/// assert_eq!(prefix.as_bytes(), b"203.0.113.");
+/// assert_eq!(prefix, Prefix::new(b"203.0.113.200", 10));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Prefix<const N: usize>([u8; N]);
+
+impl<const N: usize> Prefix<N> {
+    /// The first `length` bytes of `text`, at most `N`.
+    #[inline]
+    pub fn new(text: &[u8], length: usize) -> Self {
+        let length = length.min(N);
+        let mut bytes = [0; N];
+        if N % 8 == 0 && text.len() >= 8 {
+            // Whole words instead of a copy of unknown length, which would be a call.
+            for (index, word) in bytes.chunks_exact_mut(8).enumerate() {
+                let start = index * 8;
+                let value = word_at(text, start) & low_bytes(length.saturating_sub(start));
+                word.copy_from_slice(&value.to_le_bytes());
+            }
+        } else {
+            let length = length.min(text.len());
+            bytes[..length].copy_from_slice(&text[..length]);
+        }
+        Prefix(bytes)
+    }
+
+    /// The text without its padding.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        let end = self.0.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        &self.0[..end]
+    }
+}
+
+impl<const N: usize> std::fmt::Debug for Prefix<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
+
+impl<const N: usize> std::fmt::Display for Prefix<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// The word of `text` that starts at byte `start`, zero past the end; `text` has at least eight bytes.
+#[inline]
+fn word_at(text: &[u8], start: usize) -> u64 {
+    if let Some(word) = text.get(start..start + 8) {
+        return u64::from_le_bytes(word.try_into().unwrap_or_default());
+    }
+    // The last eight bytes hold what is left; shift out those before `start`.
+    let last = text.len() - 8;
+    let word = u64::from_le_bytes(text[last..].try_into().unwrap_or_default());
+    word.checked_shr((start - last) as u32 * 8).unwrap_or(0)
+}
+
+/// A mask of the lowest `count` bytes of a word.
+#[inline]
+fn low_bytes(count: usize) -> u64 {
+    if count >= 8 { u64::MAX } else { (1 << (count * 8)) - 1 }
+}
+
+/// A record that crosses an exchange: a key and what is known of it, packed without padding so that its memory
+/// is its wire format.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, packed)]
+pub struct Pair<K: Pod, V: Pod> {
+    /// What it is routed and grouped by.
+    pub key: K,
+    /// What is merged under the key.
+    pub value: V,
+}
+
+/// Multiplier of the folded multiplication: the fractional digits of the golden ratio, odd.
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Start of the hash that chooses worker and partition (digits of pi).
+const ROUTE_SEED: u64 = 0x243F_6A88_85A3_08D3;
+/// Start of the hash that chooses the place inside a table (further digits of pi).
+const PLACE_SEED: u64 = 0x1319_8A2E_0370_7344;
+
+/// The hash that routes a key to a worker and a partition.
+///
+/// Seeds are fixed, so that a run can be repeated; an adversary who picks keys can therefore pick collisions.
+#[inline]
+pub fn route_hash<K: Key>(key: K) -> u64 {
+    hash_bytes(bytemuck::bytes_of(&key), ROUTE_SEED)
+}
+
+/// The hash that places a key inside its partition's table. Were it the routing hash, all keys of a partition
+/// would share its high bits and crowd one stretch of the table.
+#[inline]
+pub fn place_hash<K: Key>(key: K) -> u64 {
+    hash_bytes(bytemuck::bytes_of(&key), PLACE_SEED)
+}
+
+/// Hashes bytes from a start value, eight at a time: each step multiplies to 128 bits and adds the halves without
+/// carry (as wyhash does). The length is no part of it.
+#[inline]
+pub(crate) fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
+    let mut state = seed;
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        state = fold(state ^ u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        state = fold(state ^ u64::from_le_bytes(word));
+    }
+    state
+}
+
+#[inline]
+fn fold(word: u64) -> u64 {
+    let product = u128::from(word) * u128::from(MULTIPLIER);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// Maps a hash to `0..range` by its high bits: a multiplication instead of a division.
+#[inline]
+pub fn scale(hash: u64, range: usize) -> usize {
+    ((u128::from(hash) * range as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Catches a word loaded from the wrong place or masked at the wrong byte.
+        #[test]
+        fn prefix_is_the_plain_prefix(text in proptest::collection::vec(1u8.., 0..40), length in 0usize..20) {
+            let plain = |limit: usize| text[..text.len().min(length).min(limit)].to_vec();
+            prop_assert_eq!(Prefix::<8>::new(&text, length).as_bytes().to_vec(), plain(8));
+            prop_assert_eq!(Prefix::<16>::new(&text, length).as_bytes().to_vec(), plain(16));
+            prop_assert_eq!(Prefix::<5>::new(&text, length).as_bytes().to_vec(), plain(5));
+        }
+    }
+
+    #[test]
+    fn hashes_spread_and_differ() {
+        // Catches a hash that leaves buckets empty for keys as alike as address prefixes are.
+        let mut routed = vec![0u32; 64];
+        let mut placed_in_first = vec![0u32; 64];
+        for number in 0..64_000u32 {
+            let key = Prefix::<8>::new(format!("{}.{}.77", number / 255, number % 255).as_bytes(), 8);
+            let partition = scale(route_hash(key), 64);
+            routed[partition] += 1;
+            if partition == 0 {
+                placed_in_first[scale(place_hash(key), 64)] += 1;
+            }
+        }
+        assert!(routed.iter().all(|&count| (700..1300).contains(&count)), "{routed:?}");
+        assert!(placed_in_first.iter().all(|&count| count < 50), "{placed_in_first:?}");
+    }
+}

@@ -1,1 +1,20 @@
-//! (to come)
+//! The dataflow: scan, reduce_by_key, count, fold, gather, write; one operator a file, each a trait on timely's
+//! streams, so that they compose like iterator adaptors, with timely's own between them.
+//!
+//! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
+
+mod combiner;
+mod context;
+mod count;
+mod fold;
+mod gather;
+mod notify;
+mod reduce_by_key;
+mod table;
+
+pub use context::{Counters, END, ProcessShared, Round, WorkerContext};
+pub use count::Count;
+pub use fold::Fold;
+pub use gather::{Gather, Gathered};
+pub use notify::{Notificator, UnaryNotify};
+pub use reduce_by_key::ReduceByKey;

@@ -1,1 +1,123 @@
-//! (to come)
+//! What a run says: progress on a terminal, the JSON report, the answer's hash.
+
+mod answer;
+mod machine;
+mod progress;
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use answer::AnswerHash;
+pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
+pub use progress::Progress;
+
+use crate::Error;
+
+/// Everything a run tells about itself; `--report FILE` writes it as JSON. The keys are an interface: other
+/// programs read them.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The program.
+    pub query: String,
+    /// The arguments that shape the answer and the run, by name.
+    pub arguments: serde_json::Value,
+    /// Processes of the job.
+    pub processes: usize,
+    /// Worker threads of each process.
+    pub workers: usize,
+    /// What was read, by all workers.
+    pub input: InputFigures,
+    /// What came out.
+    pub answer: AnswerFigures,
+    /// Where the time went.
+    pub seconds: Seconds,
+    /// Input rows over `seconds.run`.
+    pub rows_per_second: f64,
+    /// Input bytes over `seconds.run`.
+    pub bytes_per_second: f64,
+    /// Peak resident memory, added up over all processes; absent where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// Bytes of records that went from one worker to another.
+    pub exchanged_bytes: u64,
+    /// Bytes the group tables occupied at the end of the input, added up over all workers.
+    pub group_bytes: u64,
+    /// Each worker's share.
+    pub workers_detail: Vec<WorkerFigures>,
+    /// Commit the program was built from.
+    pub commit: String,
+    /// Version of the program.
+    pub version: String,
+    /// Where process 0 ran.
+    pub machine: Machine,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Serialize)]
+pub struct InputFigures {
+    /// Files.
+    pub files: usize,
+    /// Splits they were cut into.
+    pub splits: usize,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Good rows read.
+    pub rows: u64,
+    /// Rows passed over under `--bad-records skip`.
+    pub bad_records: u64,
+    /// Times all was read again because line breaks inside quotes crossed a cut.
+    pub rereads: u32,
+}
+
+/// What came out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AnswerFigures {
+    /// Rows of the whole answer, printed or not.
+    pub rows: u64,
+    /// Hash of these rows, independent of order, workers and processes.
+    pub hash: String,
+}
+
+/// Where the time went; wall-clock seconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Seconds {
+    /// Until all processes were connected and agreed.
+    pub connect: f64,
+    /// From the start of the workers to the answer.
+    pub run: f64,
+    /// From the start of the program.
+    pub total: f64,
+}
+
+/// One worker's share of the work.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerFigures {
+    /// Index among all workers of the job.
+    pub index: usize,
+    /// Splits read.
+    pub splits: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Good rows read.
+    pub rows: u64,
+    /// Groups held in the end.
+    pub groups: u64,
+    /// Processor time used.
+    pub busy_seconds: f64,
+}
+
+impl RunReport {
+    /// Writes the report as JSON; the file appears whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(directory)?;
+            serde_json::to_writer_pretty(&mut file, self)?;
+            writeln!(file)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)
+        };
+        write().map(drop).map_err(Error::file("write the report", path))
+    }
+}

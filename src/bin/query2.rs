@@ -1,0 +1,95 @@
+//! Query 2 of the Big Data Benchmark: advertising revenue by address prefix.
+//!
+//! ```sql
+//! SELECT SUBSTR(sourceIP, 1, X), SUM(adRevenue) FROM uservisits GROUP BY SUBSTR(sourceIP, 1, X)
+//! ```
+//!
+//! ```sh
+//! cargo run --release --bin query2 -- -k 8 --top 3
+//! ```
+
+use std::cmp::Reverse;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use millrace::cli::{self, JobArguments};
+use millrace::formats::csv::write_field;
+use millrace::input::Row;
+use millrace::job::{Finished, Job};
+use millrace::keys::Prefix;
+use millrace::operators::{Fold, Gather, ReduceByKey, Scan, WriteParts};
+use millrace::report::{AnswerFigures, AnswerHash};
+use millrace::units::{Count, Summary};
+use millrace::{Error, tables};
+use serde::{Deserialize, Serialize};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Sums advertising revenue by the first characters of the visitor's address: Query 2 of the Big Data Benchmark.
+#[derive(Parser, Serialize)]
+#[command(disable_help_flag = true, version = cli::VERSION)]
+struct Options {
+    /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
+    #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
+    prefix: u8,
+    /// Groups to print, those with the most revenue
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Directory for all groups as CSV (prefix,revenue), one part file a worker; must be empty or absent
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    job: JobArguments,
+}
+
+/// The two columns of uservisits that Query 2 reads.
+#[derive(Deserialize)]
+struct Visit<'a> {
+    #[serde(rename = "sourceIP")]
+    source_ip: &'a [u8],
+    #[serde(rename = "adRevenue")]
+    ad_revenue: f32,
+}
+
+impl Row for Visit<'_> {
+    type Of<'a> = Visit<'a>;
+}
+
+fn main() -> ExitCode {
+    cli::main(|options: Options| match options.prefix {
+        // The key is as wide as the prefix needs.
+        ..=8 => run::<8>(&options),
+        _ => run::<16>(&options),
+    })
+}
+
+fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
+    let mut job = Job::plan("query2", options, &options.job)?;
+    let visits = job.table::<Visit>(&tables::USERVISITS)?;
+    let output = job.output(options.output.as_deref(), "csv")?;
+    let (length, top) = (usize::from(options.prefix), options.top);
+
+    let finished = job.run(move |scope| {
+        scope
+            .scan(&visits, move |visit| {
+                // f32 widened to f64: the sum is exact for this data, so any order gives the same bits.
+                Some((Prefix::<WIDTH>::new(visit.source_ip, length), f64::from(visit.ad_revenue)))
+            })
+            .reduce_by_key(|total, revenue| *total += revenue)
+            .write_parts(output.as_ref(), |(prefix, revenue), row| {
+                write_field(row, prefix.as_bytes());
+                row.push(b',');
+                row.extend_from_slice(zmij::Buffer::new().format(*revenue).as_bytes());
+                row.push(b'\n');
+            })
+            .fold(Answer::new(top), |answer, (prefix, revenue)| answer.add(prefix.as_bytes(), revenue))
+            .gather()
+    })?;
+    let Some(Finished { answer, mut report }) = finished else { return Ok(()) };
+    let answer = answer.into_iter().reduce(Answer::merge).unwrap_or_else(|| Answer::new(top));
+    report.answer = AnswerFigures { rows: answer.hash.rows(), hash: answer.hash.to_string() };
+    cli::finish(&options.job, &report, &answer.json(report.input.rows), &answer)
+}

@@ -1,0 +1,237 @@
+//! The life of a run: plan → connect → start workers → run one dataflow to its end → gather → report → exit code.
+//!
+//! A query plans a [`Job`], opens its tables, and hands [`Job::run`] a closure that builds its dataflow; what the
+//! dataflow gathered comes back on process 0 as [`Finished`].
+
+mod progress;
+mod watch;
+mod worker;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
+use timely::communication::{Config, Hooks};
+use timely::dataflow::Scope;
+
+use crate::Error;
+use crate::cli::{JobArguments, JobSettings};
+use crate::cluster::{self, Connections, Fingerprint};
+use crate::formats::parts::Output;
+use crate::input::{Input, InputOptions, Row};
+use crate::operators::{Gathered, ProcessShared, Round};
+use crate::report::{AnswerFigures, InputFigures, Machine, Progress, RunReport, Seconds};
+use crate::tables::Table;
+use worker::{Assignment, Outcome};
+
+/// How often the main thread looks whether the job has failed.
+const LOOK_UP: Duration = Duration::from_millis(10);
+/// How long workers may take to clean up after a failure.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
+/// A run that has not started.
+#[derive(Debug)]
+pub struct Job {
+    program: &'static str,
+    arguments: serde_json::Value,
+    settings: JobSettings,
+    started: Instant,
+    fingerprint: Fingerprint,
+    files: usize,
+    splits: usize,
+    bytes: u64,
+    output: Option<Output>,
+}
+
+/// What a run brought to process 0.
+#[derive(Debug)]
+pub struct Finished<A> {
+    /// What the dataflow gathered.
+    pub answer: Vec<A>,
+    /// What the run says of itself; [`RunReport::answer`] is for the query to fill in.
+    pub report: RunReport,
+}
+
+impl Job {
+    /// Resolves what was typed. `options` is the query's whole command line: what it serialises must be equal on
+    /// every process and appears in the report.
+    pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
+        let started = Instant::now();
+        let settings = job.resolve(program)?;
+        let arguments = serde_json::to_value(options).map_err(|error| Error::Data(error.to_string()))?;
+        let mut fingerprint = Fingerprint::new(program)?.with("-w", settings.workers);
+        for (name, value) in arguments.as_object().into_iter().flatten() {
+            fingerprint = fingerprint.with(&format!("--{}", name.replace('_', "-")), value);
+        }
+        Ok(Job { program, arguments, settings, started, fingerprint, files: 0, splits: 0, bytes: 0, output: None })
+    }
+
+    /// Opens a table for [`scan`](crate::operators::Scan::scan): lists its files, checks that it has the columns
+    /// the row struct asks for, and cuts it into splits.
+    pub fn table<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
+        let settings = &self.settings;
+        let input = Input::open(
+            table,
+            &InputOptions {
+                data: settings.data.clone(),
+                set: settings.set.clone(),
+                format: settings.format,
+                split_bytes: settings.split_bytes,
+                bad_records: settings.bad_records,
+                peers: settings.workers * settings.cluster.processes(),
+            },
+        )?;
+        let digest = format!("{} files, digest {:016x}", input.files().len(), input.digest());
+        self.fingerprint = self.fingerprint.clone().with(&format!("the table {}", table.name), digest);
+        self.files += input.files().len();
+        self.splits += input.splits().len();
+        self.bytes += input.bytes();
+        Ok(input)
+    }
+
+    /// Claims the directory part files go to, if one was asked for.
+    pub fn output(&mut self, directory: Option<&Path>, extension: &'static str) -> Result<Option<Output>, Error> {
+        self.output = directory.map(|directory| Output::create(directory, extension)).transpose()?;
+        Ok(self.output.clone())
+    }
+
+    /// What was asked for, resolved.
+    pub fn settings(&self) -> &JobSettings {
+        &self.settings
+    }
+
+    /// Runs the dataflow on every worker of every process, to its end. `None` on processes other than 0, which
+    /// have nothing to print. If anything fails anywhere, this is an error, and no output was committed.
+    pub fn run<A, F>(self, build: F) -> Result<Option<Finished<A>>, Error>
+    where
+        A: Send + 'static,
+        F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+    {
+        let shared = ProcessShared::default();
+        let failure = shared.failure.clone();
+        watch::watch(&failure)?;
+        let cluster = &self.settings.cluster;
+        let connections = cluster::connect(cluster, &self.fingerprint, self.settings.connect_timeout)?;
+        let connected = Instant::now();
+        let (builders, network) = self.builders(connections)?;
+
+        let workers = self.settings.workers;
+        let processes = cluster.processes();
+        let assignment = Assignment { shared: shared.clone(), workers, processes, output: self.output.clone() };
+        let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
+        let (sender, outcomes) = mpsc::channel();
+        let guards = timely::execute::execute_from(builders, network, timely::WorkerConfig::default(), move |worker| {
+            let outcome = worker::run(worker, &assignment, &build);
+            // The main thread hangs up only when it gave up on this job.
+            let _ = sender.send(outcome);
+        })
+        .map_err(Error::Cluster)?;
+
+        let outcome = collect(&outcomes, workers, || failure.is_set());
+        drop(progress);
+        let Some(outcome) = outcome else {
+            // The network threads may wait for a peer for ever: they end with the process.
+            std::mem::forget(guards);
+            return Err(failure.take().unwrap_or(Error::Cluster("the job failed".into())));
+        };
+        // A peer that dies this late makes timely's guard panic.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| drop(guards.join()))).is_err() {
+            failure.set(Error::Cluster("a process was lost at the very end".into()));
+        }
+        if let Some(error) = failure.take() {
+            return Err(error);
+        }
+        if cluster.index() != 0 {
+            return Ok(None);
+        }
+        if let Some(output) = &self.output {
+            output.commit_manifest(outcome.parts.clone())?;
+        }
+        let report = self.report(&outcome, connected);
+        Ok(Some(Finished { answer: outcome.answer.unwrap_or_default(), report }))
+    }
+
+    /// What timely needs to start this process's workers, and what must outlive them.
+    fn builders(&self, connections: Connections) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), Error> {
+        let workers = self.settings.workers;
+        if self.settings.cluster.processes() == 1 {
+            let config = if workers == 1 { Config::Thread } else { Config::Process(workers) };
+            return config.try_build().map_err(Error::Cluster);
+        }
+        let hooks = Hooks::default();
+        let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
+        let index = self.settings.cluster.index();
+        let (builders, guard) =
+            initialize_networking_from_sockets(local, connections.data, index, workers, hooks)
+                .map_err(|source| Error::Cluster(format!("cannot start the network threads: {source}")))?;
+        Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+    }
+
+    fn report<A>(&self, outcome: &Outcome<A>, connected: Instant) -> RunReport {
+        let mut details: Vec<_> = outcome.details.iter().collect();
+        details.sort_by_key(|detail| detail.figures.index);
+        let sum = |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
+        let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
+        let run = connected.elapsed().as_secs_f64();
+        RunReport {
+            query: self.program.into(),
+            arguments: self.arguments.clone(),
+            processes: self.settings.cluster.processes(),
+            workers: self.settings.workers,
+            input: InputFigures {
+                files: self.files,
+                splits: self.splits,
+                bytes,
+                rows,
+                bad_records: sum(|detail| detail.bad_records),
+                rereads: outcome.rereads,
+            },
+            answer: AnswerFigures::default(),
+            seconds: Seconds {
+                connect: connected.duration_since(self.started).as_secs_f64(),
+                run,
+                total: self.started.elapsed().as_secs_f64(),
+            },
+            rows_per_second: rows as f64 / run,
+            bytes_per_second: bytes as f64 / run,
+            peak_rss_bytes: details.iter().filter_map(|detail| detail.peak_rss_bytes).reduce(|sum, more| sum + more),
+            exchanged_bytes: sum(|detail| detail.exchanged_bytes),
+            group_bytes: sum(|detail| detail.group_bytes),
+            workers_detail: details.iter().map(|detail| detail.figures.clone()).collect(),
+            commit: env!("MILLRACE_COMMIT").into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            machine: Machine::here(),
+        }
+    }
+}
+
+/// Waits for every worker; the outcome of the one that has the answer, if it is here, or `None` when the job failed.
+fn collect<A>(
+    outcomes: &mpsc::Receiver<Option<Outcome<A>>>,
+    workers: usize,
+    failed: impl Fn() -> bool,
+) -> Option<Outcome<A>> {
+    let (mut seen, mut kept, mut failed_at) = (0, None::<Outcome<A>>, None);
+    while seen < workers {
+        match outcomes.recv_timeout(LOOK_UP) {
+            Ok(outcome) => {
+                seen += 1;
+                let better = |outcome: &Outcome<A>| outcome.answer.is_some() || kept.is_none();
+                if outcome.as_ref().is_some_and(better) {
+                    kept = outcome;
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if failed() && failed_at.get_or_insert_with(Instant::now).elapsed() > CLEAN_UP {
+            break;
+        }
+    }
+    kept.filter(|_| !failed())
+}

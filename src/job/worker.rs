@@ -1,0 +1,163 @@
+//! The life of one worker: build the dataflow, run it to its end, tell the others how it went.
+//!
+//! A worker runs the dataflow once, or again in the rare case that line breaks inside quotes crossed a cut. Between
+//! the steps all workers exchange what they know, which is also what makes each wait for all the others.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use timely::dataflow::Scope;
+use timely::dataflow::operators::vec::{Broadcast, ToStream};
+use timely::worker::Worker;
+
+use crate::formats::parts::{Output, Part};
+use crate::input::miscut_files;
+use crate::operators::{Gather, Gathered, ProcessShared, Round, WorkerContext};
+use crate::report::{WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
+
+/// How long a worker may sleep before it looks whether the job has failed.
+const LOOK_UP: Duration = Duration::from_millis(20);
+
+/// What the workers of a process are given.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub shared: ProcessShared,
+    pub workers: usize,
+    pub processes: usize,
+    pub output: Option<Output>,
+}
+
+/// What every worker tells every other when its dataflow has ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Detail {
+    pub figures: WorkerFigures,
+    pub bad_records: u64,
+    pub exchanged_bytes: u64,
+    pub group_bytes: u64,
+    /// Of the whole process, told by its first worker.
+    pub peak_rss_bytes: Option<u64>,
+    extents: Vec<(usize, usize, Range<u64>)>,
+}
+
+/// What a worker brings home.
+#[derive(Debug)]
+pub(super) struct Outcome<A> {
+    /// The gathered answer, at worker 0.
+    pub answer: Option<Vec<A>>,
+    pub details: Vec<Detail>,
+    /// The committed parts of all processes.
+    pub parts: Vec<Part>,
+    pub rereads: u32,
+}
+
+/// Runs one worker; `None` when the job failed, whose cause is then in the shared failure.
+pub(super) fn run<A>(
+    worker: &mut Worker,
+    assignment: &Assignment,
+    build: &impl Fn(Scope<'_, Round>) -> Gathered<A>,
+) -> Option<Outcome<A>> {
+    let failure = &assignment.shared.failure;
+    let mut uncut: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut rereads = 0;
+    loop {
+        let context = WorkerContext::install(assignment.shared.clone(), assignment.workers, uncut.clone());
+        let gathered = worker.dataflow(|scope| build(scope));
+        drive(worker, assignment)?;
+        let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;
+        let miscut = miscut(&details);
+        if miscut.is_empty() {
+            let own = match &assignment.output {
+                // The exchange above has waited for every part; each process renames its own.
+                Some(output) if worker.index() % assignment.workers == 0 => {
+                    output.commit_parts().map_err(|error| failure.set(error)).unwrap_or_default()
+                }
+                _ => Vec::new(),
+            };
+            let parts = share(worker, assignment, own)?;
+            return Some(Outcome { answer: gathered.take(), details, parts, rereads });
+        }
+        uncut.extend(miscut);
+        rereads += 1;
+        let read = context.counters.bytes.get();
+        assignment.shared.bytes.fetch_sub(read, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Steps until the dataflow has ended, or gives it up when something failed.
+fn drive(worker: &mut Worker, assignment: &Assignment) -> Option<()> {
+    let failure = &assignment.shared.failure;
+    let running = Rc::new(Cell::new(true));
+    let progress = (assignment.processes > 1)
+        .then(|| super::progress::follow(worker, &assignment.shared.bytes, assignment.workers, &running));
+    while !failure.is_set() && worker.has_dataflows() {
+        worker.step_or_park(Some(LOOK_UP));
+        if let Some(progress) = &progress
+            && running.get()
+            && worker.installed_dataflows().len() == 1
+        {
+            // Only the dataflow that tells progress is left: end it.
+            running.set(false);
+            progress.activate();
+        }
+    }
+    if failure.is_set() {
+        worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+        return None;
+    }
+    Some(())
+}
+
+/// Gives every worker what every worker has.
+fn share<D>(worker: &mut Worker, assignment: &Assignment, own: Vec<D>) -> Option<Vec<D>>
+where
+    D: Clone + Serialize + for<'a> Deserialize<'a> + 'static,
+{
+    let failure = &assignment.shared.failure;
+    let received = Rc::new(RefCell::new(Vec::new()));
+    let store = Rc::clone(&received);
+    worker.dataflow::<Round, _, _>(|scope| {
+        use timely::container::CapacityContainerBuilder;
+        use timely::dataflow::channels::pact::Pipeline;
+        use timely::dataflow::operators::Operator;
+        own.to_stream(scope).broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Share", |_, _| {
+            move |input, _| input.for_each(|_, batch| store.borrow_mut().append(batch))
+        });
+    });
+    while !failure.is_set() && worker.has_dataflows() {
+        worker.step_or_park(Some(LOOK_UP));
+    }
+    (!failure.is_set()).then(|| received.take())
+}
+
+fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> Detail {
+    let counters = &context.counters;
+    Detail {
+        figures: WorkerFigures {
+            index: worker.index(),
+            splits: counters.splits.get(),
+            bytes: counters.bytes.get(),
+            rows: counters.rows.get(),
+            groups: counters.groups.get(),
+            busy_seconds: thread_cpu_seconds(),
+        },
+        bad_records: counters.bad_records.get(),
+        exchanged_bytes: counters.exchanged_bytes.get(),
+        group_bytes: counters.group_bytes.get(),
+        peak_rss_bytes: if worker.index() % assignment.workers == 0 { peak_rss_bytes() } else { None },
+        extents: context.extents.take(),
+    }
+}
+
+/// The files of each scan whose splits do not meet.
+fn miscut(details: &[Detail]) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut scans: BTreeMap<usize, Vec<(usize, Range<u64>)>> = BTreeMap::new();
+    for (scan, file, extent) in details.iter().flat_map(|detail| &detail.extents) {
+        scans.entry(*scan).or_default().push((*file, extent.clone()));
+    }
+    let miscut = scans.into_iter().map(|(scan, mut extents)| (scan, miscut_files(&mut extents)));
+    miscut.filter(|(_, files)| !files.is_empty()).collect()
+}

@@ -1,0 +1,147 @@
+//! What the operators of one worker share: the first failure, the counters, and how far the input may run ahead.
+//!
+//! A worker is a thread, so this lives in the thread: an operator finds it with [`WorkerContext::current`] while
+//! the dataflow is built, and keeps it. `job` installs one for each run; plain timely programs get a default one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use timely::dataflow::operators::probe::Handle;
+
+use crate::error::FirstFailure;
+
+/// The timestamp of every dataflow: which round of a scan a record came from. It is flow control and nothing
+/// else: to the user of an operator there is one epoch, and it is over at [`END`].
+pub type Round = u64;
+
+/// The time at which all input has been seen, and at which reducers give their output.
+pub const END: Round = Round::MAX;
+
+/// Rounds set aside for each scan of a dataflow: scans run in the order in which they were built, so that a
+/// join's build side is there before its probe side starts.
+const ROUNDS_OF_A_SCAN: u64 = 1 << 48;
+
+/// Rounds that may be under way at once for each worker of a process. Eight kept 8 to 12 MB in flight whatever
+/// the receiver did, at no cost in time.
+const WINDOW: u64 = 8;
+
+/// What a worker counted; totals of the run so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Splits read to their end.
+    pub splits: Cell<u64>,
+    /// Bytes of input read.
+    pub bytes: Cell<u64>,
+    /// Rows read, bad ones not counted.
+    pub rows: Cell<u64>,
+    /// Rows skipped because they were bad.
+    pub bad_records: Cell<u64>,
+    /// Groups this worker's reducers held at the end of their input.
+    pub groups: Cell<u64>,
+    /// Bytes those groups occupied, empty slots included.
+    pub group_bytes: Cell<u64>,
+    /// Bytes of records sent to another worker.
+    pub exchanged_bytes: Cell<u64>,
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &Cell<u64>, more: u64) {
+    counter.set(counter.get() + more);
+}
+
+/// What is shared by all workers of one process.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessShared {
+    /// The first failure of the process; workers stop when it is set.
+    pub failure: FirstFailure,
+    /// Bytes of input read by all workers of this process.
+    pub bytes: Arc<AtomicU64>,
+    rounds: Arc<AtomicU64>,
+}
+
+/// What the operators of one worker share.
+#[derive(Debug)]
+pub struct WorkerContext {
+    /// Counters for the report.
+    pub counters: Counters,
+    /// What was read of each split: scan, file and bytes.
+    pub extents: RefCell<Vec<(usize, usize, Range<u64>)>>,
+    /// What the process shares.
+    pub process: ProcessShared,
+    window: u64,
+    scans: Cell<usize>,
+    uncut: BTreeMap<usize, BTreeSet<usize>>,
+    probes: RefCell<Vec<Handle<Round>>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Rc<WorkerContext>> = RefCell::new(WorkerContext::new(ProcessShared::default(), 1, BTreeMap::new()));
+}
+
+impl WorkerContext {
+    fn new(process: ProcessShared, workers: usize, uncut: BTreeMap<usize, BTreeSet<usize>>) -> Rc<Self> {
+        Rc::new(WorkerContext {
+            counters: Counters::default(),
+            extents: RefCell::default(),
+            process,
+            window: WINDOW * workers as u64,
+            scans: Cell::new(0),
+            uncut,
+            probes: RefCell::default(),
+        })
+    }
+
+    /// Makes a fresh context current on this thread; `workers` is the number of workers in this process, `uncut`
+    /// names for each scan the files that must not be cut.
+    pub fn install(process: ProcessShared, workers: usize, uncut: BTreeMap<usize, BTreeSet<usize>>) -> Rc<Self> {
+        let context = Self::new(process, workers, uncut);
+        CURRENT.with(|current| *current.borrow_mut() = Rc::clone(&context));
+        context
+    }
+
+    /// The context of this thread.
+    pub fn current() -> Rc<Self> {
+        CURRENT.with(|current| Rc::clone(&current.borrow()))
+    }
+
+    /// A probe for an exchange to attach behind the records it takes in: scans wait for the slowest of them.
+    pub(crate) fn flow_probe(&self) -> Handle<Round> {
+        let probe = Handle::new();
+        self.probes.borrow_mut().push(probe.clone());
+        probe
+    }
+
+    /// The number of the next scan to be built, and the files it must not cut.
+    pub(crate) fn next_scan(&self) -> (usize, BTreeSet<usize>) {
+        let scan = self.scans.get();
+        self.scans.set(scan + 1);
+        (scan, self.uncut.get(&scan).cloned().unwrap_or_default())
+    }
+
+    /// The first round of a scan.
+    pub(crate) fn first_round(scan: usize) -> Round {
+        scan as u64 * ROUNDS_OF_A_SCAN
+    }
+
+    /// The round to give next, for a scan that gave all rounds before `own`: as late as that of any worker of
+    /// this process, so that a worker that is ahead never waits for one that merely gave fewer rounds.
+    pub(crate) fn next_round(&self, own: Round) -> Round {
+        own.max(self.process.rounds.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a round was given.
+    pub(crate) fn gave(&self, round: Round) {
+        self.process.rounds.fetch_max(round + 1, Ordering::Relaxed);
+    }
+
+    /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, or an
+    /// earlier scan is not over.
+    pub(crate) fn must_wait(&self, first: Round, round: Round) -> bool {
+        let oldest = first.max(round.saturating_sub(self.window));
+        self.probes.borrow().iter().any(|probe| probe.less_than(&oldest))
+    }
+}

@@ -1,0 +1,158 @@
+//! `scan`: the source. It reads this worker's splits row by row and gives what a closure makes of them.
+//!
+//! Input is given in rounds of bounded size, one a scheduling, so that the reducers have their turn; a scan waits
+//! while too many rounds are under way anywhere in the job.
+
+use std::time::Duration;
+
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::operators::generic::operator::source;
+use timely::dataflow::{Scope, StreamVec};
+
+use super::context::{Round, WorkerContext, add};
+use crate::Error;
+use crate::input::{Input, Row, SplitReader};
+
+/// A round ends once it has this many records: enough that the rounds themselves cost nothing.
+const ROUND_RECORDS: u64 = 32 << 10;
+/// A round also ends once this many bytes were read, for scans that keep few of their rows.
+const ROUND_BYTES: u64 = 8 << 20;
+/// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
+const CONTAINER_RECORDS: usize = 2048;
+/// How long to wait before looking again whether the others have caught up.
+const WAIT: Duration = Duration::from_micros(200);
+
+/// Reading a table into a dataflow.
+pub trait Scan<'scope> {
+    /// Reads this worker's splits of `input`; `logic` turns each row into any number of records: `Some(record)`
+    /// to map, `condition.then(|| record)` to filter, an array or iterator to give several. A bad record or an
+    /// unreadable file fails the job.
+    ///
+    /// ```
+    /// use millrace::input::{Input, InputOptions, Row};
+    /// use millrace::operators::{Count, Scan};
+    /// use millrace::tables::RANKINGS;
+    /// use timely::dataflow::operators::Inspect;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Page<'a> {
+    ///     #[serde(rename = "pageURL")]
+    ///     url: &'a str,
+    ///     #[serde(rename = "pageRank")]
+    ///     rank: u32,
+    /// }
+    /// impl Row for Page<'_> {
+    ///     type Of<'a> = Page<'a>;
+    /// }
+    ///
+    /// let rankings: Input<Page> = Input::open(&RANKINGS, &InputOptions::default())?;
+    /// timely::example(move |scope| {
+    ///     scope
+    ///         .scan(&rankings, |page| (page.rank > 0).then(|| page.url.len()))
+    ///         .count()
+    ///         .inspect(|pages| assert_eq!(*pages, 1_200));
+    /// });
+    /// # Ok::<(), millrace::Error>(())
+    /// ```
+    fn scan<R, I, F>(&self, input: &Input<R>, logic: F) -> StreamVec<'scope, Round, I::Item>
+    where
+        R: Row + 'static,
+        I: IntoIterator<Item: 'static>,
+        F: for<'a> FnMut(R::Of<'a>) -> I + 'static;
+}
+
+impl<'scope> Scan<'scope> for Scope<'scope, Round> {
+    fn scan<R, I, F>(&self, input: &Input<R>, mut logic: F) -> StreamVec<'scope, Round, I::Item>
+    where
+        R: Row + 'static,
+        I: IntoIterator<Item: 'static>,
+        F: for<'a> FnMut(R::Of<'a>) -> I + 'static,
+    {
+        let context = WorkerContext::current();
+        let (scan, uncut) = context.next_scan();
+        let input = input.uncut(&uncut);
+        let splits: Vec<_> = input.assigned(self.index(), self.peers()).cloned().collect();
+        let mut reading = Reading { scan, input, splits: splits.into_iter(), current: None };
+        source::<_, CapacityContainerBuilder<Vec<I::Item>>, _, _>(*self, "Scan", |capability, info| {
+            let activator = self.activator_for(info.address);
+            let first = WorkerContext::first_round(scan);
+            let mut held = Some(capability.delayed(&first));
+            drop(capability);
+            let mut batch = Vec::with_capacity(CONTAINER_RECORDS);
+            move |output| {
+                let Some(capability) = &mut held else { return };
+                let round = context.next_round(*capability.time());
+                // Before any wait: the right to give an older round is what others would be waiting for.
+                capability.downgrade(&round);
+                if context.must_wait(first, round) {
+                    activator.activate_after(WAIT);
+                    return;
+                }
+                let mut session = output.session(capability);
+                let outcome = reading.round(&context, |row| {
+                    let before = batch.len();
+                    batch.extend(logic(row));
+                    let more = batch.len() - before;
+                    if batch.len() >= CONTAINER_RECORDS {
+                        session.give_container(&mut batch);
+                        batch.reserve(CONTAINER_RECORDS);
+                    }
+                    more as u64
+                });
+                session.give_container(&mut batch);
+                drop(session);
+                context.gave(round);
+                match outcome {
+                    Ok(true) => {
+                        capability.downgrade(&(round + 1));
+                        activator.activate();
+                    }
+                    Ok(false) => held = None,
+                    Err(error) => {
+                        context.process.failure.set(error);
+                        held = None;
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Where a worker is in its share of a table.
+struct Reading<R: Row> {
+    scan: usize,
+    input: Input<R>,
+    splits: std::vec::IntoIter<crate::input::Split>,
+    current: Option<(usize, SplitReader<R>)>,
+}
+
+impl<R: Row> Reading<R> {
+    /// Reads one round; `take` is given every row and tells how many records it made. False when all is read.
+    fn round(
+        &mut self,
+        context: &WorkerContext,
+        mut take: impl FnMut(R::Of<'_>) -> u64,
+    ) -> Result<bool, Error> {
+        let counters = &context.counters;
+        let (mut records, mut bytes) = (0, 0);
+        while records < ROUND_RECORDS && bytes < ROUND_BYTES {
+            let Some((file, reader)) = &mut self.current else {
+                let Some(split) = self.splits.next() else { return Ok(false) };
+                self.current = Some((split.file, self.input.open_split(&split)?));
+                continue;
+            };
+            if let Some(block) = reader.next_block(|row| records += take(row))? {
+                bytes += block.bytes;
+                add(&counters.bytes, block.bytes);
+                add(&counters.rows, block.rows);
+                add(&counters.bad_records, block.bad_records);
+            } else {
+                context.extents.borrow_mut().push((self.scan, *file, reader.extent()));
+                add(&counters.splits, 1);
+                self.current = None;
+            }
+        }
+        context.process.bytes.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        Ok(true)
+    }
+}

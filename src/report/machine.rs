@@ -1,0 +1,74 @@
+//! What the machine is and what a process used of it.
+
+use std::fs;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+/// The machine of process 0, as the report names it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// Model name of the processor.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// Main memory.
+    pub memory_bytes: u64,
+    /// Operating system, release and architecture.
+    pub os: String,
+}
+
+impl Machine {
+    /// Looks at this machine; what cannot be found out is `unknown` or 0.
+    pub fn here() -> Self {
+        let uname = rustix::system::uname();
+        let name = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+        Machine {
+            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_bytes: kilobytes("/proc/meminfo", "MemTotal").unwrap_or(0),
+            os: [name(uname.sysname()), name(uname.release()), name(uname.machine())].join(" "),
+        }
+    }
+}
+
+/// The most memory this process ever had resident, where the system tells (Linux).
+pub fn peak_rss_bytes() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmHWM")
+}
+
+/// Processor time the calling thread has used, in seconds.
+pub fn thread_cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The value of the first `name: value` line of a file under /proc.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+fn kilobytes(path: &str, name: &str) -> Option<u64> {
+    let value = field(path, name)?;
+    Some(value.strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_plausible() {
+        let machine = Machine::here();
+        assert!(machine.cores >= 1 && machine.os.split(' ').count() >= 3, "{machine:?}");
+        if cfg!(target_os = "linux") {
+            assert!(machine.memory_bytes > 1 << 26, "{machine:?}");
+            assert!(peak_rss_bytes().is_some_and(|bytes| bytes > 1 << 20));
+        }
+        let before = thread_cpu_seconds();
+        let sum = (0..3_000_000u64).fold(0, |sum, number| std::hint::black_box(sum ^ number));
+        assert!(thread_cpu_seconds() > before, "{sum}");
+    }
+}
