@@ -135,7 +135,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "t" => Some(4),
         _ => None,
     };
-    let explain = || format!("`{text}` is no size; type bytes with an optional unit, as 65536, 64K, 16MiB or 1.5GB");
+    let explain =
+        || format!("`{text}` is no size; type bytes with an optional unit, as 65536, 64K, 16MiB or 1.5GB");
     let power = power.ok_or_else(explain)?;
     let whole = if thousand == 1.0 { number.parse::<u64>().ok() } else { None };
     let bytes = match whole {
