@@ -92,12 +92,10 @@ fn scaled(f: &mut fmt::Formatter<'_>, value: f64, units: &[&str]) -> fmt::Result
 }
 
 fn three_digits(value: f64) -> String {
-    let decimals = if value < 9.995 {
-        2
-    } else if value < 99.95 {
-        1
-    } else {
-        0
+    let decimals = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
     };
     format!("{value:.decimals$}")
 }
@@ -119,16 +117,14 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = (&text[..split], text[split..].trim().to_ascii_lowercase());
-    let (prefix, thousand) = match unit.as_str() {
-        "" | "b" => ("", 1.0),
-        unit => match (unit.strip_suffix("ib"), unit.strip_suffix('b')) {
-            (Some(prefix), _) => (prefix, 1024.0),
-            (None, Some(prefix)) => (prefix, 1000.0),
-            (None, None) => (unit, 1024.0_f64),
-        },
+    let (prefix, thousand) = match (unit.strip_suffix("ib"), unit.strip_suffix('b')) {
+        (Some(prefix), _) => (prefix, 1024_u64),
+        (None, Some(prefix)) => (prefix, 1000),
+        (None, None) => (unit.as_str(), 1024),
     };
     let power = match prefix {
-        "" if thousand == 1.0 => Some(0),
+        // Plain bytes; but `iB` is no unit.
+        "" if unit != "ib" => Some(0),
         "k" => Some(1),
         "m" => Some(2),
         "g" => Some(3),
@@ -137,21 +133,15 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     };
     let explain =
         || format!("`{text}` is no size; type bytes with an optional unit, as 65536, 64K, 16MiB or 1.5GB");
-    let power = power.ok_or_else(explain)?;
-    let whole = if thousand == 1.0 { number.parse::<u64>().ok() } else { None };
-    let bytes = match whole {
-        Some(bytes) => bytes,
-        None => {
-            let value: f64 = number.parse().map_err(|_| explain())?;
-            let bytes = (value * thousand.powi(power)).round();
-            // 2^63 and more is a slip of the hand on any machine there is.
-            if !(0.0..9.2e18).contains(&bytes) {
-                return Err(format!("`{text}` is more than any machine holds"));
-            }
-            bytes as u64
-        }
-    };
-    Ok(bytes)
+    let factor = thousand.pow(power.ok_or_else(explain)?);
+    let too_much = || format!("`{text}` is more than any machine holds");
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(factor).ok_or_else(too_much);
+    }
+    let value: f64 = number.parse().map_err(|_| explain())?;
+    let bytes = (value * factor as f64).round();
+    // Above 2^63 a float no longer tells bytes apart from nonsense.
+    if bytes < 9.2e18 { Ok(bytes as u64) } else { Err(too_much()) }
 }
 
 /// As [`parse_bytes`], but nothing is no size.

@@ -32,12 +32,12 @@ pub struct JobArguments {
     /// Where each process listens: a file with one host:port per line
     ///
     /// The first line is process 0, which prints the answer. `#` starts a comment; IPv6 addresses stand in brackets,
-    /// as [fd00::1]:2101. Start the same command on every host. Between machines a secret is needed, see
-    /// --secret-file; what is sent is not encrypted.
+    /// as `[fd00::1]:2101`. Start the same command with the same file on every host. Between machines a secret is
+    /// needed, see --secret-file; what is sent is not encrypted.
     #[arg(short = 'h', long, value_name = "FILE", help_heading = "Parallelism")]
     pub hosts: Option<PathBuf>,
 
-    /// Secret that proves the processes belong together [default: the variable MILLRACE_SECRET]
+    /// Secret that proves the processes belong together [default: the variable `MILLRACE_SECRET`]
     ///
     /// Needed as soon as a process listens on anything but loopback. Make one with
     /// `head -c 32 /dev/urandom | base64 > secret; chmod 600 secret` and copy it to every host.

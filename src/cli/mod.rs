@@ -84,7 +84,7 @@ fn explained(error: &Error) -> String {
         let cause_text = cause.to_string();
         // Many errors show their cause in their own text already.
         if !text.contains(&cause_text) {
-            text.push_str(&format!("  because: {cause_text}\n"));
+            text.extend(["  because: ", &cause_text, "\n"]);
         }
         source = cause.source();
     }

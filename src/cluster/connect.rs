@@ -96,7 +96,7 @@ impl Gathering {
             .collect();
         let mut line = format!("not connected after {:.1} s: {}", waited.as_secs_f64(), listed.join(", "));
         if let Some(visitor) = &*self.turned_away.lock().unwrap_or_else(PoisonError::into_inner) {
-            line.push_str(&format!("; {visitor}"));
+            line.extend(["; ", visitor]);
         }
         line
     }

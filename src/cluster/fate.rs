@@ -31,10 +31,13 @@ struct Shared {
     changed: Condvar,
 }
 
+/// What a process does when another has failed.
+type Action = Box<dyn FnOnce(&str) + Send>;
+
 #[derive(Default)]
 struct State {
     failure: Option<String>,
-    on_failure: Option<Box<dyn FnOnce(&str) + Send>>,
+    on_failure: Option<Action>,
     /// The last step this process confirmed.
     step: u32,
     /// The same of every process.
@@ -94,7 +97,7 @@ impl Fate {
 
     /// As [`Fate::fail`], with a line that says itself who is to blame.
     pub(super) fn fail_as(&self, line: String) {
-        if self.shared.record(line.clone(), false) {
+        if self.shared.record(&line, false) {
             self.shared.broadcast(&Frame::Failed(line));
         }
     }
@@ -181,12 +184,13 @@ impl Fate {
 
 impl Drop for Fate {
     fn drop(&mut self) {
-        let finished = std::mem::replace(&mut lock(&self.shared.state).finished, true);
+        lock(&self.shared.state).finished = true;
         self.shared.changed.notify_all();
         for writer in &self.shared.writers {
             if let Some(stream) = lock(writer).take() {
-                // After a goodbye the far side may still be speaking: closing both ways could cut off our last frame.
-                let _ = stream.shutdown(if finished { Shutdown::Write } else { Shutdown::Both });
+                // The far side may still be speaking, and closing both ways could cut off our own last frame. The
+                // thread that listens lets go of the connection when the far side has closed its half.
+                let _ = stream.shutdown(Shutdown::Write);
             }
         }
     }
@@ -194,17 +198,17 @@ impl Drop for Fate {
 
 impl Shared {
     /// Keeps the first failure; true where this is it.
-    fn record(&self, line: String, from_outside: bool) -> bool {
+    fn record(&self, line: &str, from_outside: bool) -> bool {
         let mut state = lock(&self.state);
         if state.failure.is_some() || state.finished {
             return false;
         }
         let action = state.on_failure.take().filter(|_| from_outside);
-        state.failure = Some(line.clone());
+        state.failure = Some(line.to_owned());
         drop(state);
         self.changed.notify_all();
         if let Some(action) = action {
-            action(&line);
+            action(line);
         }
         true
     }
@@ -250,7 +254,7 @@ impl Shared {
                 }
                 // Its sender told everyone, so there is no need to pass it on.
                 Ok(Frame::Failed(line)) => {
-                    self.record(line, true);
+                    self.record(&line, true);
                     return;
                 }
                 Ok(Frame::Goodbye) => {
@@ -268,10 +272,10 @@ impl Shared {
                 },
             };
             // A cut may separate two processes only; the others must hear of it.
-            let frame = Frame::Failed(lost.clone());
             if self.undecided() {
-                self.broadcast(&frame);
-                self.record(lost, true);
+                // First the others, because what is done on a failure may end this process.
+                self.broadcast(&Frame::Failed(lost.clone()));
+                self.record(&lost, true);
             }
             return;
         }

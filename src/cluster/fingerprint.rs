@@ -38,6 +38,7 @@ impl Fingerprint {
     /// # Panics
     /// With more than 60 entries: they are written by the program, not by its user.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "numbers read better without a reference")]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         assert!(self.entries.len() < MOST_ENTRIES, "a fingerprint has {MOST_ENTRIES} entries at most");
         let value = value.to_string();

@@ -245,3 +245,67 @@ fn settle(stream: &TcpStream) -> Result<(), Refusal> {
     stream.set_nodelay(true)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn identity(index: usize) -> Identity {
+        let fingerprint = Fingerprint::new("test").unwrap();
+        Identity { index, instance: [index as u8; 16], secret: Secret::open(), fingerprint }
+    }
+
+    /// Both halves of one handshake, `dialler` towards what it believes to be process `peer`.
+    fn meet(
+        dialler: Identity,
+        peer: usize,
+        listener: &Identity,
+        claim: Result<(), String>,
+    ) -> (Result<(), Refusal>, Result<Visitor, Refusal>) {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let dialling = std::thread::spawn(move || {
+            dial(&dialler, peer, Kind::Control, &TcpStream::connect(address).unwrap(), until)
+        });
+        let stream = socket.accept().unwrap().0;
+        let answered = answer(listener, &stream, until, |_| claim);
+        drop(stream);
+        (dialling.join().unwrap(), answered)
+    }
+
+    fn line<T: std::fmt::Debug>(refused: Result<T, Refusal>) -> (bool, String) {
+        match refused.unwrap_err() {
+            Refusal::Stranger(line) => (false, line),
+            Refusal::Fatal(line) => (true, line),
+        }
+    }
+
+    #[test]
+    fn equals_meet() {
+        let (dialled, answered) = meet(identity(3), 1, &identity(1), Ok(()));
+        dialled.unwrap();
+        let visitor = answered.unwrap();
+        assert_eq!((visitor.index, visitor.kind, visitor.instance), (3, Kind::Control, [3; 16]));
+    }
+
+    #[test]
+    fn a_taken_index_ends_the_second_and_not_the_job() {
+        let (dialled, answered) = meet(identity(3), 1, &identity(1), Err("taken".to_owned()));
+        let expected =
+            "process 1 is already connected to another process 3; is one left from an earlier run?";
+        assert_eq!(line(dialled), (true, expected.to_owned()));
+        assert_eq!(line(answered), (false, "taken".to_owned()));
+    }
+
+    #[test]
+    fn another_index_than_the_host_list_says() {
+        let (dialled, answered) = meet(identity(3), 1, &identity(2), Ok(()));
+        let expected = "process 2 answers where the host list has process 1; check -p on both";
+        assert_eq!(line(dialled), (true, expected.to_owned()));
+        assert_eq!(line(answered), (false, "it looks for another process".to_owned()));
+    }
+}

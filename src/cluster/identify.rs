@@ -38,7 +38,7 @@ fn among(
             match look_up(endpoint) {
                 // All of 127.0.0.0/8 is this machine, though its interface shows 127.0.0.1 only.
                 Ok(found) => {
-                    ours |= found.iter().any(|ip| ip.is_loopback() || own.contains(&ip.to_canonical()))
+                    ours |= found.iter().any(|ip| ip.is_loopback() || own.contains(&ip.to_canonical()));
                 }
                 Err(error) => unknown.push(format!("{endpoint} ({error})")),
             }
@@ -53,7 +53,7 @@ fn among(
             let mut message =
                 format!("no address in {file} belongs to this machine (it has {})", listed(own));
             if !unknown.is_empty() {
-                message.push_str(&format!("; not found by name: {}", unknown.join(", ")));
+                message.extend(["; not found by name: ", &unknown.join(", ")]);
             }
             let last = hosts.len() - 1;
             Err(Error::usage(message, format!("-p I with I from 0 to {last}, or correct {file}")))

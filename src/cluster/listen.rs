@@ -1,9 +1,9 @@
 //! The listening half of connecting: binds this process's own addresses and shakes hands with whoever comes.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::Error;
 
 /// A connection that has not proven itself after this long makes room; a member on a slow machine dials again.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(5);
-/// So many connections may be unproven at a time; each costs a thread.
+/// So many connections may be unproven at a time; each costs a thread and a descriptor.
 const MOST_UNPROVEN: usize = 256;
 /// Short against a start of a few milliseconds, long against the cost of asking.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -43,7 +43,7 @@ pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result
                     listeners.push(listener);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    foreign.push(address.to_string())
+                    foreign.push(address.to_string());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(refused(
@@ -80,11 +80,11 @@ pub(super) fn accept(
     gathering: &Arc<Gathering>,
 ) -> Result<thread::JoinHandle<()>, Error> {
     let gathering = Arc::clone(gathering);
-    let unproven = Arc::new(AtomicUsize::new(0));
     let work = move || {
+        let mut unproven = VecDeque::new();
         while !gathering.over() {
             match listener.accept() {
-                Ok((stream, from)) => meet(stream, from, &gathering, &unproven),
+                Ok((stream, from)) => meet(stream, from, &gathering, &mut unproven),
                 // Also when this process has no more descriptors: strangers let go of theirs in time.
                 Err(_) => thread::sleep(PAUSE),
             }
@@ -94,27 +94,33 @@ pub(super) fn accept(
     spawned.map_err(|error| Error::Cluster(format!("cannot start a thread to accept connections: {error}")))
 }
 
-fn meet(stream: TcpStream, from: SocketAddr, gathering: &Arc<Gathering>, unproven: &Arc<AtomicUsize>) {
+/// Gives a new connection its thread, and makes room among the `unproven` where there are too many.
+fn meet(
+    stream: TcpStream,
+    from: SocketAddr,
+    gathering: &Arc<Gathering>,
+    unproven: &mut VecDeque<Weak<TcpStream>>,
+) {
     if gathering.secret.is_none() && !is_loopback(from) {
         gathering.turned_away(from, "it comes from another machine, and there is no secret");
         return;
     }
-    if unproven.fetch_add(1, Ordering::Relaxed) >= MOST_UNPROVEN {
-        unproven.fetch_sub(1, Ordering::Relaxed);
-        gathering.turned_away(from, "too many connections have not proven themselves yet");
-        return;
+    unproven.retain(|stream| stream.strong_count() > 0);
+    // A member needs a millisecond to prove itself: the longest here are the ones that never will.
+    if unproven.len() >= MOST_UNPROVEN
+        && let Some(oldest) = unproven.pop_front().and_then(|stream| stream.upgrade())
+    {
+        let _ = oldest.shutdown(Shutdown::Both);
     }
-    let (gathering, counter) = (Arc::clone(gathering), Arc::clone(unproven));
-    let work = move || {
-        shake(stream, from, &gathering);
-        counter.fetch_sub(1, Ordering::Relaxed);
-    };
-    if thread::Builder::new().name("connect:handshake".to_owned()).spawn(work).is_err() {
-        unproven.fetch_sub(1, Ordering::Relaxed);
-    }
+    let stream = Arc::new(stream);
+    unproven.push_back(Arc::downgrade(&stream));
+    let gathering = Arc::clone(gathering);
+    let work = move || shake(stream, from, &gathering);
+    // Without a thread the connection is dropped; a member dials again.
+    drop(thread::Builder::new().name("connect:handshake".to_owned()).spawn(work));
 }
 
-fn shake(stream: TcpStream, from: SocketAddr, gathering: &Gathering) {
+fn shake(stream: Arc<TcpStream>, from: SocketAddr, gathering: &Gathering) {
     let until = gathering.until.min(Instant::now() + LONGEST_HANDSHAKE);
     let claim = |visitor: &Visitor| gathering.claim(visitor, from);
     let done = stream
@@ -123,7 +129,12 @@ fn shake(stream: TcpStream, from: SocketAddr, gathering: &Gathering) {
         .map_err(Refusal::from)
         .and_then(|()| handshake::answer(&gathering.me, &stream, until, claim));
     match done {
-        Ok(Visitor { index, kind, .. }) => gathering.tell(Event::Joined { peer: index, kind, stream }),
+        Ok(Visitor { index: peer, kind, .. }) => {
+            // Who holds it besides us is closing it to make room; the member sees that as we do.
+            if let Some(stream) = Arc::into_inner(stream) {
+                gathering.tell(Event::Joined { peer, kind, stream });
+            }
+        }
         Err(Refusal::Stranger(reason)) => gathering.turned_away(from, &reason),
         Err(Refusal::Fatal(cause)) => gathering.tell(Event::Refused { cause }),
     }

@@ -40,7 +40,8 @@ pub(super) fn started_as() -> Result<Option<usize>, Error> {
     index.map(Some).ok_or_else(|| {
         Error::usage(
             format!(
-                "{LOCAL_PROCESS_VARIABLE} is set to {text:?}; only a process that starts another sets it"
+                "{LOCAL_PROCESS_VARIABLE} is set to `{}`; only a process that starts another sets it",
+                text.display()
             ),
             format!("unset {LOCAL_PROCESS_VARIABLE}"),
         )
@@ -109,8 +110,8 @@ impl LocalProcesses {
                 }
             }
         }
-        let mut list = format!("{}\n", secret.to_hex());
-        hosts.iter().for_each(|host| list.push_str(&format!("{host}\n")));
+        let lines = std::iter::once(secret.to_hex()).chain(hosts.iter().map(Host::to_string));
+        let list: String = lines.map(|line| line + "\n").collect();
         for member in &mut self.members {
             // A child that is gone by now is noticed by `ended`.
             let _ = member.pair.write_all(list.as_bytes());

@@ -4,7 +4,7 @@
 //! connects every process with every other, and lets a job begin only if all of them prove the same secret and agree
 //! on everything that must be equal. From then on [`Fate`] holds them together.
 //!
-//! Records travel unencrypted. Between machines, use a private network, WireGuard, or ssh tunnels.
+//! Records travel unencrypted. Between machines, use a private network, `WireGuard`, or ssh tunnels.
 
 mod connect;
 mod dial;
@@ -34,6 +34,7 @@ pub use secret::{Secret, VARIABLE as SECRET_VARIABLE};
 use connect::Roster;
 
 use crate::Error;
+use crate::units::Elapsed;
 
 /// Which processes form the job, and which of them this one is.
 #[derive(Debug, Clone)]
@@ -73,6 +74,10 @@ impl Membership {
 
     /// Process `index` of those that `hosts` lists.
     pub fn listed(hosts: Vec<Host>, index: usize, secret: Option<Secret>) -> Self {
+        // A list of one leaves nobody to listen to.
+        if hosts.len() <= 1 {
+            return Membership::alone();
+        }
         Membership { processes: hosts.len(), index, place: Place::Listed { hosts, secret } }
     }
 
@@ -165,7 +170,8 @@ pub fn connect(
     log: &Log,
 ) -> Result<Connections, Error> {
     let index = membership.index;
-    let until = Instant::now() + timeouts.connect;
+    let started = Instant::now();
+    let until = started + timeouts.connect;
     let mut children = LocalProcesses::none();
     let roster = match &membership.place {
         Place::Alone => {
@@ -185,5 +191,7 @@ pub fn connect(
         },
     };
     let (data, fate) = connect::gather(roster, fingerprint, timeouts, log, || children.ended())?;
+    let taken = Elapsed(started.elapsed());
+    log.detail(&format!("process {index} is connected with all {} after {taken}", membership.processes));
     Ok(Connections { data, fate, children })
 }
