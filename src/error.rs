@@ -95,7 +95,7 @@ impl BadRecord {
         let shown = &bytes[..bytes.len().min(SHOWN)];
         let mut text = shown.escape_ascii().to_string();
         if bytes.len() > SHOWN {
-            text.push_str(&format!("… ({} bytes more)", bytes.len() - SHOWN));
+            text.extend(["… (", &(bytes.len() - SHOWN).to_string(), " bytes more)"]);
         }
         text
     }

@@ -1,0 +1,108 @@
+//! What can be typed: the flags that every query has.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use crate::input::{BadRecords, FormatChoice};
+use crate::units::parse_positive_bytes;
+
+/// The flags every query shares; flatten them into the query's own parser with `#[command(flatten)]`.
+///
+/// They take `-h` for the host file, so help is `--help` only.
+#[derive(Debug, Clone, Args)]
+#[command(disable_help_flag = true)]
+pub struct JobArguments {
+    /// Threads in each process [default: all cores this process may use]
+    ///
+    /// Every process of a job must have the same number.
+    #[arg(short, long, value_name = "N", help_heading = "Parallelism")]
+    pub workers: Option<usize>,
+
+    /// Processes in the job [default: 1, or all lines of the host file]
+    ///
+    /// Without -h, this process starts the others on this machine and ends with them.
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Parallelism")]
+    pub processes: Option<usize>,
+
+    /// Which line of the host file this process is, from 0 [default: the one with an address of this machine]
+    #[arg(short, long, value_name = "I", help_heading = "Parallelism")]
+    pub process: Option<usize>,
+
+    /// Where each process listens: a file with one host:port per line
+    ///
+    /// The first line is process 0, which prints the answer. `#` starts a comment; IPv6 addresses stand in brackets,
+    /// as `[fd00::1]:2101`. Start the same command with the same file on every host. Between machines a secret is
+    /// needed, see --secret-file; what is sent is not encrypted.
+    #[arg(short = 'h', long, value_name = "FILE", help_heading = "Parallelism")]
+    pub hosts: Option<PathBuf>,
+
+    /// Secret that proves the processes belong together [default: the variable `MILLRACE_SECRET`]
+    ///
+    /// Needed as soon as a process listens on anything but loopback. Make one with
+    /// `head -c 32 /dev/urandom | base64 > secret; chmod 600 secret` and copy it to every host.
+    #[arg(long, value_name = "FILE", help_heading = "Parallelism")]
+    pub secret_file: Option<PathBuf>,
+
+    /// Seconds until every process must be connected
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Parallelism")]
+    pub connect_timeout: std::time::Duration,
+
+    /// Seconds after which a silent process counts as lost, which ends the job
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Parallelism")]
+    pub peer_timeout: std::time::Duration,
+
+    /// Directory with the tables, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
+    #[arg(long, value_name = "DIR", help_heading = "Input")]
+    pub data: Option<PathBuf>,
+
+    /// Set of the tables to read, as tiny, 1node or 5nodes
+    #[arg(long, value_name = "NAME", default_value = "tiny", help_heading = "Input")]
+    pub set: String,
+
+    /// How the files are encoded; auto takes what the data directory has
+    #[arg(long, value_enum, default_value_t, help_heading = "Input")]
+    pub format: FormatChoice,
+
+    /// What to do about a record that does not fit its table
+    ///
+    /// skip leaves it out of the answer, counts it and shows the first few.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Input")]
+    pub bad_records: BadRecords,
+
+    /// Largest piece of a file that one worker reads at a time, as 64K or 16MiB [default: chosen from the input, so
+    /// that every worker has several]
+    #[arg(long, value_name = "BYTES", value_parser = parse_positive_bytes, help_heading = "Input")]
+    pub split_size: Option<u64>,
+
+    /// Write a report of the run to FILE, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+
+    /// Print the answer as one JSON object
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Show no progress bar; there is none anyway where stderr is no terminal
+    #[arg(long, help_heading = "Output")]
+    pub no_progress: bool,
+
+    /// Tell on stderr what happens, such as which connections were turned away
+    #[arg(short, long, help_heading = "Output")]
+    pub verbose: bool,
+
+    /// Print help
+    #[arg(long, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// A positive number of seconds, with a fraction if need be.
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "type a number of seconds, as 30 or 0.5".to_owned())?;
+    // A month is more than anybody waits, and less than any clock overflows at.
+    if seconds > 0.0 && seconds <= 2_678_400.0 {
+        Ok(std::time::Duration::from_secs_f64(seconds))
+    } else {
+        Err("type a number of seconds above 0, and at most a month (2678400)".to_owned())
+    }
+}

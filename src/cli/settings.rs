@@ -1,0 +1,169 @@
+//! What will be done: the flags checked against each other and against this machine.
+
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::{JobArguments, shown};
+use crate::Error;
+use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
+use crate::input::{BadRecords, FormatChoice};
+
+/// How a job runs, with every default filled in.
+#[derive(Debug, Clone)]
+pub struct JobSettings {
+    /// The program's name, as in the report.
+    pub program: String,
+    /// Threads of this process.
+    pub workers: usize,
+    /// Which processes take part, and which this one is.
+    pub cluster: Membership,
+    /// How long to wait for the other processes.
+    pub timeouts: Timeouts,
+    /// The directory above the formats and sets.
+    pub data: PathBuf,
+    /// The set of tables.
+    pub set: String,
+    /// How the files are encoded.
+    pub format: FormatChoice,
+    /// Where the report goes, if it is wanted.
+    pub report: Option<PathBuf>,
+    /// Whether the answer is one JSON object.
+    pub json: bool,
+    /// Whether to show progress: on process 0 only, on a terminal only.
+    pub progress: bool,
+    /// Whether to tell details on stderr.
+    pub verbose: bool,
+    /// What to do about records that cannot be read.
+    pub bad_records: BadRecords,
+    /// The largest split in bytes, where it was given.
+    pub split_bytes: Option<u64>,
+}
+
+impl JobSettings {
+    /// The part of the fingerprint that the shared flags give; the query adds its own flags and the input's digest.
+    pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
+        let split_bytes = self.split_bytes.map_or("auto".to_owned(), |bytes| bytes.to_string());
+        Ok(Fingerprint::new(&self.program)?
+            .with("-w", self.workers)
+            .with("--set", &self.set)
+            .with("--format", shown(&self.format))
+            .with("--bad-records", shown(&self.bad_records))
+            .with("--split-size", split_bytes))
+    }
+
+    /// Where lines for people go.
+    pub fn log(&self) -> Log {
+        Log::stderr(self.verbose)
+    }
+}
+
+impl JobArguments {
+    /// Checks the flags against each other and fills in the defaults; reads the host file and the secret.
+    pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
+        let cluster = self.membership()?;
+        Ok(JobSettings {
+            program: program.to_owned(),
+            workers: self.threads()?,
+            timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
+            data: self.data.clone().unwrap_or_else(bundled_data),
+            set: self.set_name()?,
+            format: self.format,
+            report: self.report.clone(),
+            json: self.json,
+            progress: !self.no_progress && cluster.index() == 0 && std::io::stderr().is_terminal(),
+            verbose: self.verbose,
+            bad_records: self.bad_records,
+            split_bytes: self.split_size,
+            cluster,
+        })
+    }
+
+    fn threads(&self) -> Result<usize, Error> {
+        match self.workers {
+            Some(0) => {
+                Err(Error::usage("-w 0 gives the job no thread", "-w 1, or leave -w out to use every core"))
+            }
+            Some(workers) => Ok(workers),
+            None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+        }
+    }
+
+    fn set_name(&self) -> Result<String, Error> {
+        // The name becomes a directory below the data directory and must not lead out of it.
+        if self.set.is_empty() || self.set.starts_with('.') || self.set.contains(['/', '\\', '\0']) {
+            return Err(Error::usage(
+                format!("--set {:?} is no name of a set", self.set),
+                "--set tiny, or --data DIR for another place",
+            ));
+        }
+        Ok(self.set.clone())
+    }
+
+    fn membership(&self) -> Result<Membership, Error> {
+        if self.processes == Some(0) {
+            return Err(Error::usage("-n 0 leaves nobody to do the job", "-n 1, or leave -n out"));
+        }
+        match (&self.hosts, self.process) {
+            (Some(file), index) => self.listed(file, index),
+            (None, Some(index)) => {
+                let processes = self.processes.unwrap_or(index + 1);
+                Err(Error::usage(
+                    format!("-p {index} names a line of a host file, but there is no -h"),
+                    format!(
+                        "-h FILE -p {index}, or -n {processes} without -p to start {processes} processes on this machine"
+                    ),
+                ))
+            }
+            (None, None) if self.secret_file.is_some() => Err(Error::usage(
+                "--secret-file is for processes on several hosts, but there is no -h",
+                "-h FILE, or leave --secret-file out",
+            )),
+            (None, None) => Membership::local(self.processes.unwrap_or(1)),
+        }
+    }
+
+    fn listed(&self, file: &Path, index: Option<usize>) -> Result<Membership, Error> {
+        let name = file.display().to_string();
+        let mut hosts = cluster::hosts::read(file)?;
+        let lines = hosts.len();
+        let processes = self.processes.unwrap_or(lines);
+        if processes > lines {
+            return Err(Error::usage(
+                format!("-n {processes} needs as many hosts, but {name} has {lines}"),
+                format!("-n {lines}, or add {} to {name}", counted(processes - lines, "host")),
+            ));
+        }
+        if let Some(index) = index.filter(|&index| index >= processes) {
+            return Err(Error::usage(
+                format!("-p {index} is not among {}", counted(processes, "process")),
+                format!(
+                    "-p {}",
+                    if processes == 1 { "0".to_owned() } else { format!("0 to -p {}", processes - 1) }
+                ),
+            ));
+        }
+        hosts.truncate(processes);
+        let secret = Secret::find(self.secret_file.as_deref(), std::env::var_os(cluster::SECRET_VARIABLE))?;
+        let index = match index {
+            Some(index) => index,
+            None => cluster::identify(&name, &hosts)?,
+        };
+        Ok(Membership::listed(hosts, index, secret))
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = match (count, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {noun}{plural}")
+}
+
+/// Where the tables that come with Millrace lie: `data` in the current directory, or else where this was built.
+pub fn bundled_data() -> PathBuf {
+    let beside = PathBuf::from("data");
+    if beside.is_dir() { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
+}

@@ -1,0 +1,200 @@
+//! Connecting: every process reaches every other, or all learn why not, before one deadline.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::dial;
+use super::fate::Fate;
+use super::fingerprint::Fingerprint;
+use super::handshake::{Identity, Kind, Visitor};
+use super::hosts::Host;
+use super::listen::{self, Claims};
+use super::secret::{Secret, random_bytes};
+use super::{Log, Timeouts};
+use crate::Error;
+
+/// How long a process that knows the job has failed stays to tell those who have not connected yet.
+const FAREWELL: Duration = Duration::from_millis(1500);
+/// How often the loop looks for failures that no event brings.
+const TICK: Duration = Duration::from_millis(10);
+/// Peers give up at about the same time; theirs may be the better reason.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Where everybody is, and who may come.
+pub(super) struct Roster {
+    pub(super) index: usize,
+    pub(super) hosts: Vec<Host>,
+    pub(super) listeners: Vec<TcpListener>,
+    pub(super) secret: Option<Secret>,
+}
+
+/// What the threads of this phase share.
+pub(super) struct Gathering {
+    pub(super) me: Identity,
+    pub(super) hosts: Vec<Host>,
+    pub(super) secret: Option<Secret>,
+    pub(super) until: Instant,
+    over: AtomicBool,
+    claims: Mutex<Claims>,
+    /// The last failure to reach each process, for the message at the deadline.
+    unreached: Mutex<Vec<Option<String>>>,
+    /// The last visitor that was sent away, for the same.
+    turned_away: Mutex<Option<String>>,
+    events: Sender<Event>,
+    log: Log,
+}
+
+/// What a dialling or a handshaking thread has to say.
+pub(super) enum Event {
+    /// A proven connection that agrees with ours.
+    Joined { peer: usize, kind: Kind, stream: TcpStream },
+    /// A member that cannot work with us.
+    Refused { cause: String },
+}
+
+impl Gathering {
+    /// Whether the threads should end.
+    pub(super) fn over(&self) -> bool {
+        self.over.load(Ordering::Relaxed) || Instant::now() >= self.until
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody listens any more once the phase is over, and then nothing is left to say.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn claim(&self, visitor: &Visitor, from: SocketAddr) -> Result<(), String> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).claim(self.me.index, visitor, from.ip())
+    }
+
+    pub(super) fn turned_away(&self, from: SocketAddr, reason: &str) {
+        // Late strangers see the end of this phase, which is no fault of theirs.
+        if self.over() {
+            return;
+        }
+        let line = format!("a connection from {from} was turned away: {reason}");
+        self.log.detail(&line);
+        *self.turned_away.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+    }
+
+    pub(super) fn unreached(&self, peer: usize, reason: String) {
+        self.unreached.lock().unwrap_or_else(PoisonError::into_inner)[peer] = Some(reason);
+    }
+
+    fn missing(&self, waited: Duration, data: &[Option<TcpStream>], control: &[bool]) -> String {
+        let own = self.me.index;
+        let reasons = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        let absent = (0..data.len()).filter(|&peer| peer != own && (data[peer].is_none() || !control[peer]));
+        let listed: Vec<_> = absent
+            .map(|peer| {
+                let reason = reasons[peer].as_deref().unwrap_or("it did not come");
+                format!("process {peer} on {} ({reason})", self.hosts[peer])
+            })
+            .collect();
+        let mut line = format!("not connected after {:.1} s: {}", waited.as_secs_f64(), listed.join(", "));
+        if let Some(visitor) = &*self.turned_away.lock().unwrap_or_else(PoisonError::into_inner) {
+            line.extend(["; ", visitor]);
+        }
+        line
+    }
+}
+
+/// Connects this process with all others of the roster.
+///
+/// `watch` is asked now and then whether something else makes the job impossible.
+pub(super) fn gather(
+    roster: Roster,
+    fingerprint: &Fingerprint,
+    timeouts: Timeouts,
+    log: &Log,
+    mut watch: impl FnMut() -> Option<String>,
+) -> Result<(Vec<Option<TcpStream>>, Fate), Error> {
+    let started = Instant::now();
+    let Roster { index, hosts, listeners, secret } = roster;
+    let processes = hosts.len();
+    let shown: Vec<_> = hosts.iter().map(Host::to_string).collect();
+    let fate = Fate::start(
+        index,
+        shown.iter().enumerate().map(|(peer, host)| format!("process {peer} on {host}")).collect(),
+        timeouts.peer,
+    )?;
+    let (events, inbox) = mpsc::channel();
+    let gathering = Arc::new(Gathering {
+        me: Identity {
+            index,
+            instance: random_bytes()?,
+            secret: secret.clone().unwrap_or_else(Secret::open),
+            fingerprint: fingerprint.clone().with("-n", processes).with("the host list", shown.join(", ")),
+        },
+        secret,
+        hosts,
+        until: started + timeouts.connect,
+        over: AtomicBool::new(false),
+        claims: Mutex::new(Claims::new(processes)),
+        unreached: Mutex::new(vec![None; processes]),
+        turned_away: Mutex::new(None),
+        events,
+        log: log.clone(),
+    });
+    let mut acceptors = Acceptors(Vec::new(), &gathering);
+    for listener in listeners {
+        acceptors.0.push(listen::accept(listener, &gathering)?);
+    }
+    for peer in 0..index {
+        dial::dial(peer, Kind::Data, &gathering)?;
+        dial::dial(peer, Kind::Control, &gathering)?;
+    }
+
+    let mut data: Vec<Option<TcpStream>> = (0..processes).map(|_| None).collect();
+    let mut control = vec![false; processes];
+    let mut farewell: Option<Instant> = None;
+    loop {
+        let complete = (0..processes).all(|peer| peer == index || (data[peer].is_some() && control[peer]));
+        if complete && fate.failure().is_none() {
+            break;
+        }
+        match inbox.recv_timeout(TICK) {
+            Ok(Event::Joined { peer, kind: Kind::Data, stream }) => data[peer] = Some(stream),
+            Ok(Event::Joined { peer, kind: Kind::Control, stream }) => {
+                fate.join(peer, stream)?;
+                control[peer] = true;
+            }
+            Ok(Event::Refused { cause }) => fate.fail_as(cause),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        let now = Instant::now();
+        if fate.failure().is_none() {
+            if let Some(cause) = watch() {
+                fate.fail_as(cause);
+            } else if now >= gathering.until {
+                fate.fail(&gathering.missing(started.elapsed(), &data, &control));
+            }
+        }
+        if let Some(line) = fate.failure() {
+            let leave = *farewell.get_or_insert(now + FAREWELL);
+            if complete || now >= leave || now >= gathering.until {
+                return Err(Error::Cluster(line));
+            }
+        }
+    }
+    let left = gathering.until.saturating_duration_since(Instant::now());
+    fate.confirm_and_wait(Some(left + GRACE))?;
+    drop(acceptors);
+    Ok((data, fate))
+}
+
+/// Ends the threads of this phase, whichever way it is left; waits for the accepting ones, which hold the
+/// listening sockets.
+struct Acceptors<'a>(Vec<std::thread::JoinHandle<()>>, &'a Gathering);
+
+impl Drop for Acceptors<'_> {
+    fn drop(&mut self) {
+        self.1.over.store(true, Ordering::Relaxed);
+        for acceptor in self.0.drain(..) {
+            let _ = acceptor.join();
+        }
+    }
+}

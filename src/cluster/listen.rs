@@ -1,0 +1,197 @@
+//! The listening half of connecting: binds this process's own addresses and shakes hands with whoever comes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::connect::{Event, Gathering};
+use super::handshake::{self, Kind, Refusal, Visitor};
+use super::hosts::Host;
+use super::secret::{HOW_TO_MAKE_ONE, Secret};
+use crate::Error;
+
+/// A connection that has not proven itself after this long makes room; a member on a slow machine dials again.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(5);
+/// So many connections may be unproven at a time; each costs a thread and a descriptor.
+const MOST_UNPROVEN: usize = 256;
+/// Short against a start of a few milliseconds, long against the cost of asking.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Binds every address of `host` that belongs to this machine, and no other.
+pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result<Vec<TcpListener>, Error> {
+    let mut listeners = Vec::new();
+    let mut foreign = Vec::new();
+    for endpoint in &host.endpoints {
+        let refused = |error: &dyn std::fmt::Display| {
+            Error::Cluster(format!("process {index} cannot listen on {endpoint}: {error}"))
+        };
+        for address in endpoint.look_up().map_err(|error| refused(&error))? {
+            if secret.is_none() && !is_loopback(address) {
+                return Err(Error::usage(
+                    format!(
+                        "process {index} would listen on {endpoint}, which other machines reach, without a secret"
+                    ),
+                    HOW_TO_MAKE_ONE,
+                ));
+            }
+            match TcpListener::bind(address) {
+                Ok(listener) => {
+                    listener.set_nonblocking(true).map_err(|error| refused(&error))?;
+                    listeners.push(listener);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    foreign.push(address.to_string());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    return Err(refused(
+                        &"another program listens there; is a process left from an earlier run, or this index used twice?",
+                    ));
+                }
+                Err(error) => return Err(refused(&error)),
+            }
+        }
+    }
+    if listeners.is_empty() {
+        return Err(Error::usage(
+            format!(
+                "process {index} would listen on {}, which is no address of this machine",
+                foreign.join(", ")
+            ),
+            "-p with the index of this machine's line in the host file",
+        ));
+    }
+    Ok(listeners)
+}
+
+/// Whether only this machine can be at the other end.
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
+    }
+}
+
+/// Accepts on `listener` until the gathering is over, each connection on a thread of its own.
+pub(super) fn accept(
+    listener: TcpListener,
+    gathering: &Arc<Gathering>,
+) -> Result<thread::JoinHandle<()>, Error> {
+    let gathering = Arc::clone(gathering);
+    let work = move || {
+        let mut unproven = VecDeque::new();
+        while !gathering.over() {
+            match listener.accept() {
+                Ok((stream, from)) => meet(stream, from, &gathering, &mut unproven),
+                // Also when this process has no more descriptors: strangers let go of theirs in time.
+                Err(_) => thread::sleep(PAUSE),
+            }
+        }
+    };
+    let spawned = thread::Builder::new().name("connect:accept".to_owned()).spawn(work);
+    spawned.map_err(|error| Error::Cluster(format!("cannot start a thread to accept connections: {error}")))
+}
+
+/// Gives a new connection its thread, and makes room among the `unproven` where there are too many.
+fn meet(
+    stream: TcpStream,
+    from: SocketAddr,
+    gathering: &Arc<Gathering>,
+    unproven: &mut VecDeque<Weak<TcpStream>>,
+) {
+    if gathering.secret.is_none() && !is_loopback(from) {
+        gathering.turned_away(from, "it comes from another machine, and there is no secret");
+        return;
+    }
+    unproven.retain(|stream| stream.strong_count() > 0);
+    // A member needs a millisecond to prove itself: the longest here are the ones that never will.
+    if unproven.len() >= MOST_UNPROVEN
+        && let Some(oldest) = unproven.pop_front().and_then(|stream| stream.upgrade())
+    {
+        let _ = oldest.shutdown(Shutdown::Both);
+    }
+    let stream = Arc::new(stream);
+    unproven.push_back(Arc::downgrade(&stream));
+    let gathering = Arc::clone(gathering);
+    let work = move || shake(stream, from, &gathering);
+    // Without a thread the connection is dropped; a member dials again.
+    drop(thread::Builder::new().name("connect:handshake".to_owned()).spawn(work));
+}
+
+fn shake(stream: Arc<TcpStream>, from: SocketAddr, gathering: &Gathering) {
+    let until = gathering.until.min(Instant::now() + LONGEST_HANDSHAKE);
+    let claim = |visitor: &Visitor| gathering.claim(visitor, from);
+    let done = stream
+        .set_nonblocking(false)
+        .and_then(|()| stream.set_nodelay(true))
+        .map_err(Refusal::from)
+        .and_then(|()| handshake::answer(&gathering.me, &stream, until, claim));
+    match done {
+        Ok(Visitor { index: peer, kind, .. }) => {
+            // Who holds it besides us is closing it to make room; the member sees that as we do.
+            if let Some(stream) = Arc::into_inner(stream) {
+                gathering.tell(Event::Joined { peer, kind, stream });
+            }
+        }
+        Err(Refusal::Stranger(reason)) => gathering.turned_away(from, &reason),
+        Err(Refusal::Fatal(cause)) => gathering.tell(Event::Refused { cause }),
+    }
+}
+
+/// Which instances hold the indices above this process's own, and which of their connections have come.
+#[derive(Debug)]
+pub(super) struct Claims {
+    holders: Vec<Option<Holder>>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    instance: [u8; 16],
+    from: IpAddr,
+    kinds: Vec<Kind>,
+}
+
+impl Claims {
+    pub(super) fn new(processes: usize) -> Self {
+        Claims { holders: (0..processes).map(|_| None).collect() }
+    }
+
+    /// Gives the visitor its connection, unless another process has the index or the connection exists.
+    pub(super) fn claim(&mut self, own: usize, visitor: &Visitor, from: IpAddr) -> Result<(), String> {
+        let Visitor { index, kind, instance } = *visitor;
+        if index <= own || index >= self.holders.len() {
+            return Err(format!("it calls itself process {index}, which does not connect to process {own}"));
+        }
+        let holder = self.holders[index].get_or_insert(Holder { instance, from, kinds: Vec::new() });
+        if holder.instance != instance || holder.kinds.contains(&kind) {
+            return Err(format!(
+                "it calls itself process {index}, which is connected already from {}",
+                holder.from
+            ));
+        }
+        holder.kinds.push(kind);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_belongs_to_the_first_instance() {
+        let from = IpAddr::from([127, 0, 0, 1]);
+        let visitor = |index, kind, instance| Visitor { index, kind, instance: [instance; 16] };
+        let mut claims = Claims::new(3);
+        assert!(claims.claim(0, &visitor(1, Kind::Data, 7), from).is_ok());
+        assert!(claims.claim(0, &visitor(1, Kind::Control, 7), from).is_ok());
+        let second = claims.claim(0, &visitor(1, Kind::Data, 7), from).unwrap_err();
+        assert_eq!(second, "it calls itself process 1, which is connected already from 127.0.0.1");
+        assert!(claims.claim(0, &visitor(1, Kind::Control, 8), from).is_err(), "two halves of two processes");
+        for stray in [0, 3] {
+            assert!(claims.claim(0, &visitor(stray, Kind::Data, 7), from).is_err());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! All integration tests, as one crate: one link instead of a dozen.
+
+/// The flags every query shares: what is accepted, and what is said about what is not.
+mod cli;
+/// Processes becoming one job, over real connections, among strangers.
+mod cluster;
+/// Several processes of one program on one machine, started by the first.
+mod local_processes;
