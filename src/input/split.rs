@@ -115,7 +115,7 @@ mod tests {
         let miscut = |extents: &[(usize, Range<u64>)]| -> Vec<usize> {
             miscut_files(&mut extents.to_vec(), &files).into_iter().collect()
         };
-        assert_eq!(miscut(&[(2, 0..7), (0, 4..10), (0, 3..3), (0, 0..4)]), []);
+        assert_eq!(miscut(&[(2, 0..7), (0, 4..10), (0, 3..3), (0, 0..4)]), [0; 0]);
         assert_eq!(miscut(&[(2, 0..7), (0, 5..10), (0, 0..4)]), [0], "a gap");
         assert_eq!(miscut(&[(2, 0..7), (0, 3..10), (0, 0..4)]), [0], "an overlap");
         assert_eq!(miscut(&[(2, 0..7), (0, 0..4)]), [0], "rows missing at the end");

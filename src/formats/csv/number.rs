@@ -15,10 +15,16 @@ const POWERS_OF_TEN: [f64; 16] =
 /// Reads a 32-bit float like `str::parse`, correctly rounded.
 #[inline]
 pub(super) fn parse_f32(text: &[u8]) -> Option<f32> {
-    match fast_f32(text) {
+    match fraction_f32(text) {
         Some(value) => Some(value),
-        None => std_parse(text),
+        None => longer_f32(text),
     }
+}
+
+/// What is not of the most frequent form.
+#[inline(never)]
+fn longer_f32(text: &[u8]) -> Option<f32> {
+    fast_f32(text).or_else(|| std_parse(text))
 }
 
 /// Reads an integer like `str::parse`.
@@ -77,6 +83,25 @@ fn parse_digits(text: &[u8]) -> Option<u64> {
     value_of_sixteen(load16(text), text.len())
 }
 
+/// One digit, a dot, and six to eight digits: short enough code to become part of the loop that reads rows.
+#[inline]
+fn fraction_f32(text: &[u8]) -> Option<f32> {
+    let [digit, b'.', ..] = *text else { return None };
+    let digits = text.len() - 2;
+    let last = text.last_chunk::<8>()?;
+    let whole = digit.wrapping_sub(b'0');
+    if digits > 8 || whole > 9 {
+        return None;
+    }
+    // The dot and what is before it give way to zeros.
+    let unused = 8 * (8 - digits) as u32 & 31;
+    let filled = (u64::from_le_bytes(*last) >> unused << unused) | !(u64::MAX << unused) & ZEROS as u64;
+    let fraction = value_of_eight(digit_values(filled)?);
+    let power = POWERS_OF_TEN[digits & 15];
+    // Both products are exact, and so is their sum.
+    quotient_f32(f64::from(whole) * power + fraction as f64, power)
+}
+
 #[inline]
 fn fast_f32(text: &[u8]) -> Option<f32> {
     let (negative, digits) = split_sign(text);
@@ -103,16 +128,19 @@ fn fast_f32(text: &[u8]) -> Option<f32> {
     if mantissa >= 1 << 53 {
         return None;
     }
-    // Both operands are exact, so the quotient is the decimal number rounded once, to a double.
-    let double = mantissa as f64 / POWERS_OF_TEN[fraction_digits & 15];
+    let float = quotient_f32(mantissa as f64, POWERS_OF_TEN[fraction_digits & 15])?;
+    Some(if negative { -float } else { float })
+}
+
+/// A decimal number as a float, from two doubles that are exact.
+#[inline]
+fn quotient_f32(mantissa: f64, power_of_ten: f64) -> Option<f32> {
+    // The decimal number rounded once, to a double.
+    let double = mantissa / power_of_ten;
     // Rounding again to a float only goes wrong when the first rounding landed in the middle between two floats.
     const BELOW_A_FLOAT: u64 = (1 << 29) - 1;
     const MIDDLE: u64 = 1 << 28;
-    if double.to_bits() & BELOW_A_FLOAT == MIDDLE {
-        return None;
-    }
-    let float = double as f32;
-    Some(if negative { -float } else { float })
+    (double.to_bits() & BELOW_A_FLOAT != MIDDLE).then_some(double as f32)
 }
 
 /// `digits` digits that end in the top byte; the bytes below them are zero.

@@ -15,6 +15,19 @@ pub(super) struct Marks {
     pub(super) quote: u8,
 }
 
+impl Marks {
+    /// A byte that is none of them.
+    fn no_mark(self) -> u8 {
+        if self.delimiter != 0 && self.quote != 0 {
+            0
+        } else if self.delimiter != 1 && self.quote != 1 {
+            1
+        } else {
+            2
+        }
+    }
+}
+
 /// How many of them a piece of text had.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -67,15 +80,14 @@ impl Instructions {
         filled: &mut usize,
     ) -> Tally {
         let (blocks, rest) = text.as_chunks::<64>();
-        let tally = self.scan_blocks(Blocks { blocks, within: u64::MAX, base, marks }, positions, filled);
+        let tally = self.scan_blocks(Blocks { blocks, base, marks }, positions, filled);
         if rest.is_empty() {
             return tally;
         }
-        let mut padded = [0; 64];
-        padded[..rest.len()].copy_from_slice(rest);
-        let within = (1 << rest.len()) - 1;
+        let mut last = [marks.no_mark(); 64];
+        last[..rest.len()].copy_from_slice(rest);
         let base = base + 64 * blocks.len() as u32;
-        let last = self.scan_blocks(Blocks { blocks: &[padded], within, base, marks }, positions, filled);
+        let last = self.scan_blocks(Blocks { blocks: &[last], base, marks }, positions, filled);
         Tally { newlines: tally.newlines + last.newlines, any_quote: tally.any_quote | last.any_quote }
     }
 
@@ -98,8 +110,6 @@ impl Instructions {
 #[derive(Clone, Copy)]
 struct Blocks<'a> {
     blocks: &'a [[u8; 64]],
-    /// Which bytes of every block count.
-    within: u64,
     /// Position of the first byte.
     base: u32,
     marks: Marks,
@@ -130,9 +140,9 @@ fn scan_with(
     let mut at = *filled;
     for block in text.blocks {
         let masks = masks_of(block);
-        tally.newlines += (masks.newlines & text.within).count_ones() as usize;
-        tally.any_quote |= masks.quotes & text.within != 0;
-        let mut left = (masks.delimiters | masks.newlines | masks.quotes) & text.within;
+        tally.newlines += masks.newlines.count_ones() as usize;
+        tally.any_quote |= masks.quotes != 0;
+        let mut left = masks.delimiters | masks.newlines | masks.quotes;
         let end = at + left.count_ones() as usize;
         // Eight at a time without asking whether there are eight: a wrong guess costs more than a spare store.
         while left != 0 {

@@ -37,9 +37,9 @@ pub(super) fn scan_avx512(text: Blocks, positions: &mut [u32], filled: &mut usiz
     let mut at = *filled;
     for block in text.blocks {
         let bytes: __m512i = cast(*block);
-        let newlines = _mm512_cmpeq_epi8_mask(bytes, newline) & text.within;
-        let quotes = _mm512_cmpeq_epi8_mask(bytes, quote) & text.within;
-        let hits = (_mm512_cmpeq_epi8_mask(bytes, delimiter) & text.within) | newlines | quotes;
+        let newlines = _mm512_cmpeq_epi8_mask(bytes, newline);
+        let quotes = _mm512_cmpeq_epi8_mask(bytes, quote);
+        let hits = _mm512_cmpeq_epi8_mask(bytes, delimiter) | newlines | quotes;
         newline_count += newlines.count_ones() as usize;
         all_quotes |= quotes;
 
