@@ -1,1 +1,6 @@
-//! (to come)
+//! File encodings: one room each, readers and writers, no timely.
+//!
+//! A format turns the bytes of one split into rows of a query's struct. It knows how records lie in a file and
+//! nothing of directories, workers or operators.
+
+pub(crate) mod csv;

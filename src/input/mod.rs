@@ -1,25 +1,69 @@
-//! Where rows come from: stores, splits and their assignment, row projection.
+//! Where rows come from: tables on disk, splits and their assignment, row projection.
+//!
+//! [`Input::open`] plans: it lists a table's files, resolves the fields of a query's struct against the table's columns
+//! and cuts the files into splits. [`Input::open_split`] reads one split, block by block.
+//!
+//! # Cuts are optimistic, and proven afterwards
+//!
+//! A file is cut at any byte, and a split has the rows that start in it: the first one behind the first newline at or
+//! after the byte before its range. A newline inside a quoted field breaks that rule, and only a reader that comes from
+//! the file's start can tell it from the end of a row. So each split says which bytes its rows really had
+//! ([`SplitReader::extent`]), and [`miscut_files`] compares them when all are read: where the extents of a file meet from its
+//! first byte to its last, every cut was right, by induction. Otherwise the answer is thrown away and the job reads
+//! those files whole ([`Input::uncut`]). To spare most such second runs, a file that has a quote in its first
+//! [`QUOTES_LOOKED_FOR_BYTES`] is never cut: it is read by one worker alone, however large it is.
 
+mod files;
+mod plan;
+mod probe;
+mod projection;
+mod reader;
 mod row;
+mod split;
 
+use std::path::PathBuf;
+
+pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
+pub use plan::Input;
+pub use reader::{Block, SplitReader};
 pub use row::Row;
+pub(crate) use split::MISCUT;
+pub use split::{Split, miscut_files};
 
-/// How the files are encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct InputOptions {
+    /// Directory of all data: tables are at `<data>/<format>/<set>/<table>/`.
+    pub data: PathBuf,
+    /// Name of the set, `tiny` for one.
+    pub set: String,
+    /// Format of the files.
+    pub format: FormatChoice,
+    /// Bytes a split has, about; `None` chooses so that every worker gets several.
+    pub split_bytes: Option<u64>,
+    /// What to do about a record that does not fit.
+    pub bad_records: BadRecords,
+    /// How many workers there are, in all processes together.
+    pub peers: usize,
+}
+
+/// Which format to read a table in.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
 pub enum FormatChoice {
-    /// By what lies under the data directory.
+    /// The fastest format in which the set holds the table.
     #[default]
     Auto,
-    /// Text, comma separated, one row per line.
+    /// Delimited text.
     Csv,
 }
 
-/// What to do about a record that does not fit its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+/// What to do about a record that does not fit its table or the query.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum BadRecords {
-    /// End the job and show the record.
+    /// Fail, and say which record it was.
     #[default]
     Fail,
-    /// Leave the record out, and count it.
+    /// Leave it out, and count it.
     Skip,
 }

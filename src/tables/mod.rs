@@ -3,6 +3,10 @@
 //! A table says how its rows are laid out in text and which type each column has. Queries never see it row
 //! by row: a query's struct names the columns it wants, and the input layer resolves them against the table once.
 
+mod date;
+
+pub use date::Date;
+
 /// A table: its name is also its directory, `data/<format>/<set>/<name>/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Table {

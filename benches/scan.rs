@@ -1,0 +1,153 @@
+//! How fast one thread reads uservisits from CSV, in nanoseconds a row, page cache warm.
+//!
+//! `cargo bench --bench scan` makes a gigabyte in a temporary directory, checks every answer against the generator, and prints
+//! the best of five runs for: reading only, finding fields, and what Query 2 needs of them. `-- BYTES` changes the size.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
+
+use millrace::input::{Input, InputOptions, Row};
+use millrace::tables::USERVISITS;
+
+#[derive(serde::Deserialize)]
+struct Nothing {}
+
+impl Row for Nothing {
+    type Of<'a> = Nothing;
+}
+
+#[derive(serde::Deserialize)]
+struct Fields<'a> {
+    #[serde(rename = "sourceIP")]
+    source_ip: &'a [u8],
+    #[serde(rename = "countryCode")]
+    country_code: &'a [u8],
+}
+
+impl Row for Fields<'_> {
+    type Of<'a> = Fields<'a>;
+}
+
+#[derive(serde::Deserialize)]
+struct Visit<'a> {
+    #[serde(rename = "sourceIP")]
+    source_ip: &'a [u8],
+    #[serde(rename = "adRevenue")]
+    ad_revenue: f32,
+}
+
+impl Row for Visit<'_> {
+    type Of<'a> = Visit<'a>;
+}
+
+/// What the generator wrote.
+#[derive(Default)]
+struct Truth {
+    rows: u64,
+    address_bytes: u64,
+    revenue: f64,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let bytes = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1 << 30);
+    let data = tempfile::tempdir()?;
+    let directory = data.path().join("csv/bench/uservisits");
+    std::fs::create_dir_all(&directory)?;
+    let path = directory.join("part-00000");
+    let truth = generate(&path, bytes)?;
+
+    let options = InputOptions {
+        data: data.path().to_path_buf(),
+        set: "bench".to_owned(),
+        format: Default::default(),
+        split_bytes: None,
+        bad_records: Default::default(),
+        peers: 2,
+    };
+    let file = File::open(&path)?;
+    let size = file.metadata()?.len();
+    println!("{} rows of {:.1} bytes; ns a row, best of five", truth.rows, size as f64 / truth.rows as f64);
+    let mut buffer = vec![0; 256 << 10];
+    best("read only, blocks of 256 KiB", &truth, || {
+        let mut offset = 0;
+        while offset < size {
+            offset += file.read_at(&mut buffer, offset)? as u64;
+        }
+        Ok(())
+    })?;
+    let rows = truth.rows;
+    best("rows", &truth, || scan::<Nothing>(&options, |_| 1).map(|found| assert_eq!(found, rows)))?;
+    best("two fields found", &truth, || {
+        let found =
+            scan::<Fields>(&options, |visit| (visit.source_ip.len() + visit.country_code.len()) as u64)?;
+        assert_eq!(found, truth.address_bytes + 3 * rows);
+        Ok(())
+    })?;
+    best("&[u8] and f32", &truth, || {
+        let mut revenue = 0.0;
+        let found = scan::<Visit>(&options, |visit| {
+            revenue += f64::from(visit.ad_revenue);
+            visit.source_ip.len() as u64
+        })?;
+        assert_eq!((found, revenue.to_bits()), (truth.address_bytes, truth.revenue.to_bits()));
+        Ok(())
+    })
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn scan<R: Row>(options: &InputOptions, mut weigh: impl FnMut(R::Of<'_>) -> u64) -> Outcome<u64> {
+    let input = Input::<R>::open(&USERVISITS, options)?;
+    let mut total = 0;
+    for split in input.splits() {
+        let mut reader = input.open_split(split)?;
+        while reader.next_block(|row| total += weigh(row))?.is_some() {}
+    }
+    Ok(total)
+}
+
+fn best(what: &str, truth: &Truth, mut run: impl FnMut() -> Outcome<()>) -> Outcome<()> {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        run()?;
+        best = best.min(start.elapsed());
+    }
+    println!("{what:>30}  {:6.1}", best.as_secs_f64() * 1e9 / truth.rows as f64);
+    Ok(())
+}
+
+fn generate(path: &std::path::Path, bytes: u64) -> Outcome<Truth> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut state = 1_u64;
+    let mut below = |limit: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % limit
+    };
+    let mut truth = Truth::default();
+    let mut written = 0;
+    let letters: String = (0..200).map(|_| char::from(b'a' + below(26) as u8)).collect();
+    while written < bytes {
+        let address = format!("{}.{}.{}.{}", 1 + below(254), below(255), below(255), 1 + below(254));
+        let revenue = below(1 << 24) as f32 / 16_777_216.0;
+        let line = format!(
+            "{address},{},{}-{:02}-{:02},{revenue},{},USA,USA-EN,{},{}\n",
+            &letters[..10 + below(91) as usize],
+            1970 + below(42),
+            1 + below(12),
+            1 + below(28),
+            &letters[..40 + below(67) as usize],
+            &letters[..4 + below(10) as usize],
+            1 + below(10)
+        );
+        out.write_all(line.as_bytes())?;
+        written += line.len() as u64;
+        truth.rows += 1;
+        truth.address_bytes += address.len() as u64;
+        truth.revenue += f64::from(revenue);
+    }
+    out.flush()?;
+    Ok(truth)
+}

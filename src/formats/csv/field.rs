@@ -1,0 +1,236 @@
+//! One field of text as the value its query asks for.
+
+use std::fmt;
+
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::number;
+use crate::BadRecord;
+
+/// Why a row's text does not make the query's struct. A thin pointer, so that the good way pays nothing for it.
+#[derive(Debug)]
+pub(super) struct FieldError(Box<Detail>);
+
+#[derive(Debug)]
+struct Detail {
+    /// Which field of the struct is to blame, once known.
+    field: Option<usize>,
+    reason: String,
+}
+
+impl FieldError {
+    #[cold]
+    fn new(reason: String) -> Self {
+        FieldError(Box::new(Detail { field: None, reason }))
+    }
+
+    #[cold]
+    fn unreadable(text: &[u8], wanted: &str) -> Self {
+        if text.is_empty() {
+            return Self::new(format!("the field is empty, expected {wanted}"));
+        }
+        Self::new(format!("cannot read `{}` as {wanted}", BadRecord::shorten(text)))
+    }
+
+    /// Says which field of the struct it was.
+    #[cold]
+    pub(super) fn of_field(mut self, field: usize) -> Self {
+        self.0.field.get_or_insert(field);
+        self
+    }
+
+    /// The struct's field to blame, and what was wrong with it.
+    pub(super) fn into_parts(self) -> (Option<usize>, String) {
+        (self.0.field, self.0.reason)
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.reason)
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+impl de::Error for FieldError {
+    #[cold]
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        Self::new(reason.to_string())
+    }
+}
+
+/// Reads one field's text, quotes already taken off.
+#[derive(Clone, Copy)]
+pub(super) struct FieldDeserializer<'a>(pub(super) &'a [u8]);
+
+impl<'a> FieldDeserializer<'a> {
+    #[inline]
+    fn as_str(self) -> Result<&'a str, FieldError> {
+        std::str::from_utf8(self.0).map_err(|_| FieldError::unreadable(self.0, "UTF-8 text"))
+    }
+}
+
+macro_rules! integers {
+    ($($method:ident $visit:ident $integer:ident $parse:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+            match number::$parse(self.0).and_then(|value| $integer::try_from(value).ok()) {
+                Some(value) => visitor.$visit(value),
+                None => Err(FieldError::unreadable(self.0, stringify!($integer))),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
+    type Error = FieldError;
+
+    integers! {
+        deserialize_i8 visit_i8 i8 parse_i64
+        deserialize_i16 visit_i16 i16 parse_i64
+        deserialize_i32 visit_i32 i32 parse_i64
+        deserialize_i64 visit_i64 i64 parse_i64
+        deserialize_i128 visit_i128 i128 parse_i128
+        deserialize_u8 visit_u8 u8 parse_u64
+        deserialize_u16 visit_u16 u16 parse_u64
+        deserialize_u32 visit_u32 u32 parse_u64
+        deserialize_u64 visit_u64 u64 parse_u64
+        deserialize_u128 visit_u128 u128 parse_u128
+    }
+
+    #[inline]
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match number::parse_f32(self.0) {
+            Some(value) => visitor.visit_f32(value),
+            None => Err(FieldError::unreadable(self.0, "f32")),
+        }
+    }
+
+    /// A float column holds 32-bit floats in every format, so a wider field gets the same value, widened.
+    #[inline]
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match number::parse_f32(self.0) {
+            Some(value) => visitor.visit_f64(f64::from(value)),
+            None => Err(FieldError::unreadable(self.0, "f32, widened to f64")),
+        }
+    }
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match self.0 {
+            b"true" => visitor.visit_bool(true),
+            b"false" => visitor.visit_bool(false),
+            other => Err(FieldError::unreadable(other, "bool (true or false)")),
+        }
+    }
+
+    #[inline]
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let mut characters = self.as_str()?.chars();
+        match (characters.next(), characters.next()) {
+            (Some(character), None) => visitor.visit_char(character),
+            _ => Err(FieldError::unreadable(self.0, "one character")),
+        }
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    #[inline]
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_borrowed_str(self.as_str()?)
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_borrowed_str(self.as_str()?)
+    }
+
+    #[inline]
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    #[inline]
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    #[inline]
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        visitor.visit_enum(self)
+    }
+
+    /// The plan refuses every other shape before a row is read, see `input::probe`.
+    #[cold]
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
+        Err(FieldError::unreadable(self.0, "a nested value"))
+    }
+
+    forward_to_deserialize_any! { unit unit_struct seq tuple tuple_struct map struct identifier ignored_any }
+}
+
+impl<'a> EnumAccess<'a> for FieldDeserializer<'a> {
+    type Error = FieldError;
+    type Variant = UnitVariant;
+
+    #[inline]
+    fn variant_seed<S: de::DeserializeSeed<'a>>(
+        self,
+        seed: S,
+    ) -> Result<(S::Value, UnitVariant), FieldError> {
+        Ok((seed.deserialize(BorrowedStrDeserializer::new(self.as_str()?))?, UnitVariant))
+    }
+}
+
+/// The content of an enum's variant: there is none.
+pub(super) struct UnitVariant;
+
+impl<'a> VariantAccess<'a> for UnitVariant {
+    type Error = FieldError;
+
+    #[inline]
+    fn unit_variant(self) -> Result<(), FieldError> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<S: de::DeserializeSeed<'a>>(self, _: S) -> Result<S::Value, FieldError> {
+        Err(carries_values())
+    }
+
+    fn tuple_variant<V: Visitor<'a>>(self, _: usize, _: V) -> Result<V::Value, FieldError> {
+        Err(carries_values())
+    }
+
+    fn struct_variant<V: Visitor<'a>>(
+        self,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, FieldError> {
+        Err(carries_values())
+    }
+}
+
+#[cold]
+fn carries_values() -> FieldError {
+    FieldError::new("an enum's variant that carries values cannot be read from one field".to_owned())
+}

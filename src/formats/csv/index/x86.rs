@@ -1,0 +1,81 @@
+//! The index with the vector instructions of x86-64.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set1_epi8, _mm512_add_epi32,
+    _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32,
+    _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
+};
+
+use bytemuck::cast;
+
+use super::{Blocks, Masks, Tally, scan_with};
+
+/// Whether [`scan_avx512`] can run here.
+pub(super) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("popcnt")
+}
+
+/// Whether [`scan_avx2`] can run here.
+pub(super) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
+}
+
+/// Compares sixty-four bytes at once and packs the positions of the hits without a loop over bits.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
+pub(super) fn scan_avx512(text: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
+    let delimiter = _mm512_set1_epi8(text.marks.delimiter.cast_signed());
+    let newline = _mm512_set1_epi8(b'\n'.cast_signed());
+    let quote = _mm512_set1_epi8(text.marks.quote.cast_signed());
+    let numbers: __m512i = cast::<[u8; 64], _>(std::array::from_fn(|index| index as u8));
+
+    let mut newline_count = 0;
+    let mut all_quotes = 0;
+    let mut base = text.base;
+    let mut at = *filled;
+    for block in text.blocks {
+        let bytes: __m512i = cast(*block);
+        let newlines = _mm512_cmpeq_epi8_mask(bytes, newline);
+        let quotes = _mm512_cmpeq_epi8_mask(bytes, quote);
+        let hits = _mm512_cmpeq_epi8_mask(bytes, delimiter) | newlines | quotes;
+        newline_count += newlines.count_ones() as usize;
+        all_quotes |= quotes;
+
+        let packed = _mm512_maskz_compress_epi8(hits, numbers);
+        let first = _mm512_set1_epi32(base.cast_signed());
+        let store = |positions: &mut [u32], at: usize, sixteen| {
+            let wide: [u32; 16] = cast(_mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), first));
+            positions[at..at + 16].copy_from_slice(&wide);
+        };
+        store(positions, at, _mm512_castsi512_si128(packed));
+        let count = hits.count_ones() as usize;
+        if count > 16 {
+            store(positions, at + 16, _mm512_extracti32x4_epi32::<1>(packed));
+            store(positions, at + 32, _mm512_extracti32x4_epi32::<2>(packed));
+            store(positions, at + 48, _mm512_extracti32x4_epi32::<3>(packed));
+        }
+        at += count;
+        base = base.wrapping_add(64);
+    }
+    *filled = at;
+    Tally { newlines: newline_count, any_quote: all_quotes != 0 }
+}
+
+/// Compares thirty-two bytes at once.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+pub(super) fn scan_avx2(text: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
+    let delimiter = _mm256_set1_epi8(text.marks.delimiter.cast_signed());
+    let newline = _mm256_set1_epi8(b'\n'.cast_signed());
+    let quote = _mm256_set1_epi8(text.marks.quote.cast_signed());
+    scan_with(text, positions, filled, |block| {
+        let [low, high]: [__m256i; 2] = cast(*block);
+        let equal = |wanted| {
+            let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)).cast_unsigned();
+            let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)).cast_unsigned();
+            u64::from(low) | (u64::from(high) << 32)
+        };
+        Masks { delimiters: equal(delimiter), newlines: equal(newline), quotes: equal(quote) }
+    })
+}

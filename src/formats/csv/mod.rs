@@ -1,0 +1,81 @@
+//! Delimited text and plain lines, without a header.
+//!
+//! - A row ends with `\n` or `\r\n`; the last one needs neither. An entirely empty line is skipped where a table has
+//!   more than one column, and is an empty value where it has only one.
+//! - A field that starts with `"` follows RFC 4180: it may hold delimiters, newlines and doubled quotes, and nothing
+//!   may follow its closing quote. A quote anywhere else is a byte like any other. Plain lines know no quotes.
+//! - A row with more or fewer fields than its table has columns is a bad record, the last one too: a file that was
+//!   cut off in the middle of a row is an error and not a smaller answer.
+//! - Only fields that are read are looked at: the others may hold any bytes.
+//! - A row may be up to [`MAX_ROW_BYTES`] long.
+//!
+//! How a split becomes rows: [`window`] reads a block of the file; [`index`] finds every delimiter, newline and quote of
+//! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
+//! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
+//! [`careful`], row by row. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
+//! deals with bad records.
+
+mod careful;
+mod fault;
+mod field;
+mod index;
+mod number;
+mod reader;
+mod row;
+mod window;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use reader::CsvReader;
+
+use crate::input::BadRecords;
+use crate::tables::{Layout, Table};
+use index::Marks;
+
+/// The longest row there may be: what a reader keeps in memory of one file is bounded by it.
+pub(crate) const MAX_ROW_BYTES: usize = 64 << 20;
+
+/// What to read: rows of a table that start in a range of a file, and of them some columns.
+pub(crate) struct Source {
+    pub(crate) path: Arc<Path>,
+    /// Size of the file when the job was planned.
+    pub(crate) file_bytes: u64,
+    pub(crate) range: Range<u64>,
+    pub(crate) table: Table,
+    /// Columns of the table, in the order of the query's struct.
+    pub(crate) wanted: Arc<[usize]>,
+    pub(crate) bad_records: BadRecords,
+    /// How much of the file to read at once.
+    pub(crate) block_bytes: usize,
+}
+
+/// How rows and fields are told apart.
+#[derive(Debug, Clone, Copy)]
+struct Dialect {
+    marks: Marks,
+    /// Whether a field may be quoted.
+    quoted: bool,
+    columns: usize,
+}
+
+impl Dialect {
+    fn of(table: &Table) -> Self {
+        let columns = table.columns.len();
+        match table.layout {
+            Layout::Delimited(delimiter) => {
+                Dialect { marks: Marks { delimiter, quote: b'"' }, quoted: true, columns }
+            }
+            // With newlines in their places the index has no marks but newlines.
+            Layout::Lines => {
+                Dialect { marks: Marks { delimiter: b'\n', quote: b'\n' }, quoted: false, columns }
+            }
+        }
+    }
+
+    /// Whether an entirely empty line is no row.
+    fn skips_blank_lines(self) -> bool {
+        self.columns > 1
+    }
+}

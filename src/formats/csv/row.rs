@@ -1,0 +1,67 @@
+//! One row as the query's struct: serde asks for the fields in the struct's order and gets slices of text.
+
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::field::{FieldDeserializer, FieldError};
+
+/// Where a row's wanted fields lie, in the struct's order.
+pub(super) trait Fields<'a>: Copy {
+    /// How many fields the struct has.
+    fn count(self) -> usize;
+    /// Text of the struct's field `index`.
+    fn field(self, index: usize) -> &'a [u8];
+}
+
+/// Reads a struct out of the wanted fields of a row.
+pub(super) struct RowDeserializer<F>(pub(super) F);
+
+impl<'de, F: Fields<'de>> Deserializer<'de> for RowDeserializer<F> {
+    type Error = FieldError;
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        visitor.visit_seq(FieldSequence { fields: self.0, next: 0 })
+    }
+
+    /// The plan refuses whatever is not a struct before a row is read, see `input::probe`.
+    #[cold]
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
+        Err(de::Error::custom("a row is a struct with named fields"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+struct FieldSequence<F> {
+    fields: F,
+    next: usize,
+}
+
+impl<'a, F: Fields<'a>> SeqAccess<'a> for FieldSequence<F> {
+    type Error = FieldError;
+
+    #[inline]
+    fn next_element_seed<S: de::DeserializeSeed<'a>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, FieldError> {
+        let index = self.next;
+        if index == self.fields.count() {
+            return Ok(None);
+        }
+        self.next += 1;
+        match seed.deserialize(FieldDeserializer(self.fields.field(index))) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(error.of_field(index)),
+        }
+    }
+}

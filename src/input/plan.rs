@@ -1,0 +1,179 @@
+//! A planned table.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::files::{self, Format, InputFile};
+use super::projection;
+use super::split::{self, Split};
+use super::{BadRecords, InputOptions, Row, SplitReader};
+use crate::Error;
+use crate::formats::csv::{CsvReader, Source};
+use crate::tables::Table;
+
+/// How much of a file is read at once: it stays in the second cache until it is parsed.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// A table that is ready to be read: its files, its splits, and which columns make the row struct `R`.
+///
+/// Cheap to clone, and the same on every process that sees the same files.
+///
+/// ```
+/// use millrace::input::{Input, InputOptions, Row};
+/// use millrace::tables::RANKINGS;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Page<'a> {
+///     #[serde(rename = "pageURL")]
+///     url: &'a str,
+///     #[serde(rename = "pageRank")]
+///     rank: i32,
+/// }
+/// impl Row for Page<'_> {
+///     type Of<'a> = Page<'a>;
+/// }
+///
+/// let data = tempfile::tempdir()?;
+/// let directory = data.path().join("csv/mine/rankings");
+/// std::fs::create_dir_all(&directory)?;
+/// std::fs::write(directory.join("part-0"), "apple,30,2\npear,7,5\n")?;
+///
+/// let options = InputOptions {
+///     data: data.path().to_path_buf(),
+///     set: "mine".to_owned(),
+///     format: Default::default(),
+///     split_bytes: None,
+///     bad_records: Default::default(),
+///     peers: 1,
+/// };
+/// let pages = Input::<Page>::open(&RANKINGS, &options)?;
+/// let mut read = Vec::new();
+/// for split in pages.assigned(0, 1) {
+///     let mut rows = pages.open_split(split)?;
+///     while rows.next_block(|page| read.push((page.url.to_owned(), page.rank)))?.is_some() {}
+/// }
+/// assert_eq!(read, [("apple".to_owned(), 30), ("pear".to_owned(), 7)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Input<R> {
+    plan: Arc<Plan>,
+    row: PhantomData<fn() -> R>,
+}
+
+struct Plan {
+    table: Table,
+    format: Format,
+    wanted: Arc<[usize]>,
+    files: Arc<[InputFile]>,
+    splits: Vec<Split>,
+    split_bytes: u64,
+    uncut: BTreeSet<usize>,
+    bad_records: BadRecords,
+    block_bytes: usize,
+}
+
+// By hand: a derived one would ask for `R: Clone`.
+impl<R> Clone for Input<R> {
+    fn clone(&self) -> Self {
+        Input { plan: Arc::clone(&self.plan), row: PhantomData }
+    }
+}
+
+impl<R: Row> Input<R> {
+    /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
+    pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
+        let wanted = projection::resolve::<R>(table)?.into();
+        let (format, files) = files::list(table, options)?;
+        let total = files.iter().map(|file| file.bytes).sum();
+        let split_bytes =
+            options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
+        let uncut = files::with_quotes(table, &files, split_bytes)?;
+        Ok(Self::planned(Plan {
+            table: *table,
+            format,
+            wanted,
+            splits: split::cut(&files, split_bytes, &uncut),
+            files: files.into(),
+            split_bytes,
+            uncut,
+            bad_records: options.bad_records,
+            block_bytes: BLOCK_BYTES,
+        }))
+    }
+
+    /// The same plan with these files as one split each, on top of those that were not cut before.
+    #[must_use]
+    pub fn uncut(&self, files: &BTreeSet<usize>) -> Self {
+        let plan = &*self.plan;
+        let uncut = &plan.uncut | files;
+        Self::planned(Plan {
+            splits: split::cut(&plan.files, plan.split_bytes, &uncut),
+            uncut,
+            files: Arc::clone(&plan.files),
+            wanted: Arc::clone(&plan.wanted),
+            ..*plan
+        })
+    }
+
+    /// The same plan, read in blocks of about this many bytes. The default is the fastest that was measured; tests
+    /// use small blocks to meet their edges.
+    #[must_use]
+    pub fn with_block_bytes(&self, block_bytes: usize) -> Self {
+        let plan = &*self.plan;
+        Self::planned(Plan {
+            splits: plan.splits.clone(),
+            uncut: plan.uncut.clone(),
+            files: Arc::clone(&plan.files),
+            wanted: Arc::clone(&plan.wanted),
+            block_bytes: block_bytes.max(1),
+            ..*plan
+        })
+    }
+
+    fn planned(plan: Plan) -> Self {
+        Input { plan: Arc::new(plan), row: PhantomData }
+    }
+
+    /// The table's files, sorted by name.
+    pub fn files(&self) -> &[InputFile] {
+        &self.plan.files
+    }
+
+    /// All splits, sorted by file and place in it.
+    pub fn splits(&self) -> &[Split] {
+        &self.plan.splits
+    }
+
+    /// The splits of one worker out of `peers`: every `peers`-th, from its own index on.
+    pub fn assigned(&self, worker: usize, peers: usize) -> impl Iterator<Item = &Split> {
+        self.plan.splits.iter().skip(worker).step_by(peers.max(1))
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.plan.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// A number that differs where the files' names or sizes do: processes compare it before they start.
+    pub fn digest(&self) -> u64 {
+        files::digest(&self.plan.files)
+    }
+
+    /// Starts to read one split.
+    pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
+        let plan = &*self.plan;
+        let file = &plan.files[split.file];
+        match plan.format {
+            Format::Csv => Ok(SplitReader::csv(CsvReader::open(Source {
+                path: Arc::clone(&file.path),
+                file_bytes: file.bytes,
+                range: split.range.clone(),
+                table: plan.table,
+                wanted: Arc::clone(&plan.wanted),
+                bad_records: plan.bad_records,
+                block_bytes: plan.block_bytes,
+            })?)),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! One split being read, whatever its format.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use super::Row;
+use crate::Error;
+use crate::formats::csv::CsvReader;
+
+/// Reads one split, a block at a time.
+pub struct SplitReader<R> {
+    format: FormatReader,
+    row: PhantomData<fn() -> R>,
+}
+
+/// Chosen once a block, never a row.
+enum FormatReader {
+    Csv(CsvReader),
+}
+
+/// What one block held.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Rows given out.
+    pub rows: u64,
+    /// Bytes of the file gone through; over all blocks of all splits they are the bytes of the files.
+    pub bytes: u64,
+    /// Records left out because they do not fit.
+    pub bad_records: u64,
+}
+
+impl<R: Row> SplitReader<R> {
+    pub(super) fn csv(reader: CsvReader) -> Self {
+        SplitReader { format: FormatReader::Csv(reader), row: PhantomData }
+    }
+
+    /// Reads and parses the next block and calls `emit` once a row; `None` at the end of the split.
+    ///
+    /// A block may hold no row at all, where rows are longer than blocks.
+    pub fn next_block(&mut self, emit: impl FnMut(R::Of<'_>)) -> Result<Option<Block>, Error> {
+        match &mut self.format {
+            FormatReader::Csv(reader) => reader.next_block::<R>(emit),
+        }
+    }
+
+    /// After the end: the bytes of the rows really read, from the first row's start to the last row's end.
+    ///
+    /// [`miscut_files`](super::miscut_files) wants the extents of all splits.
+    pub fn extent(&self) -> Range<u64> {
+        match &self.format {
+            FormatReader::Csv(reader) => reader.extent(),
+        }
+    }
+}
