@@ -4,6 +4,7 @@
 //! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`].
 
 use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What can be a key: plain bytes without padding that are equal exactly when the values are.
 pub trait Key: Pod + Eq + Send + std::fmt::Debug {}
@@ -63,6 +64,18 @@ impl<const N: usize> std::fmt::Debug for Prefix<N> {
 impl<const N: usize> std::fmt::Display for Prefix<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl<const N: usize> Serialize for Prefix<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.as_bytes())
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Prefix<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(|text| Prefix::new(text, N))
     }
 }
 

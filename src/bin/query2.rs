@@ -8,28 +8,28 @@
 //! cargo run --release --bin query2 -- -k 8 --top 3
 //! ```
 
-use std::cmp::Reverse;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use millrace::cli::{self, JobArguments};
-use millrace::formats::csv::write_field;
+use millrace::formats::write_field;
 use millrace::input::Row;
-use millrace::job::{Finished, Job};
+use millrace::job::Job;
 use millrace::keys::Prefix;
-use millrace::operators::{Fold, Gather, ReduceByKey, Scan, WriteParts};
-use millrace::report::{AnswerFigures, AnswerHash};
-use millrace::units::{Count, Summary};
+use millrace::operators::{Fold, Gather, ReduceByKey, Scan, Top, WriteParts};
+use millrace::report::AnswerHash;
+use millrace::units::Count;
 use millrace::{Error, tables};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Sums advertising revenue by the first characters of the visitor's address: Query 2 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
-#[command(disable_help_flag = true, version = cli::VERSION)]
 struct Options {
     /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
@@ -41,7 +41,7 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    #[serde(flatten)]
+    #[serde(skip)]
     job: JobArguments,
 }
 
@@ -85,11 +85,46 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
                 row.extend_from_slice(zmij::Buffer::new().format(*revenue).as_bytes());
                 row.push(b'\n');
             })
-            .fold(Answer::new(top), |answer, (prefix, revenue)| answer.add(prefix.as_bytes(), revenue))
+            .fold(Answer::new(top), |answer, (prefix, revenue)| answer.add(prefix, revenue))
             .gather()
     })?;
-    let Some(Finished { answer, mut report }) = finished else { return Ok(()) };
-    let answer = answer.into_iter().reduce(Answer::merge).unwrap_or_else(|| Answer::new(top));
-    report.answer = AnswerFigures { rows: answer.hash.rows(), hash: answer.hash.to_string() };
-    cli::finish(&options.job, &report, &answer.json(report.input.rows), &answer)
+    let Some(mut finished) = finished else { return Ok(()) };
+    let answers = std::mem::take(&mut finished.answer);
+    let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
+    let (hash, revenue, top) = (answer.hash, answer.revenue, answer.top.into_sorted());
+    let groups: Vec<_> =
+        top.iter().map(|(revenue, prefix)| json!({"prefix": prefix.to_string(), "revenue": revenue})).collect();
+    let text = fmt::from_fn(|f| {
+        writeln!(f, "{:<15}  {:>14}", "prefix", "revenue, USD")?;
+        top.iter().try_for_each(|(revenue, prefix)| writeln!(f, "{:<15}  {revenue:>14.6}", prefix.to_string()))?;
+        writeln!(f, "{} groups, total revenue {revenue:.6} USD, hash {hash}", Count(hash.rows()))
+    });
+    finished.tell(hash, json!({"groups": hash.rows(), "revenue": revenue, "top": groups}), &text)
+}
+
+/// What is known of the groups of one worker, and in the end of all.
+#[derive(Clone, Serialize, Deserialize)]
+struct Answer<const WIDTH: usize> {
+    hash: AnswerHash,
+    revenue: f64,
+    top: Top<Prefix<WIDTH>>,
+}
+
+impl<const WIDTH: usize> Answer<WIDTH> {
+    fn new(top: usize) -> Self {
+        Answer { hash: AnswerHash::default(), revenue: 0.0, top: Top::new(top) }
+    }
+
+    fn add(&mut self, prefix: Prefix<WIDTH>, revenue: f64) {
+        self.hash.add(&[prefix.as_bytes(), &revenue.to_le_bytes()]);
+        self.revenue += revenue;
+        self.top.push(revenue, prefix);
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.hash.merge(other.hash);
+        self.revenue += other.revenue;
+        self.top.merge(other.top);
+        self
+    }
 }

@@ -96,6 +96,12 @@ pub fn print(text: impl Display) -> Result<(), Error> {
     print_to(io::stdout().lock(), text)
 }
 
+/// Prints a line on stderr that is no part of the answer: what the run took, what a user should know.
+pub fn note(text: impl Display) {
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 fn print_to(mut to: impl Write, text: impl Display) -> Result<(), Error> {
     let done = to.write_fmt(format_args!("{text}")).and_then(|()| to.flush());
     match done {

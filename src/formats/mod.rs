@@ -4,3 +4,6 @@
 //! nothing of directories, workers or operators.
 
 pub(crate) mod csv;
+pub mod parts;
+
+pub use csv::write_field;

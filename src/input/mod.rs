@@ -47,6 +47,20 @@ pub struct InputOptions {
     pub peers: usize,
 }
 
+impl Default for InputOptions {
+    /// The tiny set under `data`, for one worker.
+    fn default() -> Self {
+        InputOptions {
+            data: "data".into(),
+            set: "tiny".into(),
+            format: FormatChoice::Auto,
+            split_bytes: None,
+            bad_records: BadRecords::Fail,
+            peers: 1,
+        }
+    }
+}
+
 /// Which format to read a table in.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]

@@ -8,6 +8,8 @@ mod watch;
 mod worker;
 
 use std::any::Any;
+use std::fmt::Display;
+use std::net::TcpStream;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::mpsc;
@@ -20,12 +22,12 @@ use timely::communication::{Config, Hooks};
 use timely::dataflow::Scope;
 
 use crate::Error;
-use crate::cli::{JobArguments, JobSettings};
-use crate::cluster::{self, Connections, Fingerprint};
+use crate::cli::{self, JobArguments, JobSettings};
+use crate::cluster::{self, Connections, Fate, Fingerprint};
 use crate::formats::parts::Output;
 use crate::input::{Input, InputOptions, Row};
 use crate::operators::{Gathered, ProcessShared, Round};
-use crate::report::{AnswerFigures, InputFigures, Machine, Progress, RunReport, Seconds};
+use crate::report::{AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds};
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
 
@@ -37,7 +39,6 @@ const CLEAN_UP: Duration = Duration::from_secs(2);
 /// A run that has not started.
 #[derive(Debug)]
 pub struct Job {
-    program: &'static str,
     arguments: serde_json::Value,
     settings: JobSettings,
     started: Instant,
@@ -53,22 +54,49 @@ pub struct Job {
 pub struct Finished<A> {
     /// What the dataflow gathered.
     pub answer: Vec<A>,
-    /// What the run says of itself; [`RunReport::answer`] is for the query to fill in.
+    /// What the run says of itself; [`Finished::tell`] adds the answer's figures.
     pub report: RunReport,
+    settings: JobSettings,
+}
+
+impl<A> Finished<A> {
+    /// Ends the run: writes the report if one was asked for, prints the answer on stdout, as `text` or as one JSON
+    /// object with `fields` in it, and what the run took on stderr.
+    pub fn tell(mut self, hash: AnswerHash, fields: serde_json::Value, text: impl Display) -> Result<(), Error> {
+        self.report.answer = AnswerFigures { rows: hash.rows(), hash: hash.to_string() };
+        if let Some(path) = &self.settings.report {
+            self.report.write(path)?;
+        }
+        if self.settings.json {
+            let mut object = serde_json::json!({
+                "query": self.report.query,
+                "rows": self.report.input.rows,
+                "hash": self.report.answer.hash,
+            });
+            if let (Some(object), serde_json::Value::Object(fields)) = (object.as_object_mut(), fields) {
+                object.extend(fields);
+            }
+            cli::print(format_args!("{object}\n"))
+        } else {
+            cli::print(text)?;
+            cli::note(&self.report);
+            Ok(())
+        }
+    }
 }
 
 impl Job {
-    /// Resolves what was typed. `options` is the query's whole command line: what it serialises must be equal on
-    /// every process and appears in the report.
+    /// Resolves what was typed. `options` are the query's own flags, without the shared ones: they must be equal on
+    /// every process and appear in the report.
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
         let arguments = serde_json::to_value(options).map_err(|error| Error::Data(error.to_string()))?;
-        let mut fingerprint = Fingerprint::new(program)?.with("-w", settings.workers);
+        let mut fingerprint = settings.fingerprint()?;
         for (name, value) in arguments.as_object().into_iter().flatten() {
-            fingerprint = fingerprint.with(&format!("--{}", name.replace('_', "-")), value);
+            fingerprint = fingerprint.with(&format!("--{name}"), value);
         }
-        Ok(Job { program, arguments, settings, started, fingerprint, files: 0, splits: 0, bytes: 0, output: None })
+        Ok(Job { arguments, settings, started, fingerprint, files: 0, splits: 0, bytes: 0, output: None })
     }
 
     /// Opens a table for [`scan`](crate::operators::Scan::scan): lists its files, checks that it has the columns
@@ -116,9 +144,12 @@ impl Job {
         let failure = shared.failure.clone();
         watch::watch(&failure)?;
         let cluster = &self.settings.cluster;
-        let connections = cluster::connect(cluster, &self.fingerprint, self.settings.connect_timeout)?;
+        let Connections { data, fate, children } =
+            cluster::connect(cluster, &self.fingerprint, self.settings.timeouts, &self.settings.log())?;
         let connected = Instant::now();
-        let (builders, network) = self.builders(connections)?;
+        let failed_elsewhere = failure.clone();
+        fate.on_failure(move |cause| failed_elsewhere.set(Error::Cluster(cause.to_owned())));
+        let (builders, network) = self.builders(data)?;
 
         let workers = self.settings.workers;
         let processes = cluster.processes();
@@ -137,27 +168,33 @@ impl Job {
         let Some(outcome) = outcome else {
             // The network threads may wait for a peer for ever: they end with the process.
             std::mem::forget(guards);
-            return Err(failure.take().unwrap_or(Error::Cluster("the job failed".into())));
+            return Err(told(&fate, failure.take()));
         };
         // A peer that dies this late makes timely's guard panic.
         if std::panic::catch_unwind(AssertUnwindSafe(|| drop(guards.join()))).is_err() {
-            failure.set(Error::Cluster("a process was lost at the very end".into()));
+            failure.set(Error::Cluster("the network ended early".into()));
         }
-        if let Some(error) = failure.take() {
-            return Err(error);
+        // From here on every process has its parts in place, and only process 0 has work left.
+        let confirmed = fate.confirm_and_wait(None);
+        if let Some(error) = failure.take().or(confirmed.err()) {
+            return Err(told(&fate, Some(error)));
         }
-        if cluster.index() != 0 {
-            return Ok(None);
-        }
-        if let Some(output) = &self.output {
+        if let (0, Some(output)) = (cluster.index(), &self.output) {
             output.commit_manifest(outcome.parts.clone())?;
         }
+        fate.finish();
+        children.wait(CLEAN_UP)?;
+        let first = cluster.index() == 0;
         let report = self.report(&outcome, connected);
-        Ok(Some(Finished { answer: outcome.answer.unwrap_or_default(), report }))
+        let answer = outcome.answer.unwrap_or_default();
+        Ok(first.then_some(Finished { answer, report, settings: self.settings }))
     }
 
     /// What timely needs to start this process's workers, and what must outlive them.
-    fn builders(&self, connections: Connections) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), Error> {
+    fn builders(
+        &self,
+        sockets: Vec<Option<TcpStream>>,
+    ) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), Error> {
         let workers = self.settings.workers;
         if self.settings.cluster.processes() == 1 {
             let config = if workers == 1 { Config::Thread } else { Config::Process(workers) };
@@ -167,7 +204,7 @@ impl Job {
         let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
         let index = self.settings.cluster.index();
         let (builders, guard) =
-            initialize_networking_from_sockets(local, connections.data, index, workers, hooks)
+            initialize_networking_from_sockets(local, sockets, index, workers, hooks)
                 .map_err(|source| Error::Cluster(format!("cannot start the network threads: {source}")))?;
         Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
     }
@@ -179,7 +216,7 @@ impl Job {
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
         let run = connected.elapsed().as_secs_f64();
         RunReport {
-            query: self.program.into(),
+            query: self.settings.program.clone(),
             arguments: self.arguments.clone(),
             processes: self.settings.cluster.processes(),
             workers: self.settings.workers,
@@ -206,6 +243,27 @@ impl Job {
             commit: env!("MILLRACE_COMMIT").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             machine: Machine::here(),
+        }
+    }
+}
+
+/// Tells the other processes what failed here, or finds out what failed there.
+fn told(fate: &Fate, error: Option<Error>) -> Error {
+    let symptom = match error {
+        Some(Error::Cluster(line)) => line,
+        // A failure of this process: its cause.
+        Some(error) => {
+            fate.fail(&error.to_string());
+            return error;
+        }
+        None => "the job failed".into(),
+    };
+    // A broken connection is a symptom; the process that failed says what of.
+    match fate.failure_within(CLEAN_UP) {
+        Some(cause) => Error::Cluster(cause),
+        None => {
+            fate.fail(&symptom);
+            Error::Cluster(symptom)
         }
     }
 }

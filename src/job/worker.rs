@@ -10,13 +10,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use timely::ExchangeData;
 use timely::dataflow::Scope;
 use timely::dataflow::operators::vec::{Broadcast, ToStream};
 use timely::worker::Worker;
 
+use crate::Error;
 use crate::formats::parts::{Output, Part};
-use crate::input::miscut_files;
-use crate::operators::{Gather, Gathered, ProcessShared, Round, WorkerContext};
+use crate::input::{InputFile, miscut_files};
+use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use crate::report::{WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
 
 /// How long a worker may sleep before it looks whether the job has failed.
@@ -68,7 +70,7 @@ pub(super) fn run<A>(
         let gathered = worker.dataflow(|scope| build(scope));
         drive(worker, assignment)?;
         let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;
-        let miscut = miscut(&details);
+        let miscut = miscut(&details, &context.files.borrow());
         if miscut.is_empty() {
             let own = match &assignment.output {
                 // The exchange above has waited for every part; each process renames its own.
@@ -80,7 +82,16 @@ pub(super) fn run<A>(
             let parts = share(worker, assignment, own)?;
             return Some(Outcome { answer: gathered.take(), details, parts, rereads });
         }
-        uncut.extend(miscut);
+        for (scan, files) in miscut {
+            let known = uncut.entry(scan).or_default();
+            if let Some(file) = files.intersection(known).next() {
+                // Nothing was cut there, so its bytes are not what they were.
+                let path = context.files.borrow()[scan][*file].path.display().to_string();
+                failure.set(Error::Data(format!("{path} changed while it was read")));
+                return None;
+            }
+            known.extend(files);
+        }
         rereads += 1;
         let read = context.counters.bytes.get();
         assignment.shared.bytes.fetch_sub(read, std::sync::atomic::Ordering::Relaxed);
@@ -114,7 +125,7 @@ fn drive(worker: &mut Worker, assignment: &Assignment) -> Option<()> {
 /// Gives every worker what every worker has.
 fn share<D>(worker: &mut Worker, assignment: &Assignment, own: Vec<D>) -> Option<Vec<D>>
 where
-    D: Clone + Serialize + for<'a> Deserialize<'a> + 'static,
+    D: ExchangeData + Clone,
 {
     let failure = &assignment.shared.failure;
     let received = Rc::new(RefCell::new(Vec::new()));
@@ -153,11 +164,11 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
 }
 
 /// The files of each scan whose splits do not meet.
-fn miscut(details: &[Detail]) -> BTreeMap<usize, BTreeSet<usize>> {
-    let mut scans: BTreeMap<usize, Vec<(usize, Range<u64>)>> = BTreeMap::new();
-    for (scan, file, extent) in details.iter().flat_map(|detail| &detail.extents) {
-        scans.entry(*scan).or_default().push((*file, extent.clone()));
-    }
-    let miscut = scans.into_iter().map(|(scan, mut extents)| (scan, miscut_files(&mut extents)));
-    miscut.filter(|(_, files)| !files.is_empty()).collect()
+fn miscut(details: &[Detail], scans: &[Vec<InputFile>]) -> BTreeMap<usize, BTreeSet<usize>> {
+    let of_scan = |wanted: usize| {
+        let extents = details.iter().flat_map(|detail| &detail.extents);
+        extents.filter(move |(scan, ..)| *scan == wanted).map(|(_, file, extent)| (*file, extent.clone()))
+    };
+    let miscut = |(scan, files): (usize, &Vec<InputFile>)| (scan, miscut_files(&mut of_scan(scan).collect::<Vec<_>>(), files));
+    scans.iter().enumerate().map(miscut).filter(|(_, files)| !files.is_empty()).collect()
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use timely::dataflow::operators::probe::Handle;
 
 use crate::error::FirstFailure;
+use crate::input::InputFile;
 
 /// The timestamp of every dataflow: which round of a scan a record came from. It is flow control and nothing
 /// else: to the user of an operator there is one epoch, and it is over at [`END`].
@@ -68,12 +69,13 @@ pub struct ProcessShared {
 pub struct WorkerContext {
     /// Counters for the report.
     pub counters: Counters,
+    /// The files of each scan.
+    pub files: RefCell<Vec<Vec<InputFile>>>,
     /// What was read of each split: scan, file and bytes.
     pub extents: RefCell<Vec<(usize, usize, Range<u64>)>>,
     /// What the process shares.
     pub process: ProcessShared,
     window: u64,
-    scans: Cell<usize>,
     uncut: BTreeMap<usize, BTreeSet<usize>>,
     probes: RefCell<Vec<Handle<Round>>>,
 }
@@ -86,10 +88,10 @@ impl WorkerContext {
     fn new(process: ProcessShared, workers: usize, uncut: BTreeMap<usize, BTreeSet<usize>>) -> Rc<Self> {
         Rc::new(WorkerContext {
             counters: Counters::default(),
+            files: RefCell::default(),
             extents: RefCell::default(),
             process,
             window: WINDOW * workers as u64,
-            scans: Cell::new(0),
             uncut,
             probes: RefCell::default(),
         })
@@ -115,10 +117,11 @@ impl WorkerContext {
         probe
     }
 
-    /// The number of the next scan to be built, and the files it must not cut.
-    pub(crate) fn next_scan(&self) -> (usize, BTreeSet<usize>) {
-        let scan = self.scans.get();
-        self.scans.set(scan + 1);
+    /// The number of a scan of `files` that is being built, and which of them it must not cut.
+    pub(crate) fn next_scan(&self, files: &[InputFile]) -> (usize, BTreeSet<usize>) {
+        let mut scans = self.files.borrow_mut();
+        scans.push(files.to_vec());
+        let scan = scans.len() - 1;
         (scan, self.uncut.get(&scan).cloned().unwrap_or_default())
     }
 

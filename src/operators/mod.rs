@@ -10,7 +10,10 @@ mod fold;
 mod gather;
 mod notify;
 mod reduce_by_key;
+mod scan;
 mod table;
+mod top;
+mod write;
 
 pub use context::{Counters, END, ProcessShared, Round, WorkerContext};
 pub use count::Count;
@@ -18,3 +21,6 @@ pub use fold::Fold;
 pub use gather::{Gather, Gathered};
 pub use notify::{Notificator, UnaryNotify};
 pub use reduce_by_key::ReduceByKey;
+pub use scan::Scan;
+pub use top::Top;
+pub use write::WriteParts;

@@ -69,7 +69,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         F: for<'a> FnMut(R::Of<'a>) -> I + 'static,
     {
         let context = WorkerContext::current();
-        let (scan, uncut) = context.next_scan();
+        let (scan, uncut) = context.next_scan(input.files());
         let input = input.uncut(&uncut);
         let splits: Vec<_> = input.assigned(self.index(), self.peers()).cloned().collect();
         let mut reading = Reading { scan, input, splits: splits.into_iter(), current: None };

@@ -6,6 +6,7 @@ mod progress;
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
 pub use progress::Progress;
 
 use crate::Error;
+use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
 /// Everything a run tells about itself; `--report FILE` writes it as JSON. The keys are an interface: other
 /// programs read them.
@@ -105,6 +107,33 @@ pub struct WorkerFigures {
     pub groups: u64,
     /// Processor time used.
     pub busy_seconds: f64,
+}
+
+impl std::fmt::Display for RunReport {
+    /// The last lines of a run, for people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let input = &self.input;
+        write!(
+            f,
+            "{} rows, {} in {} ({}, {})",
+            Count(input.rows),
+            Bytes(input.bytes),
+            Elapsed(Duration::from_secs_f64(self.seconds.total)),
+            RowsPerSecond(self.rows_per_second),
+            BytesPerSecond(self.bytes_per_second)
+        )?;
+        if let Some(bytes) = self.peak_rss_bytes {
+            write!(f, ", {} of memory", Bytes(bytes))?;
+        }
+        write!(f, ", {} workers", self.processes * self.workers)?;
+        if input.bad_records > 0 {
+            write!(f, "\n{} bad records were skipped: the answer is without them", Count(input.bad_records))?;
+        }
+        if input.rereads > 0 {
+            write!(f, "\nread again: line breaks inside quotes crossed cuts; --split-size larger than the files avoids it")?;
+        }
+        Ok(())
+    }
 }
 
 impl RunReport {

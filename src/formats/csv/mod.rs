@@ -23,6 +23,9 @@ mod number;
 mod reader;
 mod row;
 mod window;
+mod write;
+
+pub use write::write_field;
 
 use std::ops::Range;
 use std::path::Path;
