@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod error;
 pub mod exchange;
 pub mod formats;
+pub mod generate;
 pub mod input;
 pub mod job;
 pub mod keys;

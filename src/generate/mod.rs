@@ -1,0 +1,202 @@
+//! Makes the tables of the Big Data Benchmark, at any size, from seeds.
+//!
+//! The published tables came from `HiBench`'s generator. [`rankings`] repeats its recipe draw for draw: with seed 0
+//! and the size of `tiny` the first file is the published one in all that is known of it. [`uservisits`] draws
+//! in the same order from the same streams, with lists of words of its own. [`documents`] only has the published
+//! shape. Bytes depend on the sizes, the seed and the number of files, never on the number of threads.
+//!
+//! ```text
+//! sizes ──► rankings │ uservisits │ documents      what a row is made of (each a write::Source)
+//!              pages, zipf, words, text            the draws they share
+//!              java_random                         the generator below all of them
+//!           write ──► part files                   slots over threads, files in order
+//! ```
+
+mod documents;
+mod java_random;
+mod pages;
+mod parallel;
+mod rankings;
+mod sizes;
+mod strict_log;
+mod text;
+mod uservisits;
+mod words;
+mod write;
+mod zipf;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use indicatif::{DecimalBytes, HumanCount, ProgressBar};
+use tempfile::TempDir;
+
+use crate::Error;
+
+pub use parallel::Stop;
+pub use sizes::{PublishedSet, RowCount, Sizes, TableName};
+
+/// What to make, and where.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The tables to make.
+    pub tables: Vec<TableName>,
+    /// Rows of each table.
+    pub sizes: Sizes,
+    /// Part files of each table, where the sizes' own numbers are not wanted.
+    pub files: Option<u64>,
+    /// 0 for `HiBench`'s own seeds.
+    pub seed: u64,
+    /// Threads that make rows.
+    pub threads: usize,
+    /// The set's directory; each table is a directory in it.
+    pub directory: PathBuf,
+    /// Replace tables that are there already.
+    pub overwrite: bool,
+}
+
+/// A table that was made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Which one.
+    pub table: TableName,
+    /// Rows; pages where the table is `documents`.
+    pub rows: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Part files.
+    pub files: u64,
+    /// Wall-clock time it took.
+    pub seconds: f64,
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {} {}, {} in {} files, {:.2} s, {:.1} MB/s",
+            self.table.table().name,
+            HumanCount(self.rows),
+            if self.table == TableName::Documents { "pages" } else { "rows" },
+            DecimalBytes(self.bytes),
+            self.files,
+            self.seconds,
+            self.bytes as f64 / 1e6 / self.seconds.max(1e-9),
+        )
+    }
+}
+
+/// Makes the tables of `job`. They appear whole, all at the end, or not at all.
+pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, Error> {
+    check(job)?;
+    progress.set_length(job.tables.iter().map(|table| job.sizes.rows(*table)).sum());
+    let was_there = job.directory.exists();
+    let outcome = make_all(job, progress, stop);
+    if outcome.is_err() && !was_there {
+        // Only an empty directory goes, and one that stays is no failure of its own.
+        fs::remove_dir(&job.directory).ok();
+    }
+    progress.finish_and_clear();
+    outcome
+}
+
+fn check(job: &Job) -> Result<(), Error> {
+    if job.sizes.uservisits > 0 && job.sizes.rankings == 0 && job.tables.contains(&TableName::Uservisits) {
+        return Err(Error::usage("visits need pages to go to", "--rankings 1 or more"));
+    }
+    if job.sizes.rankings > u64::from(u32::MAX) || job.sizes.documents > u64::from(u32::MAX) {
+        return Err(Error::usage("page numbers have 32 bits here", "4294967295 pages or fewer"));
+    }
+    for table in &job.tables {
+        let target = job.directory.join(table.table().name);
+        if !job.overwrite && !is_free(&target)? {
+            return Err(Error::usage(
+                format!("{} already holds data", target.display()),
+                "--overwrite to replace it, or --name NAME for a set of another name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is nothing at `path`, or an empty directory.
+fn is_free(path: &Path) -> Result<bool, Error> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::file("read", path)(error)),
+    }
+}
+
+fn make_all(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, Error> {
+    fs::create_dir_all(&job.directory).map_err(Error::file("create", &job.directory))?;
+    let mut rooms = Vec::new();
+    let mut all_made = Vec::new();
+    for &table in &job.tables {
+        progress.set_message(table.table().name);
+        let room = temporary_room(job, table)?;
+        all_made.push(make(job, table, room.path(), progress, stop)?);
+        rooms.push((table, room));
+    }
+    stop.check()?;
+    for (table, room) in rooms {
+        put_in_place(room, &job.directory.join(table.table().name), job, table)?;
+    }
+    Ok(all_made)
+}
+
+/// A directory beside the table's own, removed with all it holds unless the table is put in place.
+fn temporary_room(job: &Job, table: TableName) -> Result<TempDir, Error> {
+    let mut builder = tempfile::Builder::new();
+    let prefix = format!(".{}-", table.table().name);
+    builder.prefix(&prefix);
+    // A table is no secret: the usual rights under the user's mask, and not the owner's alone.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(&job.directory).map_err(Error::file("create a directory in", &job.directory))
+}
+
+fn make(
+    job: &Job,
+    table: TableName,
+    room: &Path,
+    progress: &ProgressBar,
+    stop: &Stop,
+) -> Result<Made, Error> {
+    let start = Instant::now();
+    let Job { sizes, seed, threads, .. } = *job;
+    let files = job.files.unwrap_or_else(|| sizes.files(table));
+    let written = match table {
+        TableName::Rankings => {
+            let source = rankings::Rankings::count_links(sizes.rankings, seed, threads, stop)?;
+            write::write_table(&source, room, files, threads, progress, stop)?
+        }
+        TableName::Uservisits => {
+            let source =
+                uservisits::UserVisits::count_visits(sizes.uservisits, sizes.rankings, seed, threads, stop)?;
+            write::write_table(&source, room, files, threads, progress, stop)?
+        }
+        TableName::Documents => {
+            let source = documents::Documents::new(sizes.documents, seed);
+            write::write_table(&source, room, files, threads, progress, stop)?
+        }
+    };
+    let write::Written { rows, bytes } = written;
+    Ok(Made { table, rows, bytes, files, seconds: start.elapsed().as_secs_f64() })
+}
+
+/// Gives the finished table its name; what stood there is removed with a temporary directory of its own.
+fn put_in_place(room: TempDir, target: &Path, job: &Job, table: TableName) -> Result<(), Error> {
+    let _replaced = if job.overwrite && target.exists() {
+        let old = temporary_room(job, table)?;
+        fs::rename(target, old.path().join("old")).map_err(Error::file("replace", target))?;
+        Some(old)
+    } else {
+        None
+    };
+    fs::rename(room.path(), target).map_err(Error::file("create", target))?;
+    // Its name is gone: nothing is left to remove.
+    let _kept = room.keep();
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Writes a table as part files, slot by slot, with several threads and always the same bytes.
+//!
+//! Row `i` of a table, a page with all its visits, belongs to file `i % files`, and every file draws from one random
+//! stream in row order, as the reducers that wrote the published data did. So the work cannot be cut inside a file;
+//! it is cut into slots of rows instead, and each file passes from slot to slot in order. A thread prepares its slot on
+//! its own (the URLs), then walks all files one step behind the thread with the slot before. With more files than
+//! threads nobody waits for long.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use indicatif::ProgressBar;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::parallel::{Stop, for_each_slot};
+use crate::Error;
+
+/// Bytes gathered for a file before they are written; 2,037 files of `uservisits` then hold 130 MB.
+const WRITE_BYTES: usize = 64 << 10;
+/// Files a process has open besides the parts: standard streams, libraries, directories.
+const OTHER_OPEN_FILES: u64 = 32;
+
+/// What the rows of a table are made from.
+pub(super) trait Source: Sync {
+    /// What all files need of one slot, made once.
+    type Slot: Default;
+    /// What a file carries from row to row.
+    type Stream: Send;
+
+    /// Number of slots.
+    fn slots(&self) -> u64;
+    /// The stream of a file at its first row.
+    fn open(&self, file: u64) -> Self::Stream;
+    /// Makes what all files need of `slot`, in the room of an earlier slot.
+    fn prepare(&self, slot: u64, room: &mut Self::Slot);
+    /// Appends the rows of `slot` that belong to file `.0` of `.1`, and returns their number.
+    fn append(
+        &self,
+        slot: &Self::Slot,
+        file: (u64, u64),
+        stream: &mut Self::Stream,
+        out: &mut Vec<u8>,
+    ) -> u64;
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Rows of the table; lines of `documents` count as rows of their page, so here it is pages.
+    pub(super) rows: u64,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+}
+
+/// Writes `source` into `files` files named `part-NNNNN` in the empty directory `directory`.
+pub(super) fn write_table<T: Source>(
+    source: &T,
+    directory: &Path,
+    files: u64,
+    threads: usize,
+    progress: &ProgressBar,
+    stop: &Stop,
+) -> Result<Written, Error> {
+    allow_open_files(files)?;
+    let parts: Vec<Part<T::Stream>> =
+        (0..files).map(|file| Part::create(directory, file, source.open(file))).collect::<Result<_, _>>()?;
+    for_each_slot(threads, source.slots(), stop, T::Slot::default, |room, slot| {
+        source.prepare(slot, room);
+        let mut walk = Walk { parts: &parts, slot, done: 0 };
+        while let Some(mut part) = walk.wait() {
+            stop.check()?;
+            let OpenPart { stream, out, .. } = &mut *part;
+            let rows = source.append(room, (walk.done as u64, files), stream, out);
+            part.written.rows += rows;
+            part.flush_from(WRITE_BYTES)?;
+            drop(part);
+            walk.pass_on();
+            progress.inc(rows);
+        }
+        Ok(())
+    })?;
+    let mut total = Written::default();
+    for part in parts {
+        let written = part.open.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
+        total.rows += written.rows;
+        total.bytes += written.bytes;
+    }
+    Ok(total)
+}
+
+/// A part file and whose turn it is.
+struct Part<S> {
+    open: Mutex<OpenPart<S>>,
+    turn_passed: Condvar,
+}
+
+struct OpenPart<S> {
+    /// The slot whose rows come next.
+    turn: u64,
+    stream: S,
+    out: Vec<u8>,
+    file: File,
+    path: PathBuf,
+    written: Written,
+}
+
+impl<S> Part<S> {
+    fn create(directory: &Path, file: u64, stream: S) -> Result<Self, Error> {
+        let path = directory.join(format!("part-{file:05}"));
+        let file = File::create_new(&path).map_err(Error::file("create", &path))?;
+        let open = OpenPart { turn: 0, stream, out: Vec::new(), file, path, written: Written::default() };
+        Ok(Part { open: Mutex::new(open), turn_passed: Condvar::new() })
+    }
+
+    fn wait_for(&self, slot: u64) -> MutexGuard<'_, OpenPart<S>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn_passed.wait_while(open, |part| part.turn != slot).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S> OpenPart<S> {
+    /// Writes what was gathered once it is at least `enough` bytes.
+    fn flush_from(&mut self, enough: usize) -> Result<(), Error> {
+        if self.out.len() >= enough {
+            self.file.write_all(&self.out).map_err(Error::file("write", &self.path))?;
+            self.written.bytes += self.out.len() as u64;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Written, Error> {
+        self.flush_from(1)?;
+        // A cut file would be a smaller answer: a crash must not leave one under the table's final name.
+        self.file.sync_data().map_err(Error::file("sync", &self.path))?;
+        Ok(self.written)
+    }
+}
+
+/// A slot's way through all files, in order. Dropped early, by an error or a panic, it still passes on the turns it
+/// had, or the slots behind it would wait for ever.
+struct Walk<'a, S> {
+    parts: &'a [Part<S>],
+    slot: u64,
+    done: usize,
+}
+
+impl<'a, S> Walk<'a, S> {
+    /// Waits for this slot's turn at the next file; `None` after the last.
+    fn wait(&self) -> Option<MutexGuard<'a, OpenPart<S>>> {
+        self.parts.get(self.done).map(|part| part.wait_for(self.slot))
+    }
+
+    fn pass_on(&mut self) {
+        let part = &self.parts[self.done];
+        part.wait_for(self.slot).turn += 1;
+        part.turn_passed.notify_all();
+        self.done += 1;
+    }
+}
+
+impl<S> Drop for Walk<'_, S> {
+    fn drop(&mut self) {
+        while self.done < self.parts.len() {
+            self.pass_on();
+        }
+    }
+}
+
+/// Raises the process's limit of open files to what the parts need.
+fn allow_open_files(files: u64) -> Result<(), Error> {
+    let needed = files + OTHER_OPEN_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum }).map_err(|_| {
+        let allowed = limit.maximum.unwrap_or(needed).saturating_sub(OTHER_OPEN_FILES);
+        Error::usage(
+            format!("{files} files cannot be open at once here"),
+            format!("--files {allowed} or fewer, or raise the limit with `ulimit -n {needed}`"),
+        )
+    })
+}
