@@ -1,6 +1,5 @@
 """The input: made once by Millrace's own `generate`, kept, and brought into the page cache before a block."""
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,24 +28,14 @@ class Dataset:
 
 
 def prepare(directory, rows, files=FILES):
-    """The set of `rows` rows: generated unless a finished one is there."""
+    """The set of `rows` rows: generated unless it is there, which it is only when it is whole."""
     dataset = Dataset(directory, f"rows-{rows}")
-    done = directory / "csv" / dataset.set_name / "_GENERATED"
-    if not done.exists():
-        shutil.rmtree(done.parent, ignore_errors=True)
-        directory.mkdir(parents=True, exist_ok=True)
-        program = verb("millrace", "install", "--which", "generate")
-        command = [program, *generate_arguments(directory, dataset.set_name, rows, files)]
+    if not dataset.table.exists():
+        command = [verb("millrace", "install", "--which", "generate"), "--rows", str(rows), "--files", str(files),
+                   "--table", "uservisits", "--data", str(directory), "--name", dataset.set_name, "--no-progress"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
             raise Failure("generate failed")
-        done.write_text(f"{rows} rows in {files} files, made by Millrace's generate\n")
     return dataset
-
-
-def generate_arguments(directory, set_name, rows, files):
-    """What `generate` is called with: only the table that Query 2 reads."""
-    return ["--rows", str(rows), "--files", str(files), "--data", str(directory), "--set", set_name,
-            "--table", "uservisits"]
 
 
 def warm(dataset):
