@@ -1,0 +1,16 @@
+"""The benchmark harness: runs peers on the same files, compares their answers, then their times.
+
+Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
+
+    bench.py     the whole run, in order
+    options.py   what was typed
+    cases.py     which engine runs which query with how many threads
+    dataset.py   makes the input and warms the page cache
+    peers.py     speaks with an engine's `install`, `load` and `query`
+    answers.py   says whether two answers are the same
+    rounds.py    the interleaved rounds, each row with its answer or its failure
+    figures.py   medians, ratios and how numbers are written
+    targets.py   what issue-level targets the figures meet or miss
+    machine.py   what the run ran on, without naming anyone's machine
+    report.py    README.md, results.jsonl and summary.md of a run
+"""

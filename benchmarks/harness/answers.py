@@ -1,0 +1,60 @@
+"""Says whether two answers are the same. A wrong answer has no time.
+
+An answer is {"groups": int, "revenue": float, "top": [{"prefix": str, "revenue": float}, ...]} and may
+add "rows" (read) and "hash" (the engine's own, over all groups). Sums are compared exactly: adRevenue is
+a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any order.
+"""
+
+import hashlib
+import json
+
+TOP = 10
+
+
+def differences(expected, found):
+    """What is wrong with `found`, one sentence each; empty when it is right."""
+    wrong = []
+    for key in ("groups", "revenue"):
+        if found.get(key) != expected[key]:
+            wrong.append(f"{key} is {found.get(key)!r}, expected {expected[key]!r}")
+    expected_top, found_top = top_rows(expected), top_rows(found)
+    if len(found_top) != len(expected_top):
+        wrong.append(f"top has {len(found_top)} groups, expected {len(expected_top)}")
+    for place, (right, ours) in enumerate(zip(expected_top, found_top), start=1):
+        if right != ours:
+            wrong.append(f"place {place} is {ours[0]} with {ours[1]!r}, expected {right[0]} with {right[1]!r}")
+            break
+    return wrong
+
+
+def top_rows(answer):
+    """The first groups by revenue, ties by prefix, as comparable pairs."""
+    rows = [(row["prefix"], row["revenue"]) for row in answer.get("top") or []]
+    return sorted(rows, key=lambda row: (-row[1], row[0]))[:TOP]
+
+
+def digest(answer):
+    """A short hash of what all engines report alike, to stand beside a time in the results."""
+    text = json.dumps([answer["groups"], float(answer["revenue"]).hex(), top_rows(answer)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def written_digest(directory):
+    """(rows, hash) of all result files in a directory, whatever their number, names and row order.
+
+    Numbers are compared by value, because engines print 0.00001 in different ways.
+    """
+    rows, total = 0, 0
+    for path in sorted(directory.rglob("*")):
+        # Markers and manifests start with '_' or '.', or are JSON; all else must be rows.
+        if not path.is_file() or path.name[0] in "_." or path.suffix == ".json":
+            continue
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                prefix, revenue = line.rstrip("\n").rsplit(",", 1)
+                if revenue == "revenue":
+                    continue
+                row = f"{prefix},{float(revenue).hex()}".encode()
+                total += int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little")
+                rows += 1
+    return rows, f"{total % 2**64:016x}"

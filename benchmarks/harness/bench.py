@@ -1,0 +1,92 @@
+"""The whole run: install, load, generate, all blocks in turn, results; the exit code tells of wrong answers."""
+
+import datetime
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import dataset, machine, report
+from harness.cases import blocks_for
+from harness.figures import seconds
+from harness.options import ROOT, parse
+from harness.peers import Failure, neutral, verb
+from harness.rounds import run_block
+from harness.targets import evaluate
+
+
+def main(arguments):
+    """Exit code: 0 when every run of every case gave the right answer, 1 when one did not, 2 for wrong usage.
+
+    A missed target is reported but is no failure: times depend on the machine.
+    """
+    options = parse(arguments)
+    load_average = machine.load_average()
+    facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
+    facts["name"] = machine.short_name(facts["machine"])
+    out = options.out or ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}"
+    if out.exists() and not options.smoke:
+        say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
+        return 2
+    try:
+        rows, versions, inputs = measure(options)
+    except Failure as failure:
+        say(f"bench: {failure}")
+        return 1
+    facts |= {
+        "command": neutral(shlex.join(["scripts/bench", *arguments])), "commit": machine.commit(),
+        "versions": versions, "inputs": inputs, "load_average": load_average,
+    }
+    report.write(out, rows, options, facts)
+    return conclude(rows, options, out)
+
+
+def measure(options):
+    """(rows, versions, inputs) of the whole run."""
+    # Millrace's generator makes the input even where Millrace is not among the peers.
+    versions = {name: verb(name, "install") for name in dict.fromkeys(("millrace", *options.peers))}
+    blocks = blocks_for(options)
+    rows, inputs, warmed = [], [], None
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
+        for block in blocks:
+            data = dataset.prepare(options.data, block.rows)
+            if warmed != data:
+                warmed = data
+                size, counted = dataset.warm(data)
+                if counted != block.rows:
+                    raise Failure(f"generate made {counted:,} rows, not {block.rows:,}")
+                inputs.append(f"{counted:,} rows, {len(data.files())} files, {size:,} bytes")
+                say(f"\n{inputs[-1]}")
+                for peer in options.peers:
+                    verb(peer, "load", str(data.directory), data.set_name)
+            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell)
+    return rows, list(versions.values()), inputs
+
+
+def tell(row):
+    """One line for a finished run."""
+    kind = f"round {row['round']}" if row["timed"] else "answer "
+    outcome = row["failure"] or f"{seconds(row['seconds'])} s, {row['answer']['groups']:,} groups"
+    say(f"{row['query']} {row['mode']:<8}{row['engine']:<10}{row['setting']:<12}{kind}  {outcome}")
+
+
+def conclude(rows, options, out):
+    """Says how the run ended."""
+    say("")
+    if not options.smoke:
+        for target in evaluate(rows, options):
+            outcome = {True: "met", False: "MISSED", None: "not measured"}[target.met]
+            say(f"{outcome:<13}{target.name}: {target.measured}, wanted {target.wanted}")
+    failed = [row for row in rows if row["failure"]]
+    say(f"results in {neutral(str(out))}")
+    if failed:
+        say(f"bench: {len(failed)} of {len(rows)} runs failed; the first: {failed[0]['engine']} "
+            f"{failed[0]['setting']} on {failed[0]['query']}: {failed[0]['failure']}")
+        return 1
+    say(f"bench: all {len(rows)} runs gave the right answer")
+    return 0
+
+
+def say(line):
+    """Progress goes to standard error, a line at a time."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,70 @@
+"""Which engine runs which query with how many threads, and which of those runs share a block.
+
+A block is one query over one input: its cases take turns (A B C, A B C, ...), so that a slow minute
+of the machine hits all of them alike, and all must give the same answer.
+"""
+
+from dataclasses import dataclass
+
+PREFIXES = {8: "2A", 10: "2B", 12: "2C"}
+HELD = "held"
+WRITTEN = "written"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One engine at one setting. `workers` counts threads of each of `processes` processes."""
+
+    engine: str
+    workers: int
+    processes: int = 1
+
+    @property
+    def setting(self):
+        """How a reader knows the case: the flags of ours, the thread count of others."""
+        if self.engine != "millrace":
+            return f"{self.workers} thread" + ("s" if self.workers > 1 else "")
+        return f"-n {self.processes} -w {self.workers}" if self.processes > 1 else f"-w {self.workers}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One query over one input, with the cases that take turns at it."""
+
+    rows: int
+    prefix: int
+    mode: str
+    cases: tuple
+
+    @property
+    def name(self):
+        """2A, 2B or 2C."""
+        return PREFIXES[self.prefix]
+
+
+def cases_for(peers, small):
+    """Every case of the given peers, in the order in which they take turns.
+
+    `-w 1` and `-w 2` stand side by side because their ratio is judged. `small` leaves only the
+    settings that carry a target.
+    """
+    cases = []
+    for peer in peers:
+        if peer == "millrace":
+            cases += [Case(peer, 2)] if small else [Case(peer, 1), Case(peer, 2), Case(peer, 1, processes=2)]
+        else:
+            cases += [Case(peer, 2)] if small else [Case(peer, 2), Case(peer, 1)]
+    return tuple(cases)
+
+
+def blocks_for(options):
+    """All blocks of a run, in order."""
+    blocks = []
+    for prefix in PREFIXES:
+        blocks.append(Block(options.rows, prefix, HELD, cases_for(options.peers, small=False)))
+        blocks.append(Block(options.rows, prefix, WRITTEN, cases_for(options.peers, small=True)))
+    if options.memory_scale:
+        for prefix in (8, 12):
+            rows = options.rows * options.memory_scale
+            blocks.append(Block(rows, prefix, HELD, cases_for(options.peers, small=True)))
+    return blocks

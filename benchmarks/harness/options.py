@@ -1,0 +1,88 @@
+"""What was typed: the options of scripts/bench, checked, and turned into one value."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS_DIRECTORY = ROOT / "benchmarks" / "peers"
+SMOKE_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run, fully decided. `out` is None until the run knows its date and machine."""
+
+    rows: int
+    repeat: int
+    memory_scale: int
+    peers: tuple
+    data: Path
+    out: Path | None
+    smoke: bool
+    timeout_seconds: float
+
+
+def positive(text):
+    """A whole number of at least one."""
+    number = int(text.replace("_", ""))
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def peer_list(text):
+    """Names of folders under benchmarks/peers, comma separated, none twice."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    known = sorted(folder.name for folder in PEERS_DIRECTORY.iterdir() if (folder / "query").exists())
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"no peer is called '{name}'; there are: {', '.join(known)}")
+    if not names or len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError(f"'{text}' should name each peer once, such as duckdb,millrace")
+    return names
+
+
+def parse(arguments):
+    """Options from the command line; a wrong one ends the program with exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Runs Query 2 on every peer over the same files, checks the answers, then compares the times.",
+    )
+    parser.add_argument("--rows", type=positive, metavar="N",
+                        help=f"rows of uservisits (default: 10,000,000; with --smoke {SMOKE_ROWS:,})")
+    parser.add_argument("--repeat", type=positive, metavar="N",
+                        help="timed rounds after the round that checks the answers (default: 5; with --smoke 1)")
+    parser.add_argument("--memory-scale", type=int, metavar="N",
+                        help="also run Query 2A and 2C on N times the rows, to see how memory grows; "
+                             "0 leaves it out (default: 4; with --smoke 0)")
+    parser.add_argument("--peers", type=peer_list, default=("duckdb", "millrace"), metavar="LIST",
+                        help="folders under benchmarks/peers; the first one's answer is the judge "
+                             "(default: duckdb,millrace)")
+    parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "data", metavar="DIR",
+                        help="where the generated input is kept between runs (default: benchmarks/data)")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder for the results (default: benchmarks/runs/DATE-MACHINE; "
+                             "with --smoke target/bench-smoke)")
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS",
+                        help="a run that takes longer is a failure (default: 600)")
+    parser.add_argument("--smoke", action="store_true",
+                        help="small and quick: answers matter, times do not")
+    typed = parser.parse_args(arguments)
+    if typed.memory_scale is not None and (typed.memory_scale < 0 or typed.memory_scale == 1):
+        parser.error("--memory-scale takes 0 (off) or a number from 2 up")
+
+    def or_default(value, usual, smoke):
+        return value if value is not None else (smoke if typed.smoke else usual)
+
+    out = typed.out.resolve() if typed.out else (ROOT / "target" / "bench-smoke" if typed.smoke else None)
+    return Options(
+        rows=or_default(typed.rows, 10_000_000, SMOKE_ROWS),
+        repeat=or_default(typed.repeat, 5, 1),
+        memory_scale=or_default(typed.memory_scale, 4, 0),
+        peers=typed.peers,
+        data=typed.data.resolve(),
+        out=out,
+        smoke=typed.smoke,
+        timeout_seconds=typed.timeout,
+    )

@@ -1,0 +1,126 @@
+"""Speaks with an engine's three verbs: `install`, `load` and `query` under benchmarks/peers/<engine>/.
+
+The contract is in benchmarks/README.md. Whatever goes wrong inside a peer becomes a `Failure` with one
+line of reason, so that a run records it and goes on.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from harness.options import PEERS_DIRECTORY, ROOT
+
+
+class Failure(Exception):
+    """A peer did not do its work; the message is one line, without paths of this machine."""
+
+    def __init__(self, reason):
+        super().__init__(neutral(" ".join(str(reason).split()))[:500])
+
+
+def neutral(text):
+    """Text without the places where this checkout and temporary files lie."""
+    return text.replace(str(ROOT), ".").replace(tempfile.gettempdir(), "TMP").replace(str(Path.home()), "~")
+
+
+def verb(engine, name, *arguments):
+    """Runs `install` or `load` to its end; returns the last line it printed."""
+    script = PEERS_DIRECTORY / engine / name
+    done = subprocess.run([script, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Failure(f"{engine}/{name} ended with exit code {done.returncode}")
+    lines = done.stdout.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+class Session:
+    """A started `query` verb: one engine, one query, one setting, run as often as asked.
+
+    Started on first use and again after a failure, so that one bad round does not cost the others.
+    """
+
+    def __init__(self, engine, arguments, timeout_seconds):
+        self.command = [str(PEERS_DIRECTORY / engine / "query"), *arguments]
+        self.engine = engine
+        self.timeout_seconds = timeout_seconds
+        self.process = None
+        self.startup_seconds = None
+
+    def run(self):
+        """One run of the query: the peer's result, or Failure."""
+        if self.process is None:
+            self._start()
+        self._send("run")
+        result = self._receive()
+        if result.get("failure"):
+            raise Failure(result["failure"])
+        return result
+
+    def close(self, grace_seconds=10):
+        """Ends the peer and all it started; it has a moment to do so itself."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        try:
+            process.stdin.close()
+            process.wait(timeout=grace_seconds)
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        try:
+            # The peer leads a process group of its own: what it started goes with it.
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        process.stdout.close()
+        self.errors.close()
+
+    def _start(self):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+            text=True, cwd=ROOT, start_new_session=True,
+        )
+        self.lines = queue.Queue()
+        threading.Thread(target=_forward, args=(self.process.stdout, self.lines), daemon=True).start()
+        self.startup_seconds = self._receive().get("startup_seconds")
+
+    def _send(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except OSError:
+            self._fail("ended before its work")
+
+    def _receive(self):
+        try:
+            line = self.lines.get(timeout=self.timeout_seconds)
+        except queue.Empty:
+            self._fail(f"gave no result within {self.timeout_seconds:.0f} s")
+        if line is None:
+            self._fail("ended before its work")
+        try:
+            return json.loads(line)
+        except ValueError:
+            self._fail(f"printed no JSON: {line[:200]}")
+
+    def _fail(self, what):
+        self.errors.seek(0)
+        said = " / ".join(self.errors.read().strip().splitlines()[-3:])
+        self.close(grace_seconds=0)
+        raise Failure(f"{self.engine} {what}" + (f": {said}" if said else ""))
+
+
+def _forward(stream, lines):
+    """Hands lines over to a queue, which unlike a pipe can be waited for with a limit; None is the end."""
+    try:
+        for line in stream:
+            lines.put(line)
+    except ValueError:
+        pass  # Closed under the reader: the session is over.
+    lines.put(None)

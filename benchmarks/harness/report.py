@@ -1,0 +1,144 @@
+"""Writes a run's folder: README.md (how it came about), results.jsonl (every row), summary.md (tables)."""
+
+import json
+
+from harness.figures import megabytes, ratio, seconds, spread, table, times
+from harness.targets import DUCKDB, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
+
+
+def write(out, rows, options, facts):
+    """All three files; `facts` holds command, commit, date, versions, machine and input."""
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
+        for row in rows:
+            lines.write(json.dumps(row) + "\n")
+    (out / "README.md").write_text(readme(facts), encoding="utf-8")
+    (out / "summary.md").write_text(summary(rows, options, facts), encoding="utf-8")
+
+
+def readme(facts):
+    """Command, commit, versions and machine of the run."""
+    machine = facts["machine"]
+    versions = "\n".join(f"- {version}" for version in facts["versions"])
+    inputs = "\n".join(f"- {name}" for name in facts["inputs"])
+    return f"""# Query 2, {facts['date']}, {facts['name']}
+
+Tables: [summary.md](summary.md). Every single run: [results.jsonl](results.jsonl).
+Conditions: [benchmarks/README.md](../../README.md).
+
+```
+{facts['command']}
+```
+
+- commit {facts['commit']}
+{versions}
+
+Machine: {machine['cpu']} ({machine['vectors']}), {machine['cores']} cores,
+{machine['memory_bytes'] / 1e9:.0f} GB of memory, {machine['os']}, {machine['distribution']}.
+Load average over the minute before the start: {facts['load_average']}.
+
+Input, from Millrace's `generate`, page cache warm:
+{inputs}
+"""
+
+
+def summary(rows, options, facts):
+    """The tables of a run."""
+    figures = Figures(rows)
+    failed = [row for row in rows if row["failure"]]
+    parts = [
+        f"# Query 2 on {options.rows:,} rows of CSV\n\n{facts['date']}, {facts['name']}; "
+        f"{options.repeat} timed rounds, cases taking turns. How it was run: [README.md](README.md).\n",
+        "## Targets\n\n" + targets_table(rows, options),
+        "## Answers\n\n" + answers_table(rows),
+        "## Times\n\nSeconds. `held`: all groups in memory; `written`: also written as CSV. The last column is how "
+        "many times faster than DuckDB with 2 threads.\n\n" + times_table(figures, rows),
+        "## Scaling\n\nRatios of times taken back to back: median, least and greatest of the rounds.\n\n"
+        + scaling_table(figures, options.rows),
+    ]
+    if options.memory_scale:
+        parts.append(
+            "## Memory of `-w 2` as the input grows\n\nTables: what the hash tables of the groups occupy. "
+            "Least: groups times the bytes of a key and its sum.\n\n" + memory_table(figures, rows, options))
+    if failed:
+        parts.append("## Failures\n\n" + "\n".join(
+            f"- {row['query']} {row['mode']}, {row['engine']} {row['setting']}, round {row['round']}: {row['failure']}"
+            for row in failed) + "\n")
+    return "\n".join(parts)
+
+
+def targets_table(rows, options):
+    """Each target, met or missed."""
+    words = {True: "met", False: "**missed**", None: "not measured"}
+    return table(["target", "wanted", "measured", ""],
+                 [[t.name, t.wanted, t.measured, words[t.met]] for t in evaluate(rows, options)])
+
+
+def answers_table(rows):
+    """One line for each query and size: the answer all engines gave, or that they did not."""
+    lines = []
+    for query, size in dict.fromkeys((row["query"], row["rows"]) for row in rows):
+        here = [row for row in rows if (row["query"], row["rows"]) == (query, size)]
+        good = next((row["answer"] for row in here if row["answer"] and not row["failure"]), None)
+        wrong = sum(1 for row in here if row["failure"])
+        lines.append([
+            query, f"{size:,}", f"{good['groups']:,}" if good else "n/a", f"{good['revenue']!r}" if good else "n/a",
+            good["digest"] if good else "n/a",
+            f"{len(here)} runs agree" if not wrong else f"**{wrong} of {len(here)} runs failed**",
+        ])
+    return table(["query", "rows", "groups", "total revenue", "hash", ""], lines)
+
+
+def times_table(figures, rows):
+    """Median, least, greatest and peak memory of every case."""
+    lines = []
+    keys = dict.fromkeys((row["query"], row["rows"], row["mode"], row["engine"], row["setting"]) for row in rows)
+    for query, size, mode, engine, setting in keys:
+        here = [row for row in figures.rows
+                if (row["query"], row["rows"], row["mode"], row["engine"], row["setting"])
+                == (query, size, mode, engine, setting)]
+        found = spread(row["seconds"] for row in here)
+        peak = spread(row["peak_rss_bytes"] for row in here)
+        judge = figures.middle(query, DUCKDB, size, mode=mode)
+        lines.append([
+            query, f"{size:,}", mode, engine, f"`{setting}`" if setting.startswith("-") else setting,
+            seconds(found and found.middle), seconds(found and found.least), seconds(found and found.greatest),
+            megabytes(peak and peak.middle), times(ratio(judge, found and found.middle)),
+        ])
+    return table(["query", "rows", "result", "engine", "setting", "median", "least", "greatest", "peak memory", "speed"],
+                 lines)
+
+
+def scaling_table(figures, rows):
+    """Workers and processes against each other."""
+    lines = []
+    for query in ("2A", "2B", "2C"):
+        for name, above, below in (("-w 2 against -w 1", ONE_WORKER, TWO_WORKERS),
+                                   ("-n 2 -w 1 against -w 2", TWO_WORKERS, TWO_PROCESSES)):
+            found = figures.scaling(query, above, below, rows)
+            lines.append([query, f"`{name}`", times(found and found.middle), times(found and found.least),
+                          times(found and found.greatest)])
+    return table(["query", "ratio", "median", "least", "greatest"], lines)
+
+
+def memory_table(figures, rows, options):
+    """Peak, tables and the rest at both sizes."""
+    lines = []
+    for query in ("2A", "2C"):
+        for size in (options.rows, options.rows * options.memory_scale):
+            peak = figures.middle(query, TWO_WORKERS, size, key="peak_rss_bytes")
+            tables = figures.middle(query, TWO_WORKERS, size, key="table_bytes")
+            least = least_bytes(rows, query, size)
+            over = None if peak is None or tables is None else peak - tables
+            lines.append([query, f"{size:,}", megabytes(peak), megabytes(tables), megabytes(over), megabytes(least)])
+    return table(["query", "rows", "peak", "tables", "peak over tables", "least"], lines)
+
+
+def least_bytes(rows, query, size):
+    """What the groups need whatever the program: a key of 8 or 16 bytes, and a sum of 8."""
+    for row in rows:
+        if (row["query"], row["rows"]) == (query, size) and row["answer"] and not row["failure"]:
+            return row["answer"]["groups"] * (16 if row["prefix"] <= 8 else 24)
+    return None
+
+

@@ -1,0 +1,114 @@
+"""The rounds of a block: answers first, then times, cases taking turns.
+
+Every run of every case gives one row for results.jsonl. Its `seconds` is None when the run failed or its
+answer was wrong, and `failure` says why; a row is never left out.
+"""
+
+import shutil
+
+from harness import answers
+from harness.cases import WRITTEN
+from harness.peers import Failure, Session
+
+CHECK_ROUND = 0
+
+
+def run_block(block, dataset, scratch, repeat, timeout_seconds, say):
+    """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds."""
+    sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
+    judge = Judge(block)
+    rows, excluded = [], {}
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        for round_number in range(repeat + 1):
+            for case in block.cases:
+                row = _row(block, case, round_number)
+                rows.append(row)
+                if case in excluded:
+                    row["failure"] = excluded[case]
+                    continue
+                _run_once(row, sessions[case], judge, case, scratch)
+                if row["failure"] and round_number == CHECK_ROUND:
+                    excluded[case] = row["failure"]
+                say(row)
+    finally:
+        for session in sessions.values():
+            session.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+    return rows
+
+
+class Judge:
+    """Holds the answer that all others must equal: the first one, so the first peer named is the judge of the others."""
+
+    def __init__(self, block):
+        self.rows = block.rows
+        self.expected = None
+        self.hashes = {}
+        self.written = None
+
+    def sentence(self, case, answer, written):
+        """What is wrong with an answer, or None. The first answer becomes the measure of the later ones."""
+        wrong = []
+        if answer.get("rows") is not None and answer["rows"] != self.rows:
+            wrong.append(f"read {answer['rows']} rows, expected {self.rows}")
+        if self.expected is not None:
+            wrong += answers.differences(self.expected, answer)
+        # An engine's own hash covers all its groups, and must not depend on threads or rounds.
+        own = answer.get("hash")
+        if own is not None and self.hashes.setdefault(case.engine, own) != own:
+            wrong.append(f"hash is {own}, was {self.hashes[case.engine]} at another setting")
+        if written is not None:
+            if written[0] != answer["groups"]:
+                wrong.append(f"wrote {written[0]} groups, answered {answer['groups']}")
+            if self.written is not None and written != self.written:
+                wrong.append(f"the written groups hash to {written[1]}, expected {self.written[1]}")
+        if wrong:
+            return "wrong answer: " + "; ".join(wrong)
+        self.expected = self.expected or answer
+        self.written = self.written or written
+        return None
+
+
+def _session(block, case, dataset, scratch, timeout_seconds):
+    arguments = ["--data", str(dataset.directory), "--set", dataset.set_name, "--prefix", str(block.prefix),
+                 "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
+    if block.mode == WRITTEN:
+        arguments += ["--write", str(_output(scratch, case))]
+    return Session(case.engine, arguments, timeout_seconds)
+
+
+def _output(scratch, case):
+    return scratch / f"{case.engine}-{case.processes}x{case.workers}"
+
+
+def _run_once(row, session, judge, case, scratch):
+    try:
+        result = session.run()
+        written = None
+        if row["mode"] == WRITTEN and row["round"] == CHECK_ROUND:
+            written = answers.written_digest(_output(scratch, case))
+        answer = result["answer"]
+        row["failure"] = judge.sentence(case, answer, written)
+        row["answer"] = {
+            "groups": answer["groups"], "revenue": answer["revenue"], "digest": answers.digest(answer),
+            "engine_hash": answer.get("hash"), "written_hash": written[1] if written else None,
+        }
+        row["startup_seconds"] = session.startup_seconds
+        for key in ("peak_rss_bytes", "table_bytes", "input_bytes"):
+            row[key] = result.get(key)
+        if row["failure"] is None:
+            row["seconds"] = float(result["seconds"])
+    except Failure as failure:
+        row["failure"] = str(failure)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        row["failure"] = str(Failure(f"{case.engine} gave a result that cannot be read: {error!r}"))
+
+
+def _row(block, case, round_number):
+    return {
+        "query": block.name, "prefix": block.prefix, "rows": block.rows, "mode": block.mode,
+        "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
+        "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None,
+        "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None, "input_bytes": None, "answer": None,
+    }

@@ -1,0 +1,81 @@
+"""Medians, ratios and targets: the arithmetic behind every published number."""
+
+import unittest
+from types import SimpleNamespace
+
+from harness.figures import megabytes, paired_ratios, ratio, seconds, spread, table, times
+from harness.targets import evaluate
+
+
+class Arithmetic(unittest.TestCase):
+    def test_spread(self):
+        found = spread([3.0, 1.0, 2.0])
+        self.assertEqual((found.middle, found.least, found.greatest), (2.0, 1.0, 3.0))
+        self.assertEqual(spread([4.0, 2.0]).middle, 3.0)
+
+    def test_a_failed_round_leaves_no_median(self):
+        self.assertIsNone(spread([1.0, None, 2.0]))
+        self.assertIsNone(spread([]))
+
+    def test_ratio(self):
+        self.assertEqual(ratio(6.0, 2.0), 3.0)
+        self.assertIsNone(ratio(None, 2.0))
+        self.assertIsNone(ratio(2.0, None))
+        self.assertIsNone(ratio(2.0, 0.0))
+
+    def test_paired_ratios_stay_within_their_round(self):
+        self.assertEqual(paired_ratios([2.0, 8.0], [1.0, 2.0]), [2.0, 4.0])
+        self.assertEqual(paired_ratios([2.0, None], [1.0, 2.0]), [2.0, None])
+        with self.assertRaises(ValueError):
+            paired_ratios([1.0], [])
+
+    def test_writing(self):
+        self.assertEqual((seconds(1.23456), seconds(None)), ("1.235", "failed"))
+        self.assertEqual((times(6.0), times(None)), ("6.00×", "n/a"))
+        self.assertEqual(megabytes(1_234_567_890), "1,235 MB")
+        self.assertEqual(table(["a", "b"], [[1, 2]]), "| a | b |\n| --- | ---: |\n| 1 | 2 |\n")
+
+
+def rows_for(query, engine, setting, seconds_, size=100, peak=50e6, tables=10e6):
+    """Timed rows of one case, as rounds.py makes them."""
+    return [{"query": query, "engine": engine, "setting": setting, "rows": size, "mode": "held", "timed": True,
+             "seconds": value, "peak_rss_bytes": peak, "table_bytes": tables, "round": number}
+            for number, value in enumerate(seconds_, start=1)]
+
+
+class Targets(unittest.TestCase):
+    def outcomes(self, rows, memory_scale=0):
+        options = SimpleNamespace(rows=100, memory_scale=memory_scale)
+        return {target.name: target for target in evaluate(rows, options)}
+
+    def test_speed_is_judged_by_medians(self):
+        name = "2A: -w 2 against DuckDB with 2 threads"
+        ours = rows_for("2A", "millrace", "-w 2", [1.0, 1.0, 9.0])
+        self.assertTrue(self.outcomes(rows_for("2A", "duckdb", "2 threads", [6.0, 6.0, 1.0]) + ours)[name].met)
+        self.assertFalse(self.outcomes(rows_for("2A", "duckdb", "2 threads", [5.9, 5.9, 90.0]) + ours)[name].met)
+
+    def test_scaling_is_judged_round_by_round(self):
+        rows = rows_for("2A", "millrace", "-w 1", [2.0, 20.0, 4.0]) + rows_for("2A", "millrace", "-w 2", [1.0, 10.0, 1.0])
+        target = self.outcomes(rows)["2A: -w 2 against -w 1"]
+        self.assertEqual((target.measured, target.met), ("2.00×", True))
+
+    def test_failed_and_missing_cases_meet_nothing(self):
+        self.assertTrue(all(target.met is None for target in self.outcomes([], memory_scale=4).values()))
+        rows = rows_for("2A", "duckdb", "2 threads", [6.0]) + rows_for("2A", "millrace", "-w 2", [None])
+        self.assertIsNone(self.outcomes(rows)["2A: -w 2 against DuckDB with 2 threads"].met)
+
+    def test_memory_counts_what_is_over_the_tables(self):
+        def outcome(more_peak):
+            rows = (rows_for("2A", "millrace", "-w 2", [1.0], peak=190e6, tables=10e6)
+                    + rows_for("2A", "millrace", "-w 2", [1.0], size=400, peak=more_peak, tables=40e6))
+            found = self.outcomes(rows, memory_scale=4)
+            return (found["2A: peak memory over the group tables"].met,
+                    found["2A: its growth from 100 to 400 rows"].met)
+
+        self.assertEqual(outcome(230e6), (True, True))
+        self.assertEqual(outcome(239e6), (True, True))
+        self.assertEqual(outcome(241e6), (False, False))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,105 @@
+"""Failures and wrong answers become rows without a time, and never stop the other cases."""
+
+import json
+import os
+import tempfile
+import textwrap
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from harness import peers
+from harness.cases import HELD, Block, Case
+from harness.dataset import Dataset
+from harness.rounds import run_block
+
+RIGHT = {"groups": 2, "revenue": 1.5, "rows": 10, "top": [{"prefix": "a", "revenue": 1.0}, {"prefix": "b", "revenue": 0.5}]}
+
+
+def result(**changes):
+    """One line of a peer whose answer is right unless changed."""
+    return json.dumps({"seconds": 0.5, "peak_rss_bytes": 1000, "answer": RIGHT | changes})
+
+
+class Rounds(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.root = Path(self.folder.name)
+        patched = mock.patch.object(peers, "PEERS_DIRECTORY", self.root)
+        patched.start()
+        self.addCleanup(patched.stop)
+
+    def peer(self, name, body):
+        """A peer whose query verb is a shell script; `$round` counts its runs from 0."""
+        script = self.root / name / "query"
+        script.parent.mkdir()
+        script.write_text(textwrap.dedent("""\
+            #!/bin/sh
+            echo '{"ready": true, "startup_seconds": 0.1}'
+            round=0
+            while read -r line; do
+            """) + body + "\nround=$((round + 1))\ndone\n")
+        os.chmod(script, 0o755)
+
+    def run_with(self, *names, repeat=2, timeout_seconds=20):
+        block = Block(10, 8, HELD, tuple(Case(name, 2) for name in names))
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", repeat, timeout_seconds, lambda _: None)
+        self.assertEqual(len(rows), len(names) * (repeat + 1), "a row is never left out")
+        return {name: [row for row in rows if row["engine"] == name] for name in names}
+
+    def test_right_answers_have_times(self):
+        self.peer("judge", f"echo '{result()}'")
+        self.peer("other", f"echo '{result(hash='ab')}'")
+        rows = self.run_with("judge", "other")
+        self.assertEqual([row["seconds"] for row in rows["other"]], [0.5, 0.5, 0.5])
+        self.assertEqual([row["timed"] for row in rows["other"]], [False, True, True])
+        self.assertEqual(rows["judge"][0]["answer"]["digest"], rows["other"][0]["answer"]["digest"])
+
+    def test_wrong_answer_has_no_time_and_is_not_run_again(self):
+        self.peer("judge", f"echo '{result()}'")
+        self.peer("wrong", f"touch {self.root}/ran-$round; echo '{result(groups=3)}'")
+        rows = self.run_with("judge", "wrong")
+        self.assertEqual([row["seconds"] for row in rows["wrong"]], [None] * 3)
+        self.assertEqual({row["failure"] for row in rows["wrong"]}, {"wrong answer: groups is 3, expected 2"})
+        self.assertFalse((self.root / "ran-1").exists())
+        self.assertTrue(all(row["failure"] is None for row in rows["judge"]))
+
+    def test_wrong_only_once(self):
+        self.peer("judge", f"echo '{result()}'")
+        self.peer("late", f"if [ $round = 1 ]; then echo '{result(revenue=1.0)}'; else echo '{result()}'; fi")
+        rows = self.run_with("judge", "late")
+        self.assertEqual([row["seconds"] for row in rows["late"]], [0.5, None, 0.5])
+
+    def test_rows_and_hash_are_checked(self):
+        self.peer("few", f"echo '{result(rows=9)}'")
+        self.assertIn("read 9 rows, expected 10", self.run_with("few")["few"][0]["failure"])
+        self.peer("fickle", f"if [ $round = 0 ]; then echo '{result(hash='a')}'; else echo '{result(hash='b')}'; fi")
+        failures = [row["failure"] for row in self.run_with("fickle")["fickle"]]
+        self.assertEqual(failures, [None] + ["wrong answer: hash is b, was a at another setting"] * 2)
+
+    def test_crash_silence_and_nonsense(self):
+        self.peer("judge", f"echo '{result()}'")
+        self.peer("crash", "echo 'out of luck' >&2; exit 3")
+        self.peer("silent", "sleep 60")
+        self.peer("nonsense", "echo hello")
+        self.peer("partial", "echo '{\"seconds\": 1}'")
+        self.peer("sorry", "echo '{\"failure\": \"no memory\"}'")
+        rows = self.run_with("judge", "crash", "silent", "nonsense", "partial", "sorry", repeat=1, timeout_seconds=1)
+        failure = {name: found[0]["failure"] for name, found in rows.items()}
+        self.assertEqual(failure["crash"], "crash ended before its work: out of luck")
+        self.assertEqual(failure["silent"], "silent gave no result within 1 s")
+        self.assertEqual(failure["nonsense"], "nonsense printed no JSON: hello")
+        self.assertIn("KeyError('answer')", failure["partial"])
+        self.assertEqual(failure["sorry"], "no memory")
+        self.assertEqual([row["seconds"] for row in rows["judge"]], [0.5, 0.5])
+
+    def test_a_crash_after_the_check_costs_one_round(self):
+        mark = self.root / "crashed"
+        self.peer("once", f"if [ $round = 1 ] && [ ! -e {mark} ]; then touch {mark}; exit 1; fi; echo '{result()}'")
+        rows = self.run_with("once", repeat=3)
+        self.assertEqual([row["seconds"] for row in rows["once"]], [0.5, None, 0.5, 0.5])
+
+
+if __name__ == "__main__":
+    unittest.main()

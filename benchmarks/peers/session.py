@@ -1,0 +1,38 @@
+"""What the `query` verbs written in Python share: options, the loop over rounds, and how failures are told.
+
+A peer gives `start(options)`, whose time is start-up, and `run(state, options)`, which returns the result of one
+run as a dictionary. The loop prints one JSON line when it is ready and one for each line it reads.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+
+def serve(start, run):
+    """Runs a peer's session to the end of standard input."""
+    parser = argparse.ArgumentParser(description="One query at one setting; runs once for each line it reads.")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds csv/SET/uservisits")
+    parser.add_argument("--set", required=True, help="name of the set")
+    parser.add_argument("--prefix", type=int, required=True, help="characters of sourceIP to group by")
+    parser.add_argument("--top", type=int, default=10, help="groups to report")
+    parser.add_argument("--workers", type=int, default=2, help="threads of each process")
+    parser.add_argument("--processes", type=int, default=1, help="processes")
+    parser.add_argument("--write", type=Path, help="also write all groups as CSV into this folder")
+    options = parser.parse_args()
+
+    begin = time.perf_counter()
+    state = start(options)
+    say({"ready": True, "startup_seconds": time.perf_counter() - begin})
+    for _ in sys.stdin:
+        try:
+            say(run(state, options))
+        except Exception as error:  # Whatever the engine throws is that run's failure, not the harness's.
+            say({"failure": f"{type(error).__name__}: {error}"})
+
+
+def say(result):
+    """Prints one JSON line."""
+    print(json.dumps(result), flush=True)
