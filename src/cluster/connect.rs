@@ -162,13 +162,13 @@ pub(super) fn gather(
                 fate.join(peer, stream)?;
                 control[peer] = true;
             }
-            Ok(Event::Refused { cause }) => fate.fail_as(cause),
+            Ok(Event::Refused { cause }) => fate.fail_as(&cause),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
         }
         let now = Instant::now();
         if fate.failure().is_none() {
             if let Some(cause) = watch() {
-                fate.fail_as(cause);
+                fate.fail_as(&cause);
             } else if now >= gathering.until {
                 fate.fail(&gathering.missing(started.elapsed(), &data, &control));
             }

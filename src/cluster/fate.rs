@@ -36,6 +36,9 @@ type Action = Box<dyn FnOnce(&str) + Send>;
 
 #[derive(Default)]
 struct State {
+    /// The first failure, from the moment this process starts to tell the others.
+    verdict: Option<String>,
+    /// The same, once all have been told: only now may it end this process.
     failure: Option<String>,
     on_failure: Option<Action>,
     /// The last step this process confirmed.
@@ -77,7 +80,8 @@ impl Fate {
         let shared = Arc::clone(&self.shared);
         spawn(&format!("fate:process-{peer}"), move || shared.listen(peer, &reader))?;
         // Who comes late must learn at once that there is nothing left to join.
-        if let Some(line) = self.failure() {
+        let verdict = lock(&self.shared.state).verdict.clone();
+        if let Some(line) = verdict {
             self.shared.send(peer, &Frame::Failed(line));
         }
         Ok(())
@@ -92,14 +96,12 @@ impl Fate {
     ///
     /// The others print `process I on host:port failed: CAUSE`.
     pub fn fail(&self, cause: &str) {
-        self.fail_as(format!("{} failed: {cause}", self.name(self.shared.index)));
+        self.fail_as(&format!("{} failed: {cause}", self.name(self.shared.index)));
     }
 
     /// As [`Fate::fail`], with a line that says itself who is to blame.
-    pub(super) fn fail_as(&self, line: String) {
-        if self.shared.record(&line, false) {
-            self.shared.broadcast(&Frame::Failed(line));
-        }
+    pub(super) fn fail_as(&self, line: &str) {
+        self.shared.decide(line, false);
     }
 
     /// The first failure this process knows of, its own or another's.
@@ -162,7 +164,7 @@ impl Fate {
                     "did not confirm in time"
                 };
                 drop(state);
-                self.fail_as(format!("{} {why}", self.name(late)));
+                self.fail_as(&format!("{} {why}", self.name(late)));
                 state = lock(&shared.state);
                 continue;
             }
@@ -197,25 +199,31 @@ impl Drop for Fate {
 }
 
 impl Shared {
-    /// Keeps the first failure; true where this is it.
-    fn record(&self, line: &str, from_outside: bool) -> bool {
+    /// Makes `line` the failure of the job, unless it has one.
+    fn decide(&self, line: &str, from_outside: bool) {
         let mut state = lock(&self.state);
-        if state.failure.is_some() || state.finished {
-            return false;
+        if state.verdict.is_some() {
+            // Another thread is telling the others, and whoever calls this may end the process next.
+            let told = self.changed.wait_while(state, |state| state.failure.is_none());
+            return drop(told);
         }
-        let action = state.on_failure.take().filter(|_| from_outside);
+        if state.finished {
+            return;
+        }
+        state.verdict = Some(line.to_owned());
+        drop(state);
+        // Everyone passes the cause on before ending of it. So on each connection the cause comes before the end,
+        // and nobody takes the end of a process that was told for a loss. It also reaches those who are cut off
+        // from where it happened.
+        self.broadcast(&Frame::Failed(line.to_owned()));
+        let mut state = lock(&self.state);
         state.failure = Some(line.to_owned());
+        let action = state.on_failure.take().filter(|_| from_outside);
         drop(state);
         self.changed.notify_all();
         if let Some(action) = action {
             action(line);
         }
-        true
-    }
-
-    fn undecided(&self) -> bool {
-        let state = lock(&self.state);
-        !state.finished && state.failure.is_none()
     }
 
     fn send(&self, peer: usize, frame: &Frame) {
@@ -252,11 +260,7 @@ impl Shared {
                     self.changed.notify_all();
                     continue;
                 }
-                // Its sender told everyone, so there is no need to pass it on.
-                Ok(Frame::Failed(line)) => {
-                    self.record(&line, true);
-                    return;
-                }
+                Ok(Frame::Failed(line)) => return self.decide(&line, true),
                 Ok(Frame::Goodbye) => {
                     lock(&self.state).left[peer] = true;
                     self.changed.notify_all();
@@ -271,13 +275,7 @@ impl Shared {
                     _ => format!("{name} was lost: its connection broke before its work was done"),
                 },
             };
-            // A cut may separate two processes only; the others must hear of it.
-            if self.undecided() {
-                // First the others, because what is done on a failure may end this process.
-                self.broadcast(&Frame::Failed(lost.clone()));
-                self.record(&lost, true);
-            }
-            return;
+            return self.decide(&lost, true);
         }
     }
 }
