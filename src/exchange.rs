@@ -73,8 +73,10 @@ impl<R: Pod> Routed<R> {
     /// Records of alignment one (every [`Pair`](crate::keys::Pair)) are viewed in place; others are copied where
     /// the bytes happen to lie unaligned.
     pub fn decode(mut bytes: Bytes) -> Result<Self, String> {
-        let header = bytes.get(..HEADER_BYTES).ok_or_else(|| format!("{} bytes are no header", bytes.len()))?;
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let header =
+            bytes.get(..HEADER_BYTES).ok_or_else(|| format!("{} bytes are no header", bytes.len()))?;
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let (worker, partition) = (word(0), word(4));
         let count = u64::from(word(8)) | u64::from(word(12)) << 32;
         let length = usize::try_from(count)

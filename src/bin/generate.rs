@@ -2,7 +2,6 @@
 //!
 //! Only the words on the command line live here; the tables are made in `millrace::generate`.
 
-use std::io::{ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +9,15 @@ use std::thread::available_parallelism;
 
 use clap::{ArgGroup, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use millrace::Error;
 use millrace::generate::{Job, PublishedSet, RowCount, Sizes, Stop, TableName, run};
+use millrace::{Error, cli};
 
 /// Makes the tables of the Big Data Benchmark as part files under DIR/FORMAT/NAME/TABLE/.
 ///
 /// The same sizes, seed and number of files give the same bytes, whatever the number of threads. Tables appear whole at
 /// the end or, after an error or Ctrl-C, not at all.
 #[derive(Parser)]
-#[command(name = "generate", version, group = ArgGroup::new("size").required(true))]
+#[command(name = "generate", group = ArgGroup::new("size").required(true))]
 struct Arguments {
     /// Make a set of published size
     #[arg(long, value_enum, group = "size")]
@@ -29,11 +28,11 @@ struct Arguments {
     rows: Option<RowCount>,
 
     /// Rows of rankings, which are the pages that visits go to; 71 bytes each [default: 12 for 100 visits]
-    #[arg(long, value_name = "N", requires = "rows")]
+    #[arg(long, value_name = "N", conflicts_with = "set")]
     rankings: Option<RowCount>,
 
-    /// Pages of documents, about 8.6 kB each [default: 2.1 for 100 visits]
-    #[arg(long, value_name = "N", requires = "rows")]
+    /// Pages of documents, about 9.3 kB each [default: 2 for 100 visits]
+    #[arg(long, value_name = "N", conflicts_with = "set")]
     documents: Option<RowCount>,
 
     /// Table to make; may be given several times [default: all three]
@@ -124,19 +123,9 @@ fn generate(arguments: Arguments) -> Result<(), Error> {
     );
     let job = arguments.into_job()?;
     let made = run(&job, &progress, &Stop::on_signals()?)?;
-    let mut out = std::io::stdout().lock();
-    match made.iter().try_for_each(|table| writeln!(out, "{table}")) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::file("write", "stdout")(error)),
-        _ => Ok(()),
-    }
+    made.iter().try_for_each(|table| cli::print(format_args!("{table}\n")))
 }
 
 fn main() -> ExitCode {
-    match generate(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("generate: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    cli::main(generate)
 }

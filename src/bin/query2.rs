@@ -92,11 +92,14 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
     let answers = std::mem::take(&mut finished.answer);
     let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
     let (hash, revenue, top) = (answer.hash, answer.revenue, answer.top.into_sorted());
-    let groups: Vec<_> =
-        top.iter().map(|(revenue, prefix)| json!({"prefix": prefix.to_string(), "revenue": revenue})).collect();
+    let groups: Vec<_> = top
+        .iter()
+        .map(|(revenue, prefix)| json!({"prefix": prefix.to_string(), "revenue": revenue}))
+        .collect();
     let text = fmt::from_fn(|f| {
         writeln!(f, "{:<15}  {:>14}", "prefix", "revenue, USD")?;
-        top.iter().try_for_each(|(revenue, prefix)| writeln!(f, "{:<15}  {revenue:>14.6}", prefix.to_string()))?;
+        top.iter()
+            .try_for_each(|(revenue, prefix)| writeln!(f, "{:<15}  {revenue:>14.6}", prefix.to_string()))?;
         writeln!(f, "{} groups, total revenue {revenue:.6} USD, hash {hash}", Count(hash.rows()))
     });
     finished.tell(hash, json!({"groups": hash.rows(), "revenue": revenue, "top": groups}), &text)

@@ -96,7 +96,8 @@ impl Output {
             parts: Vec<Part>,
         }
         parts.sort();
-        let (rows, bytes) = parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));
+        let (rows, bytes) =
+            parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));
         let path = self.0.directory.join(MANIFEST);
         let written = self.0.directory.join(temporary(MANIFEST));
         let text = serde_json::to_vec_pretty(&Manifest { rows, bytes, parts }).map_err(std::io::Error::from);
@@ -149,7 +150,8 @@ impl PartWriter {
 
     /// Brings everything to disk.
     pub fn finish(self) -> Result<(), Error> {
-        let file = self.file.into_inner().map_err(|error| Error::file("write", &self.path)(error.into_error()))?;
+        let file =
+            self.file.into_inner().map_err(|error| Error::file("write", &self.path)(error.into_error()))?;
         file.sync_all().map_err(Error::file("write", &self.path))?;
         lock(&self.output.0.finished).push(self.part);
         Ok(())

@@ -9,8 +9,9 @@ use super::java_random::JavaRandom;
 use super::pages::{content_words, first_in_file, scramble};
 use super::text::{VISIT_DATES, append_number};
 use super::words::SEARCH_WORDS;
-use super::write::Source;
+use super::write::{RowWriter, Source};
 use super::zipf::LinkTargets;
+use crate::Error;
 
 /// Pages of a slot: some 2 MB of text.
 const SLOT_PAGES: u64 = 256;
@@ -108,17 +109,14 @@ fn append_word(random: &mut JavaRandom, out: &mut Vec<u8>) {
 
 /// The address of a page follows from its number, so a link needs no look-up.
 fn append_url(page: u64, out: &mut Vec<u8>) {
-    const DOMAINS: [&str; 4] = ["com", "org", "net", "example"];
     let word = |number: u64| SEARCH_WORDS[(number % SEARCH_WORDS.len() as u64) as usize].as_bytes();
     let site = page / SITE_PAGES;
-    let mixed = scramble(site);
     out.extend_from_slice(b"http://www.");
-    out.extend_from_slice(word(mixed));
+    out.extend_from_slice(word(scramble(site)));
     out.push(b'-');
     append_number(site as u32, out);
-    out.push(b'.');
-    out.extend_from_slice(DOMAINS[(mixed >> 62) as usize].as_bytes());
-    out.push(b'/');
+    // A domain that is reserved, so that no link leads anywhere.
+    out.extend_from_slice(b".example/");
     out.extend_from_slice(word(scramble(page)));
     out.push(b'/');
     append_number((page % SITE_PAGES) as u32, out);
@@ -126,7 +124,7 @@ fn append_url(page: u64, out: &mut Vec<u8>) {
 }
 
 impl Source for Documents {
-    /// The pages of the slot, and room for a page's text.
+    /// The pages of the slot.
     type Slot = std::ops::Range<u64>;
     /// Room for a page's text.
     type Stream = Vec<u8>;
@@ -143,15 +141,18 @@ impl Source for Documents {
         *range = slot * SLOT_PAGES..((slot + 1) * SLOT_PAGES).min(self.pages);
     }
 
-    fn append(
+    fn write_rows(
         &self,
         range: &Self::Slot,
         (file, files): (u64, u64),
         body: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> u64 {
-        let pages = (first_in_file(range.start, file, files)..range.end).step_by(files as usize);
-        pages.map(|page| self.append_page(page, body, out)).count() as u64
+        rows: &mut RowWriter<'_>,
+    ) -> Result<(), Error> {
+        for page in (first_in_file(range.start, file, files)..range.end).step_by(files as usize) {
+            self.append_page(page, body, &mut rows.out);
+            rows.row_done()?;
+        }
+        Ok(())
     }
 }
 
@@ -162,19 +163,18 @@ mod tests {
     use std::collections::HashSet;
 
     use super::{Documents, append_url};
-    use crate::generate::write::Source as _;
 
     #[test]
     fn only_headers_have_five_fields() {
         let documents = Documents::new(600, 0);
         let mut out = Vec::new();
-        let mut range = 0..0;
-        documents.prepare(1, &mut range);
-        assert_eq!(documents.append(&range, (0, 1), &mut Vec::new(), &mut out), 256);
+        for page in 300..600 {
+            documents.append_page(page, &mut Vec::new(), &mut out);
+        }
         let text = String::from_utf8(out).expect("pages are ASCII");
         let headers: Vec<&str> =
             text.lines().filter(|line| line.starts_with("http") && line.split(' ').count() == 5).collect();
-        assert_eq!(headers.len(), 256);
+        assert_eq!(headers.len(), 300);
         assert!(text.lines().any(|line| line.starts_with("http") && line.split(' ').count() != 5));
         // The length in each header is the distance to the next one.
         let mut rest = text.as_str();

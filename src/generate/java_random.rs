@@ -64,7 +64,8 @@ impl JavaRandom {
     #[inline]
     pub(super) fn next_double(&mut self) -> f64 {
         let high = u64::from(self.next(26)) << 27;
-        (high + u64::from(self.next(27))) as f64 / (1_u64 << 53) as f64
+        // Signed, because x86-64 has no instruction for an unsigned number: a sixth of all work of counting links.
+        (high + u64::from(self.next(27))).cast_signed() as f64 / (1_u64 << 53) as f64
     }
 
     /// `nextGaussian()`: the polar method, which makes two values at a time and keeps the second for the next call.

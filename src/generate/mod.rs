@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! sizes ──► rankings │ uservisits │ documents      what a row is made of (each a write::Source)
-//!              pages, zipf, words, text            the draws they share
+//!              pages, zipf, tally, words, text     what they share
 //!              java_random                         the generator below all of them
 //!           write ──► part files                   slots over threads, files in order
 //! ```
@@ -19,6 +19,7 @@ mod parallel;
 mod rankings;
 mod sizes;
 mod strict_log;
+mod tally;
 mod text;
 mod uservisits;
 mod words;
@@ -27,12 +28,13 @@ mod zipf;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use indicatif::{DecimalBytes, HumanCount, ProgressBar};
+use indicatif::ProgressBar;
 use tempfile::TempDir;
 
 use crate::Error;
+use crate::units::{Bytes, BytesPerSecond, Count, Elapsed};
 
 pub use parallel::Stop;
 pub use sizes::{PublishedSet, RowCount, Sizes, TableName};
@@ -68,21 +70,21 @@ pub struct Made {
     /// Part files.
     pub files: u64,
     /// Wall-clock time it took.
-    pub seconds: f64,
+    pub elapsed: Duration,
 }
 
 impl std::fmt::Display for Made {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{}: {} {}, {} in {} files, {:.2} s, {:.1} MB/s",
+            "{}: {} {}, {} in {} files, {}, {}",
             self.table.table().name,
-            HumanCount(self.rows),
+            Count(self.rows),
             if self.table == TableName::Documents { "pages" } else { "rows" },
-            DecimalBytes(self.bytes),
-            self.files,
-            self.seconds,
-            self.bytes as f64 / 1e6 / self.seconds.max(1e-9),
+            Bytes(self.bytes),
+            Count(self.files),
+            Elapsed(self.elapsed),
+            BytesPerSecond(self.bytes as f64 / self.elapsed.as_secs_f64().max(1e-9)),
         )
     }
 }
@@ -183,7 +185,7 @@ fn make(
         }
     };
     let write::Written { rows, bytes } = written;
-    Ok(Made { table, rows, bytes, files, seconds: start.elapsed().as_secs_f64() })
+    Ok(Made { table, rows, bytes, files, elapsed: start.elapsed() })
 }
 
 /// Gives the finished table its name; what stood there is removed with a temporary directory of its own.

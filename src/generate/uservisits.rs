@@ -3,26 +3,28 @@
 //! First every visit draws its page and only the number of visits to each page is kept; then each file walks its
 //! pages in order and draws the other columns from one stream, in `HiBench`'s order.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::java_random::JavaRandom;
 use super::pages::{SlotUrls, Slots, slot_seed};
 use super::parallel::{Stop, for_each_slot};
+use super::tally::{SharedTally, Tally};
 use super::text::{VISIT_DATES, append_fraction, append_number};
 use super::words::{COUNTRIES, SEARCH_WORDS, USER_AGENTS};
-use super::write::Source;
+use super::write::{RowWriter, Source};
 use crate::Error;
 
 /// Milliseconds from 1970-01-01 to 2012-05-01, UTC: visits are spread over them.
 const VISIT_SPAN_MILLISECONDS: f64 = 1_335_830_400_000.0;
 const MILLISECONDS_A_DAY: f64 = 86_400_000.0;
 
+/// A slot may hold many visits, and Ctrl-C should not wait for all of them.
+const DRAWS_BETWEEN_CHECKS: usize = 1 << 20;
+
 /// What the rows of `uservisits` are made from.
 #[derive(Debug)]
 pub(super) struct UserVisits {
     slots: Slots,
     seed: u64,
-    visits: Vec<u32>,
+    visits: Tally,
 }
 
 impl UserVisits {
@@ -35,24 +37,26 @@ impl UserVisits {
         stop: &Stop,
     ) -> Result<Self, Error> {
         let slots = Slots::new(pages, seed);
-        let counts: Vec<AtomicU32> = (0..pages).map(|_| AtomicU32::new(0)).collect();
+        let tally = SharedTally::new(pages);
         let count = slots.count();
         for_each_slot(
             threads,
             count,
             stop,
-            || (),
-            |(), slot| {
+            || tally.gatherer(),
+            |hits, slot| {
                 let mut random = JavaRandom::new(slot_seed(seed, slot + 1));
                 // Slot s of S draws visits s, s + S, s + 2 S, …
-                for _ in (slot..visits).step_by(count as usize) {
-                    let page = (random.next_double() * pages as f64) as usize;
-                    counts[page].fetch_add(1, Ordering::Relaxed);
+                for (drawn, _) in (slot..visits).step_by(count as usize).enumerate() {
+                    if drawn % DRAWS_BETWEEN_CHECKS == 0 {
+                        stop.check()?;
+                    }
+                    hits.hit((random.next_double() * pages as f64) as u64);
                 }
                 Ok(())
             },
         )?;
-        Ok(UserVisits { slots, seed, visits: counts.into_iter().map(AtomicU32::into_inner).collect() })
+        Ok(UserVisits { slots, seed, visits: tally.finish() })
     }
 }
 
@@ -73,22 +77,20 @@ impl Source for UserVisits {
         urls.fill(&self.slots, slot);
     }
 
-    fn append(
+    fn write_rows(
         &self,
         urls: &SlotUrls,
         (file, files): (u64, u64),
         random: &mut JavaRandom,
-        out: &mut Vec<u8>,
-    ) -> u64 {
-        let mut rows = 0;
+        rows: &mut RowWriter<'_>,
+    ) -> Result<(), Error> {
         for (page, url) in urls.of_file(file, files) {
-            let visits = self.visits[page as usize];
-            for _ in 0..visits {
-                append_visit(url, random, out);
+            for _ in 0..self.visits.hits(page) {
+                append_visit(url, random, &mut rows.out);
+                rows.row_done()?;
             }
-            rows += u64::from(visits);
         }
-        rows
+        Ok(())
     }
 }
 

@@ -126,7 +126,7 @@ pub(super) static USER_AGENTS: LazyLock<Vec<String>> = LazyLock::new(|| {
     const BROWSERS: [&str; 10] = [
         "Heron",
         "Marten",
-        "Kestrel/Pro",
+        "Kestrel Pro",
         "Sandpiper",
         "Otter HD",
         "Plover",

@@ -35,14 +35,14 @@ pub(super) trait Source: Sync {
     fn open(&self, file: u64) -> Self::Stream;
     /// Makes what all files need of `slot`, in the room of an earlier slot.
     fn prepare(&self, slot: u64, room: &mut Self::Slot);
-    /// Appends the rows of `slot` that belong to file `.0` of `.1`, and returns their number.
-    fn append(
+    /// Writes the rows of `slot` that belong to file `.0` of `.1`.
+    fn write_rows(
         &self,
         slot: &Self::Slot,
         file: (u64, u64),
         stream: &mut Self::Stream,
-        out: &mut Vec<u8>,
-    ) -> u64;
+        rows: &mut RowWriter<'_>,
+    ) -> Result<(), Error>;
 }
 
 /// What was written.
@@ -64,92 +64,102 @@ pub(super) fn write_table<T: Source>(
     stop: &Stop,
 ) -> Result<Written, Error> {
     allow_open_files(files)?;
-    let parts: Vec<Part<T::Stream>> =
-        (0..files).map(|file| Part::create(directory, file, source.open(file))).collect::<Result<_, _>>()?;
+    let create = |file| Part::create(directory, file, source.open(file), stop);
+    let parts: Vec<Part<'_, T::Stream>> = (0..files).map(create).collect::<Result<_, _>>()?;
     for_each_slot(threads, source.slots(), stop, T::Slot::default, |room, slot| {
         source.prepare(slot, room);
         let mut walk = Walk { parts: &parts, slot, done: 0 };
         while let Some(mut part) = walk.wait() {
-            stop.check()?;
-            let OpenPart { stream, out, .. } = &mut *part;
-            let rows = source.append(room, (walk.done as u64, files), stream, out);
-            part.written.rows += rows;
-            part.flush_from(WRITE_BYTES)?;
+            let before = part.rows.written.rows;
+            let OpenPart { stream, rows, .. } = &mut *part;
+            source.write_rows(room, (walk.done as u64, files), stream, rows)?;
+            progress.inc(rows.written.rows - before);
             drop(part);
             walk.pass_on();
-            progress.inc(rows);
         }
         Ok(())
     })?;
     let mut total = Written::default();
     for part in parts {
-        let written = part.open.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
+        let written = part.open.into_inner().unwrap_or_else(PoisonError::into_inner).rows.finish()?;
         total.rows += written.rows;
         total.bytes += written.bytes;
     }
     Ok(total)
 }
 
-/// A part file and whose turn it is.
-struct Part<S> {
-    open: Mutex<OpenPart<S>>,
-    turn_passed: Condvar,
-}
-
-struct OpenPart<S> {
-    /// The slot whose rows come next.
-    turn: u64,
-    stream: S,
-    out: Vec<u8>,
+/// Gathers the rows of one file and writes them in blocks.
+pub(super) struct RowWriter<'a> {
+    /// Where a row's bytes are appended.
+    pub(super) out: Vec<u8>,
     file: File,
     path: PathBuf,
     written: Written,
+    stop: &'a Stop,
 }
 
-impl<S> Part<S> {
-    fn create(directory: &Path, file: u64, stream: S) -> Result<Self, Error> {
-        let path = directory.join(format!("part-{file:05}"));
-        let file = File::create_new(&path).map_err(Error::file("create", &path))?;
-        let open = OpenPart { turn: 0, stream, out: Vec::new(), file, path, written: Written::default() };
-        Ok(Part { open: Mutex::new(open), turn_passed: Condvar::new() })
+impl RowWriter<'_> {
+    /// To be called after each row.
+    #[inline]
+    pub(super) fn row_done(&mut self) -> Result<(), Error> {
+        self.written.rows += 1;
+        if self.out.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    fn wait_for(&self, slot: u64) -> MutexGuard<'_, OpenPart<S>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        self.turn_passed.wait_while(open, |part| part.turn != slot).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S> OpenPart<S> {
-    /// Writes what was gathered once it is at least `enough` bytes.
-    fn flush_from(&mut self, enough: usize) -> Result<(), Error> {
-        if self.out.len() >= enough {
-            self.file.write_all(&self.out).map_err(Error::file("write", &self.path))?;
-            self.written.bytes += self.out.len() as u64;
-            self.out.clear();
-        }
+    fn flush(&mut self) -> Result<(), Error> {
+        self.stop.check()?;
+        self.file.write_all(&self.out).map_err(Error::file("write", &self.path))?;
+        self.written.bytes += self.out.len() as u64;
+        self.out.clear();
         Ok(())
     }
 
     fn finish(mut self) -> Result<Written, Error> {
-        self.flush_from(1)?;
+        self.flush()?;
         // A cut file would be a smaller answer: a crash must not leave one under the table's final name.
         self.file.sync_data().map_err(Error::file("sync", &self.path))?;
         Ok(self.written)
     }
 }
 
+/// A part file and whose turn it is.
+struct Part<'a, S> {
+    open: Mutex<OpenPart<'a, S>>,
+    turn_passed: Condvar,
+}
+
+struct OpenPart<'a, S> {
+    /// The slot whose rows come next.
+    turn: u64,
+    stream: S,
+    rows: RowWriter<'a>,
+}
+
+impl<'a, S> Part<'a, S> {
+    fn create(directory: &Path, file: u64, stream: S, stop: &'a Stop) -> Result<Self, Error> {
+        let path = directory.join(format!("part-{file:05}"));
+        let file = File::create_new(&path).map_err(Error::file("create", &path))?;
+        let rows = RowWriter { out: Vec::new(), file, path, written: Written::default(), stop };
+        Ok(Part { open: Mutex::new(OpenPart { turn: 0, stream, rows }), turn_passed: Condvar::new() })
+    }
+
+    fn wait_for(&self, slot: u64) -> MutexGuard<'_, OpenPart<'a, S>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn_passed.wait_while(open, |part| part.turn != slot).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A slot's way through all files, in order. Dropped early, by an error or a panic, it still passes on the turns it
 /// had, or the slots behind it would wait for ever.
-struct Walk<'a, S> {
-    parts: &'a [Part<S>],
+struct Walk<'p, 'a, S> {
+    parts: &'p [Part<'a, S>],
     slot: u64,
     done: usize,
 }
 
-impl<'a, S> Walk<'a, S> {
+impl<'p, 'a, S> Walk<'p, 'a, S> {
     /// Waits for this slot's turn at the next file; `None` after the last.
-    fn wait(&self) -> Option<MutexGuard<'a, OpenPart<S>>> {
+    fn wait(&self) -> Option<MutexGuard<'p, OpenPart<'a, S>>> {
         self.parts.get(self.done).map(|part| part.wait_for(self.slot))
     }
 
@@ -161,7 +171,7 @@ impl<'a, S> Walk<'a, S> {
     }
 }
 
-impl<S> Drop for Walk<'_, S> {
+impl<S> Drop for Walk<'_, '_, S> {
     fn drop(&mut self) {
         while self.done < self.parts.len() {
             self.pass_on();

@@ -62,7 +62,12 @@ pub struct Finished<A> {
 impl<A> Finished<A> {
     /// Ends the run: writes the report if one was asked for, prints the answer on stdout, as `text` or as one JSON
     /// object with `fields` in it, and what the run took on stderr.
-    pub fn tell(mut self, hash: AnswerHash, fields: serde_json::Value, text: impl Display) -> Result<(), Error> {
+    pub fn tell(
+        mut self,
+        hash: AnswerHash,
+        fields: serde_json::Value,
+        text: impl Display,
+    ) -> Result<(), Error> {
         self.report.answer = AnswerFigures { rows: hash.rows(), hash: hash.to_string() };
         if let Some(path) = &self.settings.report {
             self.report.write(path)?;
@@ -123,7 +128,11 @@ impl Job {
     }
 
     /// Claims the directory part files go to, if one was asked for.
-    pub fn output(&mut self, directory: Option<&Path>, extension: &'static str) -> Result<Option<Output>, Error> {
+    pub fn output(
+        &mut self,
+        directory: Option<&Path>,
+        extension: &'static str,
+    ) -> Result<Option<Output>, Error> {
         self.output = directory.map(|directory| Output::create(directory, extension)).transpose()?;
         Ok(self.output.clone())
     }
@@ -153,14 +162,20 @@ impl Job {
 
         let workers = self.settings.workers;
         let processes = cluster.processes();
-        let assignment = Assignment { shared: shared.clone(), workers, processes, output: self.output.clone() };
+        let assignment =
+            Assignment { shared: shared.clone(), workers, processes, output: self.output.clone() };
         let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
         let (sender, outcomes) = mpsc::channel();
-        let guards = timely::execute::execute_from(builders, network, timely::WorkerConfig::default(), move |worker| {
-            let outcome = worker::run(worker, &assignment, &build);
-            // The main thread hangs up only when it gave up on this job.
-            let _ = sender.send(outcome);
-        })
+        let guards = timely::execute::execute_from(
+            builders,
+            network,
+            timely::WorkerConfig::default(),
+            move |worker| {
+                let outcome = worker::run(worker, &assignment, &build);
+                // The main thread hangs up only when it gave up on this job.
+                let _ = sender.send(outcome);
+            },
+        )
         .map_err(Error::Cluster)?;
 
         let outcome = collect(&outcomes, workers, || failure.is_set());
@@ -203,16 +218,16 @@ impl Job {
         let hooks = Hooks::default();
         let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
         let index = self.settings.cluster.index();
-        let (builders, guard) =
-            initialize_networking_from_sockets(local, sockets, index, workers, hooks)
-                .map_err(|source| Error::Cluster(format!("cannot start the network threads: {source}")))?;
+        let (builders, guard) = initialize_networking_from_sockets(local, sockets, index, workers, hooks)
+            .map_err(|source| Error::Cluster(format!("cannot start the network threads: {source}")))?;
         Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
     }
 
     fn report<A>(&self, outcome: &Outcome<A>, connected: Instant) -> RunReport {
         let mut details: Vec<_> = outcome.details.iter().collect();
         details.sort_by_key(|detail| detail.figures.index);
-        let sum = |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
+        let sum =
+            |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
         let run = connected.elapsed().as_secs_f64();
         RunReport {
@@ -236,7 +251,10 @@ impl Job {
             },
             rows_per_second: rows as f64 / run,
             bytes_per_second: bytes as f64 / run,
-            peak_rss_bytes: details.iter().filter_map(|detail| detail.peak_rss_bytes).reduce(|sum, more| sum + more),
+            peak_rss_bytes: details
+                .iter()
+                .filter_map(|detail| detail.peak_rss_bytes)
+                .reduce(|sum, more| sum + more),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
             workers_detail: details.iter().map(|detail| detail.figures.clone()).collect(),

@@ -52,13 +52,17 @@ pub(super) fn follow(
                 }
             }
         })
-        .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Exchange::new(|_: &u64| 0), "Heard", |_, _| {
-            move |input, _| {
-                input.for_each(|_, more| {
-                    bytes.fetch_add(more.drain(..).sum::<u64>(), Ordering::Relaxed);
-                });
-            }
-        });
+        .unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+            Exchange::new(|_: &u64| 0),
+            "Heard",
+            |_, _| {
+                move |input, _| {
+                    input.for_each(|_, more| {
+                        bytes.fetch_add(more.drain(..).sum::<u64>(), Ordering::Relaxed);
+                    });
+                }
+            },
+        );
         scope.activator_for(address.unwrap_or_default())
     })
 }

@@ -134,9 +134,11 @@ where
         use timely::container::CapacityContainerBuilder;
         use timely::dataflow::channels::pact::Pipeline;
         use timely::dataflow::operators::Operator;
-        own.to_stream(scope).broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(Pipeline, "Share", |_, _| {
-            move |input, _| input.for_each(|_, batch| store.borrow_mut().append(batch))
-        });
+        own.to_stream(scope).broadcast().unary::<CapacityContainerBuilder<Vec<()>>, _, _, _>(
+            Pipeline,
+            "Share",
+            |_, _| move |input, _| input.for_each(|_, batch| store.borrow_mut().append(batch)),
+        );
     });
     while !failure.is_set() && worker.has_dataflows() {
         worker.step_or_park(Some(LOOK_UP));
@@ -169,6 +171,8 @@ fn miscut(details: &[Detail], scans: &[Vec<InputFile>]) -> BTreeMap<usize, BTree
         let extents = details.iter().flat_map(|detail| &detail.extents);
         extents.filter(move |(scan, ..)| *scan == wanted).map(|(_, file, extent)| (*file, extent.clone()))
     };
-    let miscut = |(scan, files): (usize, &Vec<InputFile>)| (scan, miscut_files(&mut of_scan(scan).collect::<Vec<_>>(), files));
+    let miscut = |(scan, files): (usize, &Vec<InputFile>)| {
+        (scan, miscut_files(&mut of_scan(scan).collect::<Vec<_>>(), files))
+    };
     scans.iter().enumerate().map(miscut).filter(|(_, files)| !files.is_empty()).collect()
 }

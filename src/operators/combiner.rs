@@ -39,7 +39,12 @@ impl<K: Key, V: Pod> Default for Combiner<K, V> {
 impl<K: Key, V: Pod> Combiner<K, V> {
     /// Takes records and gives those that leave.
     #[inline]
-    pub(crate) fn combine(&mut self, records: &[(K, V)], merge: &impl Fn(&mut V, V), mut give: impl FnMut(K, V)) {
+    pub(crate) fn combine(
+        &mut self,
+        records: &[(K, V)],
+        merge: &impl Fn(&mut V, V),
+        mut give: impl FnMut(K, V),
+    ) {
         if self.paused > 0 {
             records.iter().for_each(|&(key, value)| give(key, value));
             self.paused = self.paused.saturating_sub(records.len() as u64);

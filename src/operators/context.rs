@@ -99,7 +99,11 @@ impl WorkerContext {
 
     /// Makes a fresh context current on this thread; `workers` is the number of workers in this process, `uncut`
     /// names for each scan the files that must not be cut.
-    pub fn install(process: ProcessShared, workers: usize, uncut: BTreeMap<usize, BTreeSet<usize>>) -> Rc<Self> {
+    pub fn install(
+        process: ProcessShared,
+        workers: usize,
+        uncut: BTreeMap<usize, BTreeSet<usize>>,
+    ) -> Rc<Self> {
         let context = Self::new(process, workers, uncut);
         CURRENT.with(|current| *current.borrow_mut() = Rc::clone(&context));
         context

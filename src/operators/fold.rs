@@ -22,11 +22,19 @@ pub trait Fold<'scope, D> {
     ///     [3u64, 9, 4].to_stream(scope).fold(0, |most, number| *most = number.max(*most)).inspect(|most| assert_eq!(*most, 9));
     /// });
     /// ```
-    fn fold<A: 'static>(self, initial: A, step: impl FnMut(&mut A, D) + 'static) -> StreamVec<'scope, Round, A>;
+    fn fold<A: 'static>(
+        self,
+        initial: A,
+        step: impl FnMut(&mut A, D) + 'static,
+    ) -> StreamVec<'scope, Round, A>;
 }
 
 impl<'scope, D: 'static> Fold<'scope, D> for StreamVec<'scope, Round, D> {
-    fn fold<A: 'static>(self, initial: A, mut step: impl FnMut(&mut A, D) + 'static) -> StreamVec<'scope, Round, A> {
+    fn fold<A: 'static>(
+        self,
+        initial: A,
+        mut step: impl FnMut(&mut A, D) + 'static,
+    ) -> StreamVec<'scope, Round, A> {
         let mut folded = Some(initial);
         self.unary_notify::<CapacityContainerBuilder<Vec<A>>, _, _>(
             Pipeline,

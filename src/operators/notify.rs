@@ -87,7 +87,9 @@ impl<T: Timestamp + TotalOrder> Notificator<'_, T> {
     }
 }
 
-impl<'scope, T: Timestamp + TotalOrder, C: timely::Container> UnaryNotify<'scope, T, C> for Stream<'scope, T, C> {
+impl<'scope, T: Timestamp + TotalOrder, C: timely::Container> UnaryNotify<'scope, T, C>
+    for Stream<'scope, T, C>
+{
     fn unary_notify<CB, L, P>(
         self,
         pact: P,

@@ -56,7 +56,8 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let context = WorkerContext::current();
         let probe = context.flow_probe();
         let spare = Rc::new(RefCell::new(Vec::new()));
-        let router = Router::new(self.scope().peers(), self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
+        let router =
+            Router::new(self.scope().peers(), self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
         let routed_stream = route(self, router, merge.clone());
 
         let mut tables: Vec<GroupTable<K, V>> = (0..PARTITIONS).map(|_| GroupTable::default()).collect();
@@ -75,7 +76,9 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                             context.process.failure.set(unknown_partition(container.partition));
                         }
                         let buffer = std::mem::take(container).into_buffer();
-                        spare.borrow_mut().extend(buffer.filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
+                        spare
+                            .borrow_mut()
+                            .extend(buffer.filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
                     });
                     while let Some(end) = notificator.next() {
                         if !std::mem::replace(&mut counted, true) {
@@ -121,7 +124,9 @@ fn route<'scope, K: Key, V: Pod + Send>(
                 let Some(held) = &held else { return };
                 let mut session = output.session_with_builder(held);
                 combiner.combine(batch, &merge, |key, value| {
-                    router.push(route_hash(key), Pair { key, value }, |container| session.give_container(container));
+                    router.push(route_hash(key), Pair { key, value }, |container| {
+                        session.give_container(container)
+                    });
                 });
                 batch.clear();
             });
@@ -135,7 +140,9 @@ fn route<'scope, K: Key, V: Pod + Send>(
             }
             let mut session = output.session_with_builder(capability);
             combiner.flush(|key, value| {
-                router.push(route_hash(key), Pair { key, value }, |container| session.give_container(container));
+                router.push(route_hash(key), Pair { key, value }, |container| {
+                    session.give_container(container)
+                });
             });
             router.flush(|container| session.give_container(container));
             drop(session);
@@ -153,7 +160,12 @@ struct Router<R> {
 }
 
 impl<R: Pod> Router<R> {
-    fn new(peers: usize, own_index: usize, spare: Rc<RefCell<Vec<Vec<R>>>>, context: Rc<WorkerContext>) -> Self {
+    fn new(
+        peers: usize,
+        own_index: usize,
+        spare: Rc<RefCell<Vec<Vec<R>>>>,
+        context: Rc<WorkerContext>,
+    ) -> Self {
         Router { buffers: vec![Vec::new(); peers * PARTITIONS], spare, own_index, context }
     }
 

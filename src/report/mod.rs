@@ -130,7 +130,10 @@ impl std::fmt::Display for RunReport {
             write!(f, "\n{} bad records were skipped: the answer is without them", Count(input.bad_records))?;
         }
         if input.rereads > 0 {
-            write!(f, "\nread again: line breaks inside quotes crossed cuts; --split-size larger than the files avoids it")?;
+            write!(
+                f,
+                "\nread again: line breaks inside quotes crossed cuts; --split-size larger than the files avoids it"
+            )?;
         }
         Ok(())
     }
@@ -139,7 +142,8 @@ impl std::fmt::Display for RunReport {
 impl RunReport {
     /// Writes the report as JSON; the file appears whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(directory)?;
             serde_json::to_writer_pretty(&mut file, self)?;
