@@ -89,7 +89,7 @@ impl JavaRandom {
 
 #[cfg(test)]
 mod tests {
-    //! Expected values were printed by OpenJDK 17. They would catch a wrong constant, a missed rejection, a lost
+    //! Expected values were printed by Java 17. They would catch a wrong constant, a missed rejection, a lost
     //! second Gaussian or a logarithm that differs in its last bit.
 
     use super::JavaRandom;

@@ -1,8 +1,8 @@
 //! Makes the tables of the Big Data Benchmark, at any size, from seeds.
 //!
-//! The published tables came from `HiBench`'s generator. [`rankings`] repeats its recipe draw for draw: with seed 0
-//! and the size of `tiny` the first file is the published one in all that is known of it. [`uservisits`] draws
-//! in the same order from the same streams, with lists of words of its own. [`documents`] only has the published
+//! The published tables came from `HiBench`'s generator. `rankings` repeats its recipe draw for draw: with seed 0
+//! and the size of `tiny` the first file is the published one in all that is known of it. `uservisits` draws
+//! in the same order from the same streams, with lists of words of its own. `documents` only has the published
 //! shape. Bytes depend on the sizes, the seed and the number of files, never on the number of threads.
 //!
 //! ```text

@@ -234,12 +234,12 @@ fn uservisits_have_the_published_shape() {
 #[test]
 fn documents_have_headers_of_five_fields_and_links_to_pages() {
     let files = files_below(&committed_tiny());
-    let lines = lines(&files, "documents");
+    let text = lines(&files, "documents");
     let is_header = |line: &&&str| line.starts_with("http") && line.split(' ').count() == 5;
     let pages: HashSet<&str> =
-        lines.iter().filter(is_header).filter_map(|line| line.split(' ').next()).collect();
+        text.iter().filter(is_header).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(pages.len(), 120);
-    let links: Vec<&str> = lines
+    let links: Vec<&str> = text
         .iter()
         .filter(|line| !is_header(line))
         .flat_map(|line| line.split(' '))
@@ -338,7 +338,7 @@ fn an_interrupt_leaves_nothing() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !data.path().join("csv/1G").exists() {
         assert!(Instant::now() < deadline, "nothing was begun");
         std::thread::sleep(Duration::from_millis(5));
