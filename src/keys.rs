@@ -50,7 +50,14 @@ impl<const N: usize> Prefix<N> {
     /// The text without its padding.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        let end = self.0.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        // Words first: byte by byte this would cost more than hashing the text does.
+        let mut end = N;
+        while end % 8 == 0 && end > 0 && self.0[end - 8..end] == [0; 8] {
+            end -= 8;
+        }
+        while end > 0 && self.0[end - 1] == 0 {
+            end -= 1;
+        }
         &self.0[..end]
     }
 }

@@ -27,6 +27,8 @@ use crate::keys::{Key, Pair, route_hash, scale};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
 const PARTITIONS: usize = 64;
+/// Records wait until they are this part of the groups they go to.
+const WAITING_PART: usize = 2;
 /// Records of one container.
 const CONTAINER_RECORDS: usize = 512;
 
@@ -60,8 +62,8 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
             Router::new(self.scope().peers(), self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
         let routed_stream = route(self, router, merge.clone());
 
-        let mut tables: Vec<GroupTable<K, V>> = (0..PARTITIONS).map(|_| GroupTable::default()).collect();
-        let (mut drained, mut counted) = (0, false);
+        let mut partitions: Vec<Partition<K, V>> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+        let mut given = 0;
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
@@ -70,35 +72,70 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                 move |input, output, notificator| {
                     input.for_each(|_, container| {
                         // A partition from the network may be any number.
-                        if let Some(table) = tables.get_mut(container.partition as usize) {
-                            table.merge(container.records(), &merge);
+                        if let Some(partition) = partitions.get_mut(container.partition as usize) {
+                            partition.take(std::mem::take(container), &merge, &spare);
                         } else {
                             context.process.failure.set(unknown_partition(container.partition));
                         }
-                        let buffer = std::mem::take(container).into_buffer();
-                        spare
-                            .borrow_mut()
-                            .extend(buffer.filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
                     });
-                    while let Some(end) = notificator.next() {
-                        if !std::mem::replace(&mut counted, true) {
-                            spare.borrow_mut().clear();
-                            let groups = tables.iter().map(GroupTable::len).sum::<usize>();
-                            add(&context.counters.groups, groups as u64);
-                            let bytes = tables.iter().map(GroupTable::allocated_bytes).sum::<usize>();
-                            add(&context.counters.group_bytes, bytes as u64);
-                        }
-                        // One table a turn: what reads the groups takes them away before more come.
-                        if let Some(table) = tables.get_mut(drained) {
-                            output.session(&end).give_iterator(table.drain());
-                            drained += 1;
-                            notificator.notify_at(end);
-                            break;
-                        }
+                    let Some(end) = notificator.next() else { return };
+                    spare.borrow_mut().clear();
+                    // One partition a turn: what reads the groups takes them away before more come.
+                    if let Some(partition) = partitions.get_mut(given) {
+                        partition.merge_waiting(&merge, &spare);
+                        add(&context.counters.groups, partition.table.len() as u64);
+                        add(&context.counters.group_bytes, partition.table.allocated_bytes() as u64);
+                        output.session(&end).give_iterator(partition.table.drain());
+                        given += 1;
+                        notificator.notify_at(end);
                     }
                 },
             )
             .probe_with(&probe)
+    }
+}
+
+/// Buffers that are free for another use, kept by the reducer for the router of the same worker.
+type Spare<R> = Rc<RefCell<Vec<Vec<R>>>>;
+
+/// The groups of one partition and the records that wait to be merged into them.
+#[derive(Debug)]
+struct Partition<K: Key, V: Pod> {
+    table: GroupTable<K, V>,
+    waiting: Vec<Routed<Pair<K, V>>>,
+    waiting_records: usize,
+    /// Of a hundred records merged last, how many made a new group.
+    new_percent: usize,
+}
+
+impl<K: Key, V: Pod> Default for Partition<K, V> {
+    fn default() -> Self {
+        Partition { table: GroupTable::default(), waiting: Vec::new(), waiting_records: 0, new_percent: 0 }
+    }
+}
+
+impl<K: Key, V: Pod + Send> Partition<K, V> {
+    /// Takes a container in, and merges when enough wait: a large table is brought into the near caches once for
+    /// many records instead of once for each container.
+    fn take(&mut self, container: Routed<Pair<K, V>>, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
+        self.waiting_records += container.records().len();
+        self.waiting.push(container);
+        if self.waiting_records >= self.table.len() / WAITING_PART {
+            self.merge_waiting(merge, spare);
+        }
+    }
+
+    fn merge_waiting(&mut self, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
+        let before = self.table.len();
+        // As many new groups as there were among the last records, and the table is exactly as large as it must be.
+        self.table.reserve(self.waiting_records * self.new_percent / 100);
+        for container in self.waiting.drain(..) {
+            self.table.merge(container.records(), merge);
+            let buffer = container.into_buffer();
+            spare.borrow_mut().extend(buffer.filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
+        }
+        self.new_percent = (self.table.len() - before) * 100 / self.waiting_records.max(1);
+        self.waiting_records = 0;
     }
 }
 
@@ -154,7 +191,7 @@ fn route<'scope, K: Key, V: Pod + Send>(
 /// One buffer for each partition of each worker.
 struct Router<R> {
     buffers: Vec<Vec<R>>,
-    spare: Rc<RefCell<Vec<Vec<R>>>>,
+    spare: Spare<R>,
     own_index: usize,
     context: Rc<WorkerContext>,
 }
@@ -163,7 +200,7 @@ impl<R: Pod> Router<R> {
     fn new(
         peers: usize,
         own_index: usize,
-        spare: Rc<RefCell<Vec<Vec<R>>>>,
+        spare: Spare<R>,
         context: Rc<WorkerContext>,
     ) -> Self {
         Router { buffers: vec![Vec::new(); peers * PARTITIONS], spare, own_index, context }
