@@ -33,7 +33,7 @@ impl<const N: usize> Prefix<N> {
     pub fn new(text: &[u8], length: usize) -> Self {
         let length = length.min(N);
         let mut bytes = [0; N];
-        if N % 8 == 0 && text.len() >= 8 {
+        if N.is_multiple_of(8) && text.len() >= 8 {
             // Whole words instead of a copy of unknown length, which would be a call.
             for (index, word) in bytes.chunks_exact_mut(8).enumerate() {
                 let start = index * 8;
@@ -52,7 +52,7 @@ impl<const N: usize> Prefix<N> {
     pub fn as_bytes(&self) -> &[u8] {
         // Words first: byte by byte this would cost more than hashing the text does.
         let mut end = N;
-        while end % 8 == 0 && end > 0 && self.0[end - 8..end] == [0; 8] {
+        while end.is_multiple_of(8) && end > 0 && self.0[end - 8..end] == [0; 8] {
             end -= 8;
         }
         while end > 0 && self.0[end - 1] == 0 {

@@ -13,7 +13,7 @@ use crate::units::parse_positive_bytes;
 #[derive(Debug, Clone, Args)]
 #[command(disable_help_flag = true)]
 pub struct JobArguments {
-    /// Threads in each process [default: all cores this process may use]
+    /// Threads in each process [default: all cores this process may use; with -n alone, its share of them]
     ///
     /// Every process of a job must have the same number.
     #[arg(short, long, value_name = "N", help_heading = "Parallelism")]

@@ -9,6 +9,13 @@ use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
 use crate::input::{BadRecords, FormatChoice};
 
+/// More threads than this only exhaust memory: every worker keeps buffers for every other.
+const MOST_WORKERS: usize = 1024;
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
 /// How a job runs, with every default filled in.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
@@ -84,8 +91,14 @@ impl JobArguments {
             Some(0) => {
                 Err(Error::usage("-w 0 gives the job no thread", "-w 1, or leave -w out to use every core"))
             }
+            Some(workers) if workers > MOST_WORKERS => Err(Error::usage(
+                format!("-w {workers} is more threads than any machine has cores for"),
+                format!("-w {}, one thread a core, which leaving -w out gives", cores()),
+            )),
             Some(workers) => Ok(workers),
-            None => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
+            // Processes that this one starts share the machine.
+            None if self.hosts.is_none() => Ok((cores() / self.processes.unwrap_or(1).max(1)).max(1)),
+            None => Ok(cores()),
         }
     }
 

@@ -277,12 +277,9 @@ fn told(fate: &Fate, error: Option<Error>) -> Error {
         None => "the job failed".into(),
     };
     // A broken connection is a symptom; the process that failed says what of.
-    match fate.failure_within(CLEAN_UP) {
-        Some(cause) => Error::Cluster(cause),
-        None => {
-            fate.fail(&symptom);
-            Error::Cluster(symptom)
-        }
+    if let Some(cause) = fate.failure_within(CLEAN_UP) { Error::Cluster(cause) } else {
+        fate.fail(&symptom);
+        Error::Cluster(symptom)
     }
 }
 

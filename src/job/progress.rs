@@ -27,7 +27,7 @@ pub(super) fn follow(
     workers: usize,
     running: &Rc<Cell<bool>>,
 ) -> Activator {
-    let tells = worker.index() != 0 && worker.index() % workers == 0;
+    let tells = worker.index() != 0 && worker.index().is_multiple_of(workers);
     let bytes = Arc::clone(bytes);
     let running = Rc::clone(running);
     worker.dataflow::<Round, _, _>(|scope| {

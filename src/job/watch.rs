@@ -24,7 +24,7 @@ pub(super) fn watch(failure: &FirstFailure) -> Result<(), Error> {
             let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone();
             match (thread.name(), current) {
                 (Some(name), Some(failure)) if name.starts_with("timely:") => {
-                    failure.set(translate(name, panic))
+                    failure.set(translate(name, panic));
                 }
                 _ => previous(panic),
             }

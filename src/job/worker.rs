@@ -67,14 +67,14 @@ pub(super) fn run<A>(
     let mut rereads = 0;
     loop {
         let context = WorkerContext::install(assignment.shared.clone(), assignment.workers, uncut.clone());
-        let gathered = worker.dataflow(|scope| build(scope));
+        let gathered = worker.dataflow(build);
         drive(worker, assignment)?;
         let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;
         let miscut = miscut(&details, &context.files.borrow());
         if miscut.is_empty() {
             let own = match &assignment.output {
                 // The exchange above has waited for every part; each process renames its own.
-                Some(output) if worker.index() % assignment.workers == 0 => {
+                Some(output) if worker.index().is_multiple_of(assignment.workers) => {
                     output.commit_parts().map_err(|error| failure.set(error)).unwrap_or_default()
                 }
                 _ => Vec::new(),
@@ -160,7 +160,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         bad_records: counters.bad_records.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
         group_bytes: counters.group_bytes.get(),
-        peak_rss_bytes: if worker.index() % assignment.workers == 0 { peak_rss_bytes() } else { None },
+        peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) { peak_rss_bytes() } else { None },
         extents: context.extents.take(),
     }
 }

@@ -1,4 +1,4 @@
-//! The dataflow: scan, reduce_by_key, count, fold, gather, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, count, fold, gather, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].

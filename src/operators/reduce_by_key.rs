@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Cost: every record leaves its worker once unless the combiner merged it; a record is `size_of` key plus value
-//! on the wire, without padding. Memory: the groups (1.25 to 1.9 slots each), plus what is in flight.
+//! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
+//! wait to be merged (at most half as many as there are groups), and what is in flight.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,11 +23,14 @@ use super::combiner::Combiner;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
 use super::table::GroupTable;
+use crate::Error;
 use crate::exchange::{Routed, routed};
 use crate::keys::{Key, Pair, route_hash, scale};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
-const PARTITIONS: usize = 64;
+const MOST_PARTITIONS: usize = 64;
+/// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
+const MOST_BUFFERS: usize = 2048;
 /// Records wait until they are this part of the groups they go to.
 const WAITING_PART: usize = 2;
 /// Records of one container.
@@ -58,11 +62,18 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let context = WorkerContext::current();
         let probe = context.flow_probe();
         let spare = Rc::new(RefCell::new(Vec::new()));
-        let router =
-            Router::new(self.scope().peers(), self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
+        let peers = self.scope().peers();
+        let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
+        let router = Router {
+            buffers: vec![Vec::new(); peers * per_worker],
+            per_worker,
+            own_index: self.scope().index(),
+            spare: Rc::clone(&spare),
+            context: Rc::clone(&context),
+        };
         let routed_stream = route(self, router, merge.clone());
 
-        let mut partitions: Vec<Partition<K, V>> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+        let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
         let mut given = 0;
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
@@ -75,7 +86,7 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                         if let Some(partition) = partitions.get_mut(container.partition as usize) {
                             partition.take(std::mem::take(container), &merge, &spare);
                         } else {
-                            context.process.failure.set(unknown_partition(container.partition));
+                            context.process.failure.set(unknown_partition(container.partition, per_worker));
                         }
                     });
                     let Some(end) = notificator.next() else { return };
@@ -139,16 +150,16 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
     }
 }
 
-fn unknown_partition(partition: u32) -> crate::Error {
-    crate::Error::Cluster(format!("a peer sent records for partition {partition}; there are {PARTITIONS}"))
+fn unknown_partition(partition: u32, partitions: usize) -> Error {
+    Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
 }
 
 /// Sorts records into containers, combining on the way.
-fn route<'scope, K: Key, V: Pod + Send>(
-    records: StreamVec<'scope, Round, (K, V)>,
+fn route<K: Key, V: Pod + Send>(
+    records: StreamVec<'_, Round, (K, V)>,
     mut router: Router<Pair<K, V>>,
     merge: impl Fn(&mut V, V) + 'static,
-) -> Stream<'scope, Round, Routed<Pair<K, V>>> {
+) -> Stream<'_, Round, Routed<Pair<K, V>>> {
     records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", |_, _| {
         let mut combiner = Combiner::default();
         let mut held: Option<Capability<Round>> = None;
@@ -162,7 +173,7 @@ fn route<'scope, K: Key, V: Pod + Send>(
                 let mut session = output.session_with_builder(held);
                 combiner.combine(batch, &merge, |key, value| {
                     router.push(route_hash(key), Pair { key, value }, |container| {
-                        session.give_container(container)
+                        session.give_container(container);
                     });
                 });
                 batch.clear();
@@ -178,7 +189,7 @@ fn route<'scope, K: Key, V: Pod + Send>(
             let mut session = output.session_with_builder(capability);
             combiner.flush(|key, value| {
                 router.push(route_hash(key), Pair { key, value }, |container| {
-                    session.give_container(container)
+                    session.give_container(container);
                 });
             });
             router.flush(|container| session.give_container(container));
@@ -191,21 +202,14 @@ fn route<'scope, K: Key, V: Pod + Send>(
 /// One buffer for each partition of each worker.
 struct Router<R> {
     buffers: Vec<Vec<R>>,
-    spare: Spare<R>,
+    /// Partitions of each worker.
+    per_worker: usize,
     own_index: usize,
+    spare: Spare<R>,
     context: Rc<WorkerContext>,
 }
 
 impl<R: Pod> Router<R> {
-    fn new(
-        peers: usize,
-        own_index: usize,
-        spare: Spare<R>,
-        context: Rc<WorkerContext>,
-    ) -> Self {
-        Router { buffers: vec![Vec::new(); peers * PARTITIONS], spare, own_index, context }
-    }
-
     #[inline]
     fn push(&mut self, hash: u64, record: R, give: impl FnMut(&mut Routed<R>)) {
         let target = scale(hash, self.buffers.len());
@@ -224,11 +228,11 @@ impl<R: Pod> Router<R> {
         if full.is_empty() {
             return;
         }
-        let worker = target / PARTITIONS;
+        let worker = target / self.per_worker;
         if worker != self.own_index {
             add(&self.context.counters.exchanged_bytes, size_of_val(&full[..]) as u64);
         }
-        give(&mut Routed::new(worker as u32, (target % PARTITIONS) as u32, full));
+        give(&mut Routed::new(worker as u32, (target % self.per_worker) as u32, full));
     }
 
     fn flush(&mut self, mut give: impl FnMut(&mut Routed<R>)) {
