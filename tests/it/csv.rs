@@ -205,15 +205,10 @@ fn one_huge_row_among_small_ones() {
 #[test]
 fn a_row_past_the_limit_is_an_error_and_not_all_memory() {
     let content = [b"a,1,2\n\"".to_vec(), b"\n".repeat(80 << 20)].concat();
-    assert_eq!(
-        message(ranks(&content)),
-        format!(
-            "bad record in …/csv/s/rankings/part-0, byte 6, line 2: a row may be up to 64 MiB long (is a quote not \
-             closed?)\n  record: \\\"{}{}",
-            "\\n".repeat(79),
-            message(ranks(&content)).split_at(message(ranks(&content)).find('…').unwrap()).1.rsplit_once("\\n").unwrap().1
-        )
-    );
+    let expected = "bad record in …/csv/s/rankings/part-0, byte 6, line 2: a row may be up to 64 MiB long (is a quote not \
+                    closed?)\n  record: \\\"\\n\\n";
+    let text = message(ranks(&content));
+    assert!(text.starts_with(expected), "{}", &text[..300]);
 }
 
 #[test]
