@@ -44,13 +44,13 @@ impl Row for Single<'_> {
 type Values = Vec<Vec<u8>>;
 
 /// Judges the reader on a file whose content, split size and block size are all made of these bytes.
-pub fn judge_bytes(bytes: &[u8]) {
+pub(crate) fn judge_bytes(bytes: &[u8]) {
     let [split, block, content @ ..] = bytes else { return };
     judge(content, u64::from(*split) + 1, usize::from(*block) + 1);
 }
 
 /// Judges the reader on one file. Panics where it is wrong.
-pub fn judge(content: &[u8], split_bytes: u64, block_bytes: usize) {
+pub(crate) fn judge(content: &[u8], split_bytes: u64, block_bytes: usize) {
     let data = tempfile::tempdir().expect("a temporary directory");
     for table in [TRIPLES, SINGLES, LINES] {
         let directory = data.path().join("csv/any").join(table.name);
@@ -100,7 +100,10 @@ fn judge_table<R: Row>(
     let name = table.name;
     match (read(&input, take), options.bad_records) {
         (Ok((read, total)), mode) => {
-            assert!(mode == BadRecords::Skip || bad.is_empty(), "{name}: bad records at {bad:?} were not noticed");
+            assert!(
+                mode == BadRecords::Skip || bad.is_empty(),
+                "{name}: bad records at {bad:?} were not noticed"
+            );
             assert_eq!(read, rows, "{name}");
             let expected =
                 Block { rows: rows.len() as u64, bytes: content.len() as u64, bad_records: bad.len() as u64 };
@@ -177,7 +180,8 @@ fn plain_rows(content: &[u8], table: &Table) -> Vec<(usize, Option<Values>)> {
                 at += 1;
             }
             let mut rest = Vec::new();
-            while let Some(byte) = content.get(at).filter(|byte| **byte != b'\n' && Some(**byte) != delimiter) {
+            while let Some(byte) = content.get(at).filter(|byte| **byte != b'\n' && Some(**byte) != delimiter)
+            {
                 rest.push(*byte);
                 at += 1;
             }

@@ -6,3 +6,5 @@ mod cli;
 mod cluster;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
+/// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
+mod csv;
