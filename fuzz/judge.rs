@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use millrace::Error;
-use millrace::input::{BadRecords, Block, Input, InputOptions, Row, miscut_files};
+use millrace::input::{BadRecords, Block, FormatChoice, Input, InputOptions, Row, miscut_files};
 use millrace::tables::{Column, ColumnType, Layout, Table};
 
 const fn text(name: &'static str) -> Column {
@@ -62,7 +62,7 @@ pub(crate) fn judge(content: &[u8], split_bytes: u64, block_bytes: usize) {
         let options = InputOptions {
             data: data.path().to_path_buf(),
             set: "any".to_owned(),
-            format: Default::default(),
+            format: FormatChoice::default(),
             split_bytes: None,
             bad_records,
             peers: 1,

@@ -95,7 +95,7 @@ struct Visit<'a> {
     #[serde(rename = "adRevenue")]
     ad_revenue: f32,
     #[serde(rename = "visitDate")]
-    visit_date: Date,
+    date: Date,
     #[serde(rename = "sourceIP")]
     source_ip: &'a [u8],
     duration: Option<i32>,
@@ -201,8 +201,7 @@ fn visits_with_exponents_early_dates_and_empty_fields() {
     let content = b"1.2.3.4,u,1969-12-31,4.5E-4,agent,USA,USA-EN,word,7\r\n,u,1970-01-02,.5,a,,,,\n";
     let data = data_with(&USERVISITS, &[("part-0", content)]);
     let input = Input::<Visit>::open(&USERVISITS, &options(data.path())).unwrap();
-    let take =
-        |visit: Visit| (visit.ad_revenue, visit.visit_date.days(), visit.source_ip.to_vec(), visit.duration);
+    let take = |visit: Visit| (visit.ad_revenue, visit.date.days(), visit.source_ip.to_vec(), visit.duration);
     let (rows, total) = read_all(&input, take).unwrap();
     assert_eq!(rows, [(4.5e-4, -1, b"1.2.3.4".to_vec(), Some(7)), (0.5, 1, Vec::new(), None)]);
     assert_eq!(total, Block { rows: 2, bytes: content.len() as u64, bad_records: 0 });

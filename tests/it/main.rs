@@ -4,7 +4,7 @@
 mod cli;
 /// Processes becoming one job, over real connections, among strangers.
 mod cluster;
-/// Several processes of one program on one machine, started by the first.
-mod local_processes;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
+/// Several processes of one program on one machine, started by the first.
+mod local_processes;
