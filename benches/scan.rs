@@ -8,7 +8,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use millrace::input::{Input, InputOptions, Row};
+use millrace::input::{BadRecords, FormatChoice, Input, InputOptions, Row};
 use millrace::tables::USERVISITS;
 
 #[derive(serde::Deserialize)]
@@ -61,9 +61,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = InputOptions {
         data: data.path().to_path_buf(),
         set: "bench".to_owned(),
-        format: Default::default(),
+        format: FormatChoice::default(),
         split_bytes: None,
-        bad_records: Default::default(),
+        bad_records: BadRecords::default(),
         peers: 2,
     };
     let file = File::open(&path)?;

@@ -116,17 +116,19 @@ impl<R: Row> Input<R> {
         })
     }
 
-    /// The same plan, read in blocks of about this many bytes. The default is the fastest that was measured; tests
-    /// use small blocks to meet their edges.
+    /// The same plan with splits and blocks of about these sizes, and with every file cut, quotes or not.
+    ///
+    /// For tests, which want to meet the edges of both; the defaults are the fastest that were measured.
     #[must_use]
-    pub fn with_block_bytes(&self, block_bytes: usize) -> Self {
+    pub fn with_sizes(&self, split_bytes: u64, block_bytes: usize) -> Self {
         let plan = &*self.plan;
         Self::planned(Plan {
-            splits: plan.splits.clone(),
-            uncut: plan.uncut.clone(),
+            splits: split::cut(&plan.files, split_bytes.max(1), &BTreeSet::new()),
+            split_bytes: split_bytes.max(1),
+            uncut: BTreeSet::new(),
+            block_bytes: block_bytes.max(1),
             files: Arc::clone(&plan.files),
             wanted: Arc::clone(&plan.wanted),
-            block_bytes: block_bytes.max(1),
             ..*plan
         })
     }

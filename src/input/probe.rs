@@ -155,6 +155,10 @@ impl FieldProbe<'_> {
         self.0.shape.asked.push(Asked { kind, spelled });
     }
 
+    fn odd(&self) -> bool {
+        self.0.round % 2 == 1
+    }
+
     fn text(&self) -> &'static str {
         TEXTS[self.0.round % TEXTS.len()]
     }
@@ -174,23 +178,23 @@ impl Deserializer<'static> for FieldProbe<'_> {
     type Error = ProbeError;
 
     offered! {
-        deserialize_i8 visit_i8 Integer "i8" |probe| (probe.0.round % 2) as i8;
-        deserialize_i16 visit_i16 Integer "i16" |probe| (probe.0.round % 2) as i16;
-        deserialize_i32 visit_i32 Integer "i32" |probe| (probe.0.round % 2) as i32;
-        deserialize_i64 visit_i64 Integer "i64" |probe| (probe.0.round % 2) as i64;
-        deserialize_i128 visit_i128 Integer "i128" |probe| (probe.0.round % 2) as i128;
-        deserialize_u8 visit_u8 Integer "u8" |probe| (probe.0.round % 2) as u8;
-        deserialize_u16 visit_u16 Integer "u16" |probe| (probe.0.round % 2) as u16;
-        deserialize_u32 visit_u32 Integer "u32" |probe| (probe.0.round % 2) as u32;
-        deserialize_u64 visit_u64 Integer "u64" |probe| (probe.0.round % 2) as u64;
-        deserialize_u128 visit_u128 Integer "u128" |probe| (probe.0.round % 2) as u128;
-        deserialize_f32 visit_f32 Float "f32" |probe| (probe.0.round % 2) as f32;
-        deserialize_f64 visit_f64 Float "f64" |probe| (probe.0.round % 2) as f64;
+        deserialize_i8 visit_i8 Integer "i8" |probe| i8::from(probe.odd());
+        deserialize_i16 visit_i16 Integer "i16" |probe| i16::from(probe.odd());
+        deserialize_i32 visit_i32 Integer "i32" |probe| i32::from(probe.odd());
+        deserialize_i64 visit_i64 Integer "i64" |probe| i64::from(probe.odd());
+        deserialize_i128 visit_i128 Integer "i128" |probe| i128::from(probe.odd());
+        deserialize_u8 visit_u8 Integer "u8" |probe| u8::from(probe.odd());
+        deserialize_u16 visit_u16 Integer "u16" |probe| u16::from(probe.odd());
+        deserialize_u32 visit_u32 Integer "u32" |probe| u32::from(probe.odd());
+        deserialize_u64 visit_u64 Integer "u64" |probe| u64::from(probe.odd());
+        deserialize_u128 visit_u128 Integer "u128" |probe| u128::from(probe.odd());
+        deserialize_f32 visit_f32 Float "f32" |probe| f32::from(probe.odd());
+        deserialize_f64 visit_f64 Float "f64" |probe| f64::from(probe.odd());
         deserialize_bytes visit_borrowed_bytes Text "&[u8]" |probe| probe.text().as_bytes();
         deserialize_byte_buf visit_borrowed_bytes Text "bytes" |probe| probe.text().as_bytes();
         deserialize_str visit_borrowed_str Text "&str" |probe| probe.text();
         deserialize_string visit_borrowed_str Text "String" |probe| probe.text();
-        deserialize_bool visit_bool Choice "bool" |probe| probe.0.round % 2 == 1;
+        deserialize_bool visit_bool Choice "bool" |probe| probe.odd();
         deserialize_char visit_char Choice "char" |probe| (b'a' + (probe.0.round % 26) as u8) as char;
     }
 

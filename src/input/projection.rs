@@ -62,7 +62,7 @@ fn no_column(table: &Table, name: &str) -> Error {
     let mut message =
         format!("table {} has no column {name}\n  its columns are: {}", table.name, columns.join(", "));
     if let Some(Column { name: close, .. }) = closest(table, name) {
-        message.push_str(&format!("\n  did you mean {close}? (#[serde(rename = \"{close}\")])"));
+        message = format!("{message}\n  did you mean {close}? (#[serde(rename = \"{close}\")])");
     }
     Error::Data(message)
 }

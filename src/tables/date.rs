@@ -44,7 +44,6 @@ impl Date {
         let century = year.div_euclid(400);
         let of_era = year.rem_euclid(400);
         let of_year = (153 * month + 2) / 5 + day - 1;
-        const EPOCH: i32 = 719_468;
         Some(Date(century * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH))
     }
 
@@ -60,15 +59,12 @@ impl Date {
             }
             index += 1;
         }
-        const fn pair(tens: u8, ones: u8) -> u8 {
-            (tens - b'0') * 10 + (ones - b'0')
-        }
         Self::from_calendar(pair(y1, y2) as u16 * 100 + pair(y3, y4) as u16, pair(m1, m2), pair(d1, d2))
     }
 
     /// Year, month and day of the month.
     pub const fn calendar(self) -> (i32, u8, u8) {
-        let shifted = self.0 as i64 + 719_468;
+        let shifted = self.0 as i64 + EPOCH as i64;
         let era = shifted.div_euclid(146_097);
         let of_era = shifted.rem_euclid(146_097);
         let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -78,6 +74,14 @@ impl Date {
         let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
         ((year + era * 400 + carry) as i32, month as u8, day as u8)
     }
+}
+
+/// Days from 0000-03-01 to 1970-01-01.
+const EPOCH: i32 = 719_468;
+
+/// Two digits as a number.
+const fn pair(tens: u8, ones: u8) -> u8 {
+    (tens - b'0') * 10 + (ones - b'0')
 }
 
 const fn days_in(year: u16, month: u8) -> u8 {

@@ -8,5 +8,7 @@ mod cluster;
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
 mod generate;
+/// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
+mod csv;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;

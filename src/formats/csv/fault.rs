@@ -104,9 +104,8 @@ impl Survey {
                 let quote = dialect.quoted && byte == dialect.marks.quote;
                 survey.newlines += u64::from(byte == b'\n');
                 state = match state {
-                    State::RowStart | State::FieldStart if quote => State::Quoted,
+                    State::RowStart | State::FieldStart | State::AfterQuote if quote => State::Quoted,
                     State::Quoted if quote => State::AfterQuote,
-                    State::AfterQuote if quote => State::Quoted,
                     State::Quoted => State::Quoted,
                     _ if byte == b'\n' => State::RowStart,
                     _ if byte == dialect.marks.delimiter => State::FieldStart,

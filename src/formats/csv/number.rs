@@ -94,7 +94,7 @@ fn fraction_f32(text: &[u8]) -> Option<f32> {
         return None;
     }
     // The dot and what is before it give way to zeros.
-    let unused = 8 * (8 - digits) as u32 & 31;
+    let unused = (8 * (8 - digits) as u32) & 31;
     let filled = (u64::from_le_bytes(*last) >> unused << unused) | !(u64::MAX << unused) & ZEROS as u64;
     let fraction = value_of_eight(digit_values(filled)?);
     let power = POWERS_OF_TEN[digits & 15];
@@ -132,14 +132,16 @@ fn fast_f32(text: &[u8]) -> Option<f32> {
     Some(if negative { -float } else { float })
 }
 
+/// The bits of a double that a float has no place for, and what they are in the middle between two floats.
+const BELOW_A_FLOAT: u64 = (1 << 29) - 1;
+const MIDDLE: u64 = 1 << 28;
+
 /// A decimal number as a float, from two doubles that are exact.
 #[inline]
 fn quotient_f32(mantissa: f64, power_of_ten: f64) -> Option<f32> {
     // The decimal number rounded once, to a double.
     let double = mantissa / power_of_ten;
     // Rounding again to a float only goes wrong when the first rounding landed in the middle between two floats.
-    const BELOW_A_FLOAT: u64 = (1 << 29) - 1;
-    const MIDDLE: u64 = 1 << 28;
     (double.to_bits() & BELOW_A_FLOAT != MIDDLE).then_some(double as f32)
 }
 

@@ -172,7 +172,7 @@ impl CsvReader {
             .block_bytes
             .min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(TAIL_BYTES));
         // By at least as much as there is, so that a row of any length is gone through a few times only.
-        let bytes = bytes.max(pending);
+        let bytes = bytes.max(pending).min(MAX_ROW_BYTES + 1 - pending);
         let kept = self.window.refill(row_start, bytes).map_err(Error::file("read", &self.source.path))?;
         for end in &mut self.ends[self.known.clone()] {
             *end = end.wrapping_add(kept as u32).wrapping_sub(row_start as u32);

@@ -13,7 +13,9 @@ pub(super) struct Window {
     buffer: Vec<CacheLine>,
     /// Where blocks are read to: a kept row ends here, so that every block lies on whole cache lines.
     front: usize,
-    /// Position behind the last byte.
+    /// Position behind the last byte read.
+    read: usize,
+    /// Position behind the last byte, which may be a newline that the file lacks.
     filled: usize,
     /// Offset of the next byte to read.
     next_offset: u64,
@@ -39,6 +41,7 @@ impl Window {
             file_bytes,
             buffer: Vec::new(),
             front: FIRST_FRONT,
+            read: FIRST_FRONT,
             filled: FIRST_FRONT,
             next_offset: offset,
         })
@@ -71,7 +74,7 @@ impl Window {
 
     /// Where in the file a position of the buffer is.
     pub(super) fn offset_of(&self, position: usize) -> u64 {
-        let behind = self.next_offset.saturating_add(position as u64).saturating_sub(self.filled as u64);
+        let behind = self.next_offset.saturating_add(position as u64).saturating_sub(self.read as u64);
         behind.min(self.file_bytes)
     }
 
@@ -109,7 +112,8 @@ impl Window {
             }
         })?;
         self.front = front;
-        self.filled = front + length;
+        self.read = front + length;
+        self.filled = self.read;
         self.next_offset = end;
         Ok(front - kept)
     }

@@ -80,14 +80,14 @@ impl Instructions {
         filled: &mut usize,
     ) -> Tally {
         let (blocks, rest) = text.as_chunks::<64>();
-        let tally = self.scan_blocks(Blocks { blocks, base, marks }, positions, filled);
+        let tally = self.scan_blocks(Blocks { text: blocks, base, marks }, positions, filled);
         if rest.is_empty() {
             return tally;
         }
         let mut last = [marks.no_mark(); 64];
         last[..rest.len()].copy_from_slice(rest);
         let base = base + 64 * blocks.len() as u32;
-        let last = self.scan_blocks(Blocks { blocks: &[last], base, marks }, positions, filled);
+        let last = self.scan_blocks(Blocks { text: &[last], base, marks }, positions, filled);
         Tally { newlines: tally.newlines + last.newlines, any_quote: tally.any_quote | last.any_quote }
     }
 
@@ -109,7 +109,7 @@ impl Instructions {
 /// Text to look for marks in.
 #[derive(Clone, Copy)]
 struct Blocks<'a> {
-    blocks: &'a [[u8; 64]],
+    text: &'a [[u8; 64]],
     /// Position of the first byte.
     base: u32,
     marks: Marks,
@@ -130,15 +130,15 @@ struct Masks {
     reason = "only inside a function that has the instructions can `masks_of` use them"
 )]
 fn scan_with(
-    text: Blocks,
+    blocks: Blocks,
     positions: &mut [u32],
     filled: &mut usize,
     masks_of: impl Fn(&[u8; 64]) -> Masks,
 ) -> Tally {
     let mut tally = Tally::default();
-    let mut base = text.base;
+    let mut base = blocks.base;
     let mut at = *filled;
-    for block in text.blocks {
+    for block in blocks.text {
         let masks = masks_of(block);
         tally.newlines += masks.newlines.count_ones() as usize;
         tally.any_quote |= masks.quotes != 0;
@@ -196,7 +196,7 @@ mod tests {
         let expected: Vec<u32> =
             (0..).zip(text).filter(|(_, byte)| is_mark(**byte)).map(|(at, _)| at + 7).collect();
         let tally = Tally {
-            newlines: text.iter().filter(|byte| **byte == b'\n').count(),
+            newlines: text.split(|byte| *byte == b'\n').count() - 1,
             any_quote: text.contains(&marks.quote),
         };
         for instructions in Instructions::available() {

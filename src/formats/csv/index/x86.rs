@@ -25,17 +25,17 @@ pub(super) fn has_avx2() -> bool {
 
 /// Compares sixty-four bytes at once and packs the positions of the hits without a loop over bits.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,popcnt")]
-pub(super) fn scan_avx512(text: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
-    let delimiter = _mm512_set1_epi8(text.marks.delimiter.cast_signed());
+pub(super) fn scan_avx512(blocks: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
+    let delimiter = _mm512_set1_epi8(blocks.marks.delimiter.cast_signed());
     let newline = _mm512_set1_epi8(b'\n'.cast_signed());
-    let quote = _mm512_set1_epi8(text.marks.quote.cast_signed());
+    let quote = _mm512_set1_epi8(blocks.marks.quote.cast_signed());
     let numbers: __m512i = cast::<[u8; 64], _>(std::array::from_fn(|index| index as u8));
 
     let mut newline_count = 0;
     let mut all_quotes = 0;
-    let mut base = text.base;
+    let mut base = blocks.base;
     let mut at = *filled;
-    for block in text.blocks {
+    for block in blocks.text {
         let bytes: __m512i = cast(*block);
         let newlines = _mm512_cmpeq_epi8_mask(bytes, newline);
         let quotes = _mm512_cmpeq_epi8_mask(bytes, quote);
@@ -65,11 +65,11 @@ pub(super) fn scan_avx512(text: Blocks, positions: &mut [u32], filled: &mut usiz
 
 /// Compares thirty-two bytes at once.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
-pub(super) fn scan_avx2(text: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
-    let delimiter = _mm256_set1_epi8(text.marks.delimiter.cast_signed());
+pub(super) fn scan_avx2(blocks: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
+    let delimiter = _mm256_set1_epi8(blocks.marks.delimiter.cast_signed());
     let newline = _mm256_set1_epi8(b'\n'.cast_signed());
-    let quote = _mm256_set1_epi8(text.marks.quote.cast_signed());
-    scan_with(text, positions, filled, |block| {
+    let quote = _mm256_set1_epi8(blocks.marks.quote.cast_signed());
+    scan_with(blocks, positions, filled, |block| {
         let [low, high]: [__m256i; 2] = cast(*block);
         let equal = |wanted| {
             let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)).cast_unsigned();

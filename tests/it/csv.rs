@@ -1,0 +1,505 @@
+//! The CSV reader and the plan it reads by: against a plain reader on any bytes, and its exact messages.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use millrace::Error;
+use millrace::input::{BadRecords, Block, FormatChoice, Input, InputOptions, Row, miscut_files};
+use millrace::tables::{DOCUMENTS, Date, RANKINGS, Table, USERVISITS};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+#[path = "../../fuzz/judge.rs"]
+mod judge;
+
+/// Fields of rows that mostly fit.
+const FIELDS: [&[u8]; 9] = [
+    b"a",
+    b"bcd",
+    b"",
+    b"\"e,\"",
+    b"\"f\n\"\"g\"",
+    b"h\"i",
+    b"\"\"",
+    b"\xff",
+    b"a much longer field without any quotes",
+];
+
+/// Bytes that are mostly the ones with a meaning.
+fn any_text(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![
+        8 => proptest::sample::select(b"\",\n\r".as_slice()),
+        4 => proptest::sample::select(b"abc".as_slice()),
+        1 => any::<u8>(),
+    ];
+    // Rows of three fields, or hardly any row would fit.
+    let field = proptest::collection::vec(byte, 0..8);
+    let row = proptest::collection::vec(proptest::sample::select(FIELDS.as_slice()), 3)
+        .prop_map(|fields| [fields.join(&b','), b"\n".to_vec()].concat());
+    let piece = prop_oneof![3 => row, 1 => field];
+    proptest::collection::vec(piece, 0..longest).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// A row lost, doubled or joined at the edge of a split or a block; a quote taken for what it is not.
+    #[test]
+    fn any_bytes_in_any_splits(content in any_text(12), split_bytes in 1_u64..60, block_bytes in 1_usize..60) {
+        judge::judge(&content, split_bytes, block_bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// The same across chunks of the index and with blocks of pages.
+    #[test]
+    fn longer_files(content in any_text(12), times in 1_usize..3000, shift in 0_usize..64, split_bytes in 20_000_u64..80_000) {
+        let content = [&b"x".repeat(shift)[..], b",,\n", &content.repeat(times)].concat();
+        judge::judge(&content, split_bytes, 32 << 10);
+    }
+}
+
+/// What the fuzz target does, without a fuzzer: it always runs.
+#[test]
+fn seeded_random_bytes() {
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    for _ in 0..300 {
+        let bytes: Vec<u8> = (0..random.next_u32() % 80)
+            .map(|_| match random.next_u32() % 8 {
+                0..2 => b'"',
+                2..4 => b',',
+                4 => b'\n',
+                5 => b"\r\nab"[random.next_u32() as usize % 4],
+                _ => random.next_u32() as u8,
+            })
+            .collect();
+        judge::judge_bytes(&bytes);
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    #[serde(rename = "pageRank")]
+    rank: i32,
+}
+
+impl Row for Page {
+    type Of<'a> = Page;
+}
+
+#[derive(serde::Deserialize)]
+struct Visit<'a> {
+    #[serde(rename = "adRevenue")]
+    ad_revenue: f32,
+    #[serde(rename = "visitDate")]
+    date: Date,
+    #[serde(rename = "sourceIP")]
+    source_ip: &'a [u8],
+    duration: Option<i32>,
+}
+
+impl Row for Visit<'_> {
+    type Of<'a> = Visit<'a>;
+}
+
+#[derive(serde::Deserialize)]
+struct Line<'a> {
+    line: &'a [u8],
+}
+
+impl Row for Line<'_> {
+    type Of<'a> = Line<'a>;
+}
+
+/// A set `s` with these files of a table.
+fn data_with(table: &Table, files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().join("csv/s").join(table.name);
+    fs::create_dir_all(&directory).unwrap();
+    for (name, content) in files {
+        fs::write(directory.join(name), content).unwrap();
+    }
+    data
+}
+
+fn options(data: &Path) -> InputOptions {
+    InputOptions {
+        data: data.to_path_buf(),
+        set: "s".to_owned(),
+        format: FormatChoice::Auto,
+        split_bytes: None,
+        bad_records: BadRecords::Fail,
+        peers: 2,
+    }
+}
+
+/// Everything of all splits, in order.
+fn read_all<R: Row, T>(
+    input: &Input<R>,
+    mut take: impl FnMut(R::Of<'_>) -> T,
+) -> Result<(Vec<T>, Block), Error> {
+    let mut rows = Vec::new();
+    let mut total = Block::default();
+    let mut extents = Vec::new();
+    for split in input.splits() {
+        let mut reader = input.open_split(split)?;
+        while let Some(block) = reader.next_block(|row| rows.push(take(row)))? {
+            total.rows += block.rows;
+            total.bytes += block.bytes;
+            total.bad_records += block.bad_records;
+        }
+        extents.push((split.file, reader.extent()));
+    }
+    assert!(miscut_files(&mut extents, input.files()).is_empty());
+    Ok((rows, total))
+}
+
+fn ranks(content: &[u8]) -> Result<Vec<i32>, Error> {
+    let data = data_with(&RANKINGS, &[("part-0", content)]);
+    let input = Input::<Page>::open(&RANKINGS, &options(data.path()))?;
+    // Whole: there may be newlines in quotes anywhere.
+    read_all(&input.uncut(&BTreeSet::from([0])), |page| page.rank).map(|(rows, _)| rows)
+}
+
+/// The message of a bad record, the directory of the test taken out.
+fn message<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+    let text = result.unwrap_err().to_string();
+    match text.split_once("bad record in ") {
+        Some((before, after)) => format!("{before}bad record in …{}", &after[after.find("/csv/").unwrap()..]),
+        None => text,
+    }
+}
+
+#[test]
+fn line_ends_of_every_kind() {
+    for content in [
+        "a,1,2\nb,3,4\n",
+        "a,1,2\nb,3,4",
+        "a,1,2\r\nb,3,4\r\n",
+        "a,1,2\r\nb,3,4\r",
+        "\na,1,2\n\r\n\nb,3,4\n\n",
+    ] {
+        assert_eq!(ranks(content.as_bytes()).unwrap(), [1, 3], "{content:?}");
+    }
+    assert_eq!(ranks(b"").unwrap(), [0; 0]);
+    assert_eq!(ranks(b"\n").unwrap(), [0; 0]);
+}
+
+#[test]
+fn unread_columns_may_hold_any_bytes() {
+    assert_eq!(
+        ranks(b"\xff\x00\xfe,-1,not a number\nhe said \"so,+2,\n\"x\"\"\n,y\",3,\"\"\n").unwrap(),
+        [-1, 2, 3]
+    );
+}
+
+#[test]
+fn visits_with_exponents_early_dates_and_empty_fields() {
+    let content = b"1.2.3.4,u,1969-12-31,4.5E-4,agent,USA,USA-EN,word,7\r\n,u,1970-01-02,.5,a,,,,\n";
+    let data = data_with(&USERVISITS, &[("part-0", content)]);
+    let input = Input::<Visit>::open(&USERVISITS, &options(data.path())).unwrap();
+    let take = |visit: Visit| (visit.ad_revenue, visit.date.days(), visit.source_ip.to_vec(), visit.duration);
+    let (rows, total) = read_all(&input, take).unwrap();
+    assert_eq!(rows, [(4.5e-4, -1, b"1.2.3.4".to_vec(), Some(7)), (0.5, 1, Vec::new(), None)]);
+    assert_eq!(total, Block { rows: 2, bytes: content.len() as u64, bad_records: 0 });
+}
+
+#[test]
+fn a_line_of_a_document_is_whatever_stands_in_it() {
+    let data = data_with(&DOCUMENTS, &[("part-0", b"\"not, closed\n\n\xff,\"\"\nlast")]);
+    let input = Input::<Line>::open(&DOCUMENTS, &options(data.path())).unwrap();
+    let (lines, _) = read_all(&input.with_sizes(3, 4), |line| line.line.to_vec()).unwrap();
+    assert_eq!(lines, [&b"\"not, closed"[..], b"", b"\xff,\"\"", b"last"]);
+}
+
+#[test]
+fn one_huge_row_among_small_ones() {
+    let url = "u".repeat(3_000_000);
+    let quoted = ",\n\"\"".repeat(500_000);
+    let content = format!("a,1,2\n{url},2,2\n\"{quoted}\",3,2\nb,4,2\n");
+    assert_eq!(ranks(content.as_bytes()).unwrap(), [1, 2, 3, 4]);
+    let data = data_with(&RANKINGS, &[("part-0", format!("a,1,2\n{url},2,2\nb,3,2\n").as_bytes())]);
+    let input = Input::<Page>::open(&RANKINGS, &options(data.path())).unwrap();
+    let (rows, _) = read_all(&input.with_sizes(100_000, 4096), |page| page.rank).unwrap();
+    assert_eq!(rows, [1, 2, 3]);
+}
+
+#[test]
+fn a_row_past_the_limit_is_an_error_and_not_all_memory() {
+    let content = [b"a,1,2\n\"".to_vec(), b"x".repeat(80 << 20)].concat();
+    let expected = "bad record in …/csv/s/rankings/part-0, byte 6, line 2: a row may be up to 64 MiB long (is a quote not \
+                    closed?)\n  record: \\\"xxx";
+    let text = message(ranks(&content));
+    assert!(text.starts_with(expected), "{}", &text[..300]);
+}
+
+#[test]
+fn bad_records_are_named_exactly() {
+    for (content, expected) in [
+        ("a,1,2\nb,3\n", ", byte 6, line 2: expected 3 fields, found 2\n  record: b,3"),
+        ("a,1,2\nb,3", ", byte 6, line 2: expected 3 fields, found 2\n  record: b,3"),
+        ("a,1,2\r\nb,3,4,5\r\n", ", byte 7, line 2: expected 3 fields, found 4\n  record: b,3,4,5"),
+        ("a,1,2\nb\n", ", byte 6, line 2: expected 3 fields, found 1\n  record: b"),
+        ("a,x1,2\n", ", byte 0, line 1, column pageRank: cannot read `x1` as i32\n  record: a,x1,2"),
+        ("a,,2\n", ", byte 0, line 1, column pageRank: the field is empty, expected i32\n  record: a,,2"),
+        (
+            "a,4294967296,2",
+            ", byte 0, line 1, column pageRank: cannot read `4294967296` as i32\n  record: a,4294967296,2",
+        ),
+        (
+            "\"a\nb\",1,2\n\"c\"d,1,2\n",
+            ", byte 10, line 3: text follows the closing quote of a field\n  record: \\\"c\\\"d,1,2",
+        ),
+        ("a,1,2\n\"b,1,2\n", ", byte 6, line 2: a quoted field is not closed\n  record: \\\"b,1,2"),
+    ] {
+        assert_eq!(
+            message(ranks(content.as_bytes())),
+            format!("bad record in …/csv/s/rankings/part-0{expected}")
+        );
+    }
+}
+
+#[test]
+fn skipped_records_are_counted() {
+    let data = data_with(&RANKINGS, &[("part-0", b"a,1,2\nb,x,2\nc\n\"d\"e,1,1\nf,2,3\n")]);
+    let options = InputOptions { bad_records: BadRecords::Skip, ..options(data.path()) };
+    let (rows, total) =
+        read_all(&Input::<Page>::open(&RANKINGS, &options).unwrap(), |page| page.rank).unwrap();
+    assert_eq!(rows, [1, 2]);
+    assert_eq!(total, Block { rows: 2, bytes: 29, bad_records: 3 });
+}
+
+/// A split that starts inside a quoted field sees bad records that are none: it must not report them.
+#[test]
+fn a_cut_in_a_quoted_field_is_noticed_and_nothing_else_is_said() {
+    let inside = "x,y\n".repeat(50);
+    let content = format!("\"{inside}\",1,2\n\"{inside}\",2,2\n");
+    let data = data_with(&RANKINGS, &[("part-0", content.as_bytes()), ("part-1", b"c,3,4\n")]);
+    for bad_records in [BadRecords::Fail, BadRecords::Skip] {
+        let options = InputOptions { bad_records, ..options(data.path()) };
+        let cut = Input::<Page>::open(&RANKINGS, &options).unwrap().with_sizes(40, 64);
+        let mut extents = Vec::new();
+        for split in cut.splits() {
+            let mut reader = cut.open_split(split).unwrap();
+            while reader.next_block(|_| ()).unwrap().is_some() {}
+            extents.push((split.file, reader.extent()));
+        }
+        let miscut = miscut_files(&mut extents, cut.files());
+        assert_eq!(miscut.iter().copied().collect::<Vec<_>>(), [0]);
+        let (rows, _) = read_all(&cut.uncut(&miscut), |page| page.rank).unwrap();
+        assert_eq!(rows, [1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_file_that_shows_a_quote_early_is_not_cut() {
+    let plain = "a,1,2\n".repeat(100_000);
+    let quoted = format!("\"a\",1,2\n{plain}");
+    let data = data_with(&RANKINGS, &[("part-0", plain.as_bytes()), ("part-1", quoted.as_bytes())]);
+    let input = Input::<Page>::open(&RANKINGS, &options(data.path())).unwrap();
+    let splits_of = |file| input.splits().iter().filter(|split| split.file == file).count();
+    assert!(splits_of(0) > 4);
+    assert_eq!(splits_of(1), 1);
+    assert_eq!(read_all(&input, |page| page.rank).unwrap().1.rows, 200_001);
+}
+
+#[test]
+fn a_file_that_shrinks_is_an_error() {
+    let data = data_with(&RANKINGS, &[("part-0", b"a,1,2\nb,3,4\n")]);
+    let input = Input::<Page>::open(&RANKINGS, &options(data.path())).unwrap();
+    fs::write(&input.files()[0].path, b"a,1,2\n").unwrap();
+    let text = message(read_all(&input, |page| page.rank));
+    assert!(
+        text.starts_with("cannot read ")
+            && text.ends_with("it had 12 bytes when the job was planned and has become shorter"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_plan_lists_sorted_files_and_passes_over_marks() {
+    let files: [(&str, &[u8]); 5] = [
+        ("part-1", b"b,2,2\n"),
+        ("part-0", b"a,1,2\n"),
+        ("_SUCCESS", b"x"),
+        (".part-0.crc", b"x"),
+        ("part-2", b""),
+    ];
+    let data = data_with(&RANKINGS, &files);
+    let input = Input::<Page>::open(&RANKINGS, &options(data.path())).unwrap();
+    let names: Vec<_> = input
+        .files()
+        .iter()
+        .map(|file| (file.path.file_name().unwrap().to_str().unwrap(), file.bytes))
+        .collect();
+    assert_eq!(names, [("part-0", 6), ("part-1", 6), ("part-2", 0)]);
+    assert_eq!((input.bytes(), input.splits().len()), (12, 2));
+    assert_eq!(input.assigned(1, 2).map(|split| split.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(read_all(&input, |page| page.rank).unwrap().0, [1, 2]);
+
+    let same = data_with(&RANKINGS, &files);
+    let digest = |data: &Path| Input::<Page>::open(&RANKINGS, &options(data)).unwrap().digest();
+    assert_eq!(digest(same.path()), input.digest(), "names and sizes count, not the directory");
+    fs::write(same.path().join("csv/s/rankings/part-2"), b"c,3,3\n").unwrap();
+    assert_ne!(digest(same.path()), input.digest());
+
+    fs::create_dir(same.path().join("csv/s/rankings/part-3")).unwrap();
+    let text = message(Input::<Page>::open(&RANKINGS, &options(same.path())).map(|_| ()));
+    assert!(
+        text.ends_with(
+            "part-3 is not a regular file: a table's files lie in its directory, without folders between"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_missing_table_says_what_there_is() {
+    let data = data_with(&RANKINGS, &[("part-0", b"")]);
+    let text = message(Input::<Visit>::open(&USERVISITS, &options(data.path())).map(|_| ()));
+    let directory = data.path().display();
+    assert_eq!(
+        text,
+        format!(
+            "there is no table uservisits in set s: no directory {directory}/csv/s/uservisits\n  there is: \
+             csv/s/rankings\n  to make data: cargo run --release --bin generate -- --set tiny"
+        )
+    );
+}
+
+macro_rules! refused {
+    ($name:ident $table:ident $message:literal { $($field:tt)* }) => {
+        #[test]
+        fn $name() {
+            #[derive(serde::Deserialize)]
+            #[allow(dead_code)]
+            struct Asks { $($field)* }
+            impl Row for Asks {
+                type Of<'a> = Asks;
+            }
+            let data = data_with(&$table, &[("part-0", b"")]);
+            assert_eq!(message(Input::<Asks>::open(&$table, &options(data.path())).map(|_| ())), $message);
+        }
+    };
+}
+
+#[derive(serde::Deserialize)]
+enum Shape {
+    #[allow(dead_code)]
+    Round,
+    #[allow(dead_code)]
+    Long(i32),
+}
+
+#[derive(serde::Deserialize)]
+#[serde(try_from = "i32")]
+struct Large;
+
+impl TryFrom<i32> for Large {
+    type Error = String;
+
+    fn try_from(value: i32) -> Result<Self, String> {
+        if value > 9 { Ok(Large) } else { Err(format!("{value} is small")) }
+    }
+}
+
+refused! { text_as_float USERVISITS "uservisits.sourceIP is text, but the query reads it as f32; it can be read as &[u8], &str or String" {
+    #[serde(rename = "sourceIP")] source_ip: f32,
+}}
+refused! { float_as_text USERVISITS "uservisits.adRevenue is a float, but the query reads it as String; it can be read as f32 or f64" {
+    #[serde(rename = "adRevenue")] ad_revenue: Option<String>,
+}}
+refused! { text_as_date USERVISITS "uservisits.destURL is text, but the query reads it as Date; it can be read as &[u8], &str or String" {
+    #[serde(rename = "destURL")] url: Date,
+}}
+refused! { a_column_that_is_not_there RANKINGS "table rankings has no column page_rank\n  its columns are: pageURL, pageRank, avgDuration\n  did you mean pageRank? (#[serde(rename = \"pageRank\")])" {
+    page_rank: i32,
+}}
+refused! { a_column_like_none RANKINGS "table rankings has no column colour\n  its columns are: pageURL, pageRank, avgDuration" {
+    colour: i32,
+}}
+refused! { a_column_with_two_names RANKINGS "the row struct has a field with #[serde(alias)]: a column has one name, write #[serde(rename)]" {
+    #[serde(rename = "pageRank", alias = "rank")] rank: i32,
+}}
+refused! { a_sequence RANKINGS "field pageURL of the row struct is a sequence (bytes are `&[u8]`); a field is &[u8], &str, String, an integer, f32, f64, bool, char, Date, an enum of plain names, or an Option or newtype of one" {
+    #[serde(rename = "pageURL")] url: Vec<u8>,
+}}
+refused! { an_enum_with_values RANKINGS "field pageURL of the row struct is an enum whose variants carry values; a field is &[u8], &str, String, an integer, f32, f64, bool, char, Date, an enum of plain names, or an Option or newtype of one" {
+    #[serde(rename = "pageURL")] shape: Shape,
+}}
+refused! { a_flattened_struct RANKINGS "the row type cannot be read: it has a flattened field, or is a map" {
+    #[serde(flatten)] rest: Page,
+}}
+refused! { a_type_that_likes_no_trial RANKINGS "field pageRank of the row struct refuses every trial value (1 is small): read a plain type and check it after" {
+    #[serde(rename = "pageRank")] rank: Large,
+}}
+
+/// Every kind of value a field can be.
+#[test]
+fn fields_of_every_type() {
+    use millrace::tables::{Column, ColumnType, Layout};
+    const fn column(name: &'static str, kind: ColumnType) -> Column {
+        Column { name, kind }
+    }
+    const MANY: Table = Table {
+        name: "many",
+        columns: &[
+            column("byte", ColumnType::Int),
+            column("wide", ColumnType::Int),
+            column("double", ColumnType::Float),
+            column("flag", ColumnType::Text),
+            column("letter", ColumnType::Text),
+            column("side", ColumnType::Text),
+            column("owned", ColumnType::Text),
+            column("wrapped", ColumnType::Int),
+            column("day", ColumnType::Date),
+        ],
+        layout: Layout::Delimited(b'|'),
+    };
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    enum Side {
+        Left,
+        #[serde(rename = "right hand")]
+        Right,
+    }
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Meters(u16);
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Many {
+        day: String,
+        wrapped: Option<Meters>,
+        owned: String,
+        side: Side,
+        letter: char,
+        flag: bool,
+        double: f64,
+        wide: u128,
+        byte: i8,
+    }
+    impl Row for Many {
+        type Of<'a> = Many;
+    }
+    let content = "-5|7|0.1|true|é|right hand|\"o|n\"|12|2000-01-01\n5|8|1|false|e|Left|||x\n";
+    let data = data_with(&MANY, &[("part-0", content.as_bytes())]);
+    let input = Input::<Many>::open(&MANY, &options(data.path())).unwrap();
+    let (rows, _) = read_all(&input, |row| row).unwrap();
+    let many = |day: &str, wrapped: Option<u16>, owned: &str, side, letter, flag, double, wide, byte| Many {
+        day: day.to_owned(),
+        wrapped: wrapped.map(Meters),
+        owned: owned.to_owned(),
+        side,
+        letter,
+        flag,
+        double,
+        wide,
+        byte,
+    };
+    let expected = [
+        many("2000-01-01", Some(12), "o|n", Side::Right, 'é', true, f64::from(0.1_f32), 7, -5),
+        many("x", None, "", Side::Left, 'e', false, 1.0, 8, 5),
+    ];
+    assert_eq!(rows, expected);
+}
