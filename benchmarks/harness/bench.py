@@ -2,6 +2,7 @@
 
 import datetime
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main(arguments):
     A missed target is reported but is no failure: times depend on the machine.
     """
     options = parse(arguments)
+    # As Ctrl-C does: peers and temporary files go, instead of staying behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_average = machine.load_average()
     facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
     facts["name"] = machine.short_name(facts["machine"])
