@@ -1,4 +1,90 @@
-//! Millrace: distributed batch queries on timely dataflow.
+//! Millrace: distributed batch queries on [timely dataflow](timely).
+//!
+//! A query is one native program, planned by hand: it names the columns it reads in a struct, builds a dataflow of a few
+//! operators, and runs on one thread, on every core, or on several processes, with the same answer to the last bit
+//! wherever its sums are exact.
+//!
+//! # One complete query
+//!
+//! It runs on the tiny set that comes with the repository, and takes every flag that queries share (`-w`, `-n`, `--set`,
+//! `--json`, `--report` and so on; see [`cli::JobArguments`]). `docs/writing-a-query.md` takes it apart.
+//!
+//! ```
+//! use std::process::ExitCode;
+//!
+//! use millrace::operators::{Gather, ReduceByKey, Scan};
+//! use millrace::{cli, input::Row, job::Job, keys::Prefix, report::AnswerHash, tables};
+//!
+//! /// SELECT countryCode, SUM(adRevenue) FROM uservisits WHERE duration > 5 GROUP BY countryCode
+//! #[derive(clap::Parser, serde::Serialize)]
+//! struct Options {
+//!     #[command(flatten)]
+//!     #[serde(skip)]
+//!     job: cli::JobArguments,
+//! }
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Visit<'a> {
+//!     #[serde(rename = "countryCode")]
+//!     country: &'a [u8],
+//!     #[serde(rename = "adRevenue")]
+//!     revenue: f32,
+//!     duration: i32,
+//! }
+//! impl Row for Visit<'_> {
+//!     type Of<'a> = Visit<'a>;
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     cli::main(|options: Options| {
+//!         let mut job = Job::plan("countries", &options, &options.job)?;
+//!         let visits = job.table::<Visit>(&tables::USERVISITS)?;
+//!         let finished = job.run(move |scope| {
+//!             scope
+//!                 .scan(&visits, |visit| {
+//!                     let record = (Prefix::<3>::new(visit.country, 3), f64::from(visit.revenue));
+//!                     (visit.duration > 5).then_some(record)
+//!                 })
+//!                 .reduce_by_key(|total, revenue| *total += revenue)
+//!                 .gather()
+//!         })?;
+//!         // Only process 0 has the answer.
+//!         let Some(mut finished) = finished else { return Ok(()) };
+//!         let mut groups = std::mem::take(&mut finished.answer);
+//!         groups.sort_by(|a, b| b.1.total_cmp(&a.1));
+//!         let (mut hash, mut text) = (AnswerHash::default(), String::new());
+//!         for (country, revenue) in &groups {
+//!             hash.add(&[country.as_bytes(), &revenue.to_le_bytes()]);
+//!             text += &format!("{country}  {revenue:.6}\n");
+//!         }
+//! #       assert_eq!((groups.len(), finished.report.input.rows), (64, 10_000));
+//! #       assert!(text.starts_with("BEL  99.877493\nIND  96.122003\n"), "{text}");
+//!         finished.tell(hash, serde_json::json!({ "countries": groups.len() }), text)
+//!     })
+//! }
+//! ```
+//!
+//! # The modules, and who may depend on whom
+//!
+//! | module | what it is | uses |
+//! | --- | --- | --- |
+//! | `src/bin/` | one thin program per query, and `generate` | what it needs |
+//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
+//! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
+//! | [`generate`] | the benchmark's tables at any size | [`tables`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`keys`] |
+//! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
+//! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`keys`] |
+//! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
+//! | [`formats`] | one encoding per file (CSV), and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
+//! | [`exchange`] | the routed container that records travel in | - |
+//! | [`keys`] | keys of fixed width, the packed record, the two hashes | - |
+//! | [`tables`] | tables, their columns and types; the benchmark's three | - |
+//! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
+//!
+//! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait. Names of timely's
+//! own appear in [`operators`], [`exchange`] and [`job`] only, since each of its releases renames some.
+//! `docs/how-a-run-works.md` follows the data through these modules.
 
 pub mod cli;
 pub mod cluster;
@@ -15,3 +101,32 @@ pub mod tables;
 pub mod units;
 
 pub use error::{BadRecord, Error};
+
+/// The documents' code blocks, compiled and run with the other examples.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/writing-a-query.md")]
+    struct WritingAQuery;
+    #[doc = include_str!("../docs/how-a-run-works.md")]
+    struct HowARunWorks;
+}
+
+#[cfg(test)]
+mod tests {
+    /// The first query in a Markdown text, without the lines that documentation hides.
+    fn query(markdown: &str) -> Vec<&str> {
+        let lines = markdown.lines().skip_while(|line| !line.starts_with("use std::process"));
+        lines.take_while(|line| *line != "```").filter(|line| !line.starts_with("# ")).collect()
+    }
+
+    #[test]
+    fn the_readme_shows_the_query_of_the_crate_documentation() {
+        let own = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+        let own: Vec<_> = own.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let own = own.join("\n");
+        assert!(query(&own).len() > 30);
+        assert_eq!(query(&own), query(include_str!("../README.md")));
+    }
+}
