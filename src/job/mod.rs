@@ -277,7 +277,9 @@ fn told(fate: &Fate, error: Option<Error>) -> Error {
         None => "the job failed".into(),
     };
     // A broken connection is a symptom; the process that failed says what of.
-    if let Some(cause) = fate.failure_within(CLEAN_UP) { Error::Cluster(cause) } else {
+    if let Some(cause) = fate.failure_within(CLEAN_UP) {
+        Error::Cluster(cause)
+    } else {
         fate.fail(&symptom);
         Error::Cluster(symptom)
     }

@@ -160,7 +160,11 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         bad_records: counters.bad_records.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
         group_bytes: counters.group_bytes.get(),
-        peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) { peak_rss_bytes() } else { None },
+        peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) {
+            peak_rss_bytes()
+        } else {
+            None
+        },
         extents: context.extents.take(),
     }
 }

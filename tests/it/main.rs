@@ -4,11 +4,11 @@
 mod cli;
 /// Processes becoming one job, over real connections, among strangers.
 mod cluster;
+/// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
+mod csv;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
 mod generate;
-/// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
-mod csv;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
