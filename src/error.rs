@@ -129,6 +129,11 @@ impl FirstFailure {
         self.0.get().is_some()
     }
 
+    /// What the failure says, if there is one that was not taken.
+    pub fn message(&self) -> Option<String> {
+        self.0.get()?.lock().ok()?.as_ref().map(Error::to_string)
+    }
+
     /// Takes the failure out to report it; [`FirstFailure::is_set`] stays true.
     pub fn take(&self) -> Option<Error> {
         self.0.get()?.lock().ok()?.take()

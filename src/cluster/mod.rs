@@ -160,7 +160,8 @@ pub struct Connections {
 /// Makes the processes of `membership` one job, or says why they cannot be.
 ///
 /// Within `timeouts.connect` every process is connected with every other and has the same `fingerprint`, or all of
-/// those that can be reached fail with the same line.
+/// those that can be reached fail with the same line. `stopped` is asked now and then whether this process has failed
+/// meanwhile, as by a signal, and of what.
 ///
 /// Call it from the program's main thread: on Linux, the processes it starts end with the thread that started them.
 pub fn connect(
@@ -168,6 +169,7 @@ pub fn connect(
     fingerprint: &Fingerprint,
     timeouts: Timeouts,
     log: &Log,
+    stopped: impl Fn() -> Option<String>,
 ) -> Result<Connections, Error> {
     let index = membership.index;
     let started = Instant::now();
@@ -190,7 +192,10 @@ pub fn connect(
             secret: secret.clone(),
         },
     };
-    let (data, fate) = connect::gather(roster, fingerprint, timeouts, log, || children.ended())?;
+    let (data, fate) = connect::gather(roster, fingerprint, timeouts, log, || {
+        let own = stopped().map(|cause| format!("process {index} failed: {cause}"));
+        own.or_else(|| children.ended())
+    })?;
     let taken = Elapsed(started.elapsed());
     log.detail(&format!("process {index} is connected with all {} after {taken}", membership.processes));
     Ok(Connections { data, fate, children })

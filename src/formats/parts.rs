@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,8 @@ pub struct Part {
     pub bytes: u64,
 }
 
-/// The output directory of a run. Clones are the same output; when the last one goes, what was not committed is
-/// removed.
+/// The output directory of a run. Clones are the same output; when the last one goes, what was not
+/// [kept](Output::keep) is removed.
 #[derive(Debug, Clone)]
 pub struct Output(Arc<Inner>);
 
@@ -37,8 +37,21 @@ struct Inner {
     directory: PathBuf,
     created: bool,
     extension: &'static str,
-    finished: Mutex<Vec<Part>>,
-    started: Mutex<Vec<String>>,
+    parts: Mutex<Parts>,
+}
+
+/// The parts of this process.
+#[derive(Debug, Default)]
+struct Parts {
+    started: Vec<String>,
+    finished: Vec<Part>,
+    verdict: Option<Verdict>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Kept,
+    Discarded,
 }
 
 impl Output {
@@ -61,16 +74,19 @@ impl Output {
             directory: directory.to_path_buf(),
             created,
             extension,
-            finished: Mutex::default(),
-            started: Mutex::default(),
+            parts: Mutex::default(),
         })))
     }
 
-    /// Opens the part of one worker.
+    /// Opens the part of one worker; a worker that starts again gives up what it wrote before.
     pub fn part(&self, worker: usize) -> Result<PartWriter, Error> {
         let name = format!("part-{worker:05}.{}", self.0.extension);
         let path = self.0.directory.join(temporary(&name));
-        lock(&self.0.started).push(name.clone());
+        let mut parts = self.0.undecided()?;
+        parts.finished.retain(|part| part.name != name);
+        if !parts.started.contains(&name) {
+            parts.started.push(name.clone());
+        }
         let file = File::create(&path).map_err(Error::file("create", &path))?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         Ok(PartWriter { output: self.clone(), path, file, part: Part { name, rows: 0, bytes: 0 } })
@@ -78,13 +94,13 @@ impl Output {
 
     /// Renames this process's finished parts to their names and returns them.
     pub fn commit_parts(&self) -> Result<Vec<Part>, Error> {
-        let parts = lock(&self.0.finished).clone();
-        for part in &parts {
+        let parts = self.0.undecided()?;
+        for part in &parts.finished {
             let path = self.0.directory.join(&part.name);
             let written = self.0.directory.join(temporary(&part.name));
             fs::rename(written, &path).map_err(Error::file("rename", &path))?;
         }
-        Ok(parts)
+        Ok(parts.finished.clone())
     }
 
     /// Writes the manifest over the parts of all processes: from here on the result exists.
@@ -112,21 +128,73 @@ impl Output {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let directory = &self.directory;
-        if directory.join(MANIFEST).exists() {
+impl Output {
+    /// Lets the parts stay: the job has succeeded, and its manifest is there, if perhaps on another machine.
+    pub fn keep(&self) {
+        self.0.lock().verdict.get_or_insert(Verdict::Kept);
+    }
+
+    /// Removes the parts of this process, unless they were kept; from here on none is written. The first process
+    /// also removes what processes that were killed have left.
+    pub fn discard(&self, first: bool) {
+        self.0.discard(first);
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Parts> {
+        // A panic elsewhere ends the job; the lists themselves are whole after every push.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The parts of an output that may still be written.
+    fn undecided(&self) -> Result<MutexGuard<'_, Parts>, Error> {
+        let parts = self.lock();
+        match parts.verdict {
+            None => Ok(parts),
+            Some(_) => Err(Error::Data(format!("the output {} is closed", self.directory.display()))),
+        }
+    }
+
+    /// Errors are passed over: nothing can be done, and the next run removes or overwrites what is left.
+    fn discard(&self, first: bool) {
+        let mut parts = self.lock();
+        if *parts.verdict.get_or_insert(Verdict::Discarded) == Verdict::Kept {
             return;
         }
-        // Nothing can be done about a failure here; the next run removes or overwrites what is left.
-        for name in lock(&self.started).iter() {
-            let _ = fs::remove_file(directory.join(temporary(name)));
+        let directory = &self.directory;
+        if first {
+            // First of all: what it lists is about to go.
+            let _ = fs::remove_file(directory.join(MANIFEST));
+            let _ = fs::remove_file(directory.join(temporary(MANIFEST)));
+            // Nothing else was here when the directory was claimed.
+            let left = fs::read_dir(directory).into_iter().flatten().flatten();
+            left.filter(|entry| self.is_part(&entry.file_name().to_string_lossy()))
+                .for_each(|entry| drop(fs::remove_file(entry.path())));
+        } else if directory.join(MANIFEST).exists() {
+            // The result exists; only the news of it did not arrive.
+            return;
+        }
+        for name in parts.started.drain(..) {
+            let _ = fs::remove_file(directory.join(temporary(&name)));
             let _ = fs::remove_file(directory.join(name));
         }
-        let _ = fs::remove_file(directory.join(temporary(MANIFEST)));
         if self.created {
             let _ = fs::remove_dir(directory);
         }
+    }
+
+    /// Whether a worker gave a file this name, finished or not.
+    fn is_part(&self, name: &str) -> bool {
+        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).unwrap_or(name);
+        let index = name.strip_prefix("part-").and_then(|name| name.strip_suffix(self.extension));
+        index.and_then(|index| index.strip_suffix('.')).is_some_and(|index| index.parse::<usize>().is_ok())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.discard(false);
     }
 }
 
@@ -153,7 +221,7 @@ impl PartWriter {
         let file =
             self.file.into_inner().map_err(|error| Error::file("write", &self.path)(error.into_error()))?;
         file.sync_all().map_err(Error::file("write", &self.path))?;
-        lock(&self.output.0.finished).push(self.part);
+        self.output.0.lock().finished.push(self.part);
         Ok(())
     }
 }
@@ -165,11 +233,6 @@ fn temporary(name: &str) -> String {
 /// What a run that died may leave: hidden temporary files, and nothing a reader would take for data.
 fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // A panic elsewhere ends the job; the list itself is whole after every push.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -200,6 +263,7 @@ mod tests {
         assert_eq!(listing(&directory), [".part-00000.csv.tmp", ".part-00001.csv.tmp"]);
         let parts = output.commit_parts().expect("renamed");
         output.commit_manifest(parts).expect("committed");
+        output.keep();
         drop(output);
         assert_eq!(listing(&directory), [MANIFEST, "part-00000.csv", "part-00001.csv"]);
         let manifest = fs::read_to_string(directory.join(MANIFEST)).expect("a manifest");
@@ -218,6 +282,43 @@ mod tests {
         output.commit_parts().expect("renamed");
         drop((unfinished, output));
         assert_eq!(listing(&directory), ["absent"]);
+    }
+
+    #[test]
+    fn a_worker_that_starts_again_gives_its_part_once() {
+        let home = tempfile::tempdir().expect("a directory");
+        let output = Output::create(home.path(), "csv").expect("claimed");
+        write(&output, 0, &["a,1\n", "b,2\n"]);
+        write(&output, 0, &["c,3\n"]);
+        assert_eq!(
+            output.commit_parts().expect("renamed"),
+            [Part { name: "part-00000.csv".into(), rows: 1, bytes: 4 }]
+        );
+    }
+
+    #[test]
+    fn parts_on_a_machine_without_the_manifest_stay() {
+        // Catches a process that takes the missing manifest, which process 0 writes where it runs, for a failure.
+        let home = tempfile::tempdir().expect("a directory");
+        let output = Output::create(home.path(), "csv").expect("claimed");
+        write(&output, 1, &["a,1\n"]);
+        output.commit_parts().expect("renamed");
+        output.keep();
+        drop(output);
+        assert_eq!(listing(home.path()), ["part-00001.csv"]);
+    }
+
+    #[test]
+    fn the_first_process_cleans_up_after_those_that_were_killed() {
+        let home = tempfile::tempdir().expect("a directory");
+        let directory = home.path().join("out");
+        let output = Output::create(&directory, "csv").expect("claimed");
+        write(&output, 0, &["a,1\n"]);
+        fs::write(directory.join(".part-00001.csv.tmp"), "of a killed process").expect("written");
+        fs::write(directory.join("part-00002.csv"), "of another").expect("written");
+        output.discard(true);
+        assert_eq!(listing(&directory), ["absent"]);
+        assert!(output.part(3).is_err(), "a late worker must not bring the directory back to life");
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl Job {
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
+        if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
+            RunReport::check_path(report)?;
+        }
         let arguments = serde_json::to_value(options).map_err(|error| Error::Data(error.to_string()))?;
         let mut fingerprint = settings.fingerprint()?;
         for (name, value) in arguments.as_object().into_iter().flatten() {
@@ -149,12 +152,33 @@ impl Job {
         A: Send + 'static,
         F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
     {
+        let (output, first) = (self.output.clone(), self.settings.cluster.index() == 0);
+        let finished = self.run_to_end(build);
+        if let Some(output) = output {
+            // Not left to the last clone's end: that may be with a worker that the process does not wait for.
+            if finished.is_ok() { output.keep() } else { output.discard(first) }
+        }
+        finished
+    }
+
+    fn run_to_end<A, F>(self, build: F) -> Result<Option<Finished<A>>, Error>
+    where
+        A: Send + 'static,
+        F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+    {
         let shared = ProcessShared::default();
         let failure = shared.failure.clone();
         watch::watch(&failure)?;
         let cluster = &self.settings.cluster;
-        let Connections { data, fate, children } =
-            cluster::connect(cluster, &self.fingerprint, self.settings.timeouts, &self.settings.log())?;
+        let stopped = || failure.message();
+        let Connections { data, fate, children } = cluster::connect(
+            cluster,
+            &self.fingerprint,
+            self.settings.timeouts,
+            &self.settings.log(),
+            stopped,
+        )
+        .map_err(|error| failure.take().unwrap_or(error))?;
         let connected = Instant::now();
         let failed_elsewhere = failure.clone();
         fate.on_failure(move |cause| failed_elsewhere.set(Error::Cluster(cause.to_owned())));
@@ -194,8 +218,15 @@ impl Job {
         if let Some(error) = failure.take().or(confirmed.err()) {
             return Err(told(&fate, Some(error)));
         }
-        if let (0, Some(output)) = (cluster.index(), &self.output) {
-            output.commit_manifest(outcome.parts.clone())?;
+        if let Some(output) = &self.output {
+            let manifest = match cluster.index() {
+                0 => output.commit_manifest(outcome.parts.clone()),
+                _ => Ok(()),
+            };
+            // Only now may the others let their parts be.
+            if let Err(error) = manifest.and_then(|()| fate.confirm_and_wait(None)) {
+                return Err(told(&fate, Some(error)));
+            }
         }
         fate.finish();
         children.wait(CLEAN_UP)?;

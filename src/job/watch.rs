@@ -8,6 +8,7 @@ use signal_hook::iterator::Signals;
 
 use crate::Error;
 use crate::error::FirstFailure;
+use crate::report::proc_field;
 
 /// The failure that panics of timely's threads are turned into: that of the job that runs.
 static CURRENT: Mutex<Option<FirstFailure>> = Mutex::new(None);
@@ -31,8 +32,10 @@ pub(super) fn watch(failure: &FirstFailure) -> Result<(), Error> {
         }));
     });
     let failure = failure.clone();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-        .map_err(|source| Error::Data(format!("cannot watch for signals: {source}")))?;
+    let ignored = ignored_signals();
+    let watched = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0);
+    let mut signals =
+        Signals::new(watched).map_err(|source| Error::Data(format!("cannot watch for signals: {source}")))?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -50,6 +53,14 @@ pub(super) fn watch(failure: &FirstFailure) -> Result<(), Error> {
         })
         .map(drop)
         .map_err(|source| Error::Data(format!("cannot start the thread that watches for signals: {source}")))
+}
+
+/// The signals this process was started to ignore, as `nohup` and a shell's `&` do, as bits; they stay ignored.
+fn ignored_signals() -> u64 {
+    // Where the system does not tell, none is.
+    proc_field("/proc/self/status", "SigIgn")
+        .and_then(|mask| u64::from_str_radix(&mask, 16).ok())
+        .unwrap_or(0)
 }
 
 /// A network thread's panic means that its peer is gone; any other is a defect.

@@ -24,7 +24,7 @@ impl Machine {
         let uname = rustix::system::uname();
         let name = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
         Machine {
-            cpu: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
+            cpu: proc_field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: kilobytes("/proc/meminfo", "MemTotal").unwrap_or(0),
             os: [name(uname.sysname()), name(uname.release()), name(uname.machine())].join(" "),
@@ -44,14 +44,14 @@ pub fn thread_cpu_seconds() -> f64 {
 }
 
 /// The value of the first `name: value` line of a file under /proc.
-fn field(path: &str, name: &str) -> Option<String> {
+pub(crate) fn proc_field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_string())
 }
 
 fn kilobytes(path: &str, name: &str) -> Option<u64> {
-    let value = field(path, name)?;
+    let value = proc_field(path, name)?;
     Some(value.strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 

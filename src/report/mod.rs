@@ -4,13 +4,16 @@ mod answer;
 mod machine;
 mod progress;
 
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
+pub(crate) use machine::proc_field;
 pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
 pub use progress::Progress;
 
@@ -140,17 +143,39 @@ impl std::fmt::Display for RunReport {
 }
 
 impl RunReport {
-    /// Writes the report as JSON; the file appears whole or not at all.
+    /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as `/dev/stderr`
+    /// or a pipe, is written to and not replaced.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let directory =
-            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(directory)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            writeln!(file)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map_err(|error| error.error)
+        let to = |mut to: &mut dyn Write| {
+            serde_json::to_writer_pretty(&mut to, self)?;
+            writeln!(to)
         };
-        write().map(drop).map_err(Error::file("write the report", path))
+        let write = || match fs::metadata(path) {
+            Ok(found) if !found.is_file() => to(&mut File::options().write(true).open(path)?),
+            _ => {
+                // Not for the owner alone, as temporary files are: as the user's other files.
+                let mode = Permissions::from_mode(0o666);
+                let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory_of(path))?;
+                to(&mut file)?;
+                file.as_file().sync_all()?;
+                file.persist(path).map(drop).map_err(|error| error.error)
+            }
+        };
+        write().map_err(Error::file("write the report", path))
     }
+
+    /// Refuses a path for a report that could not be written, before there is a run to report.
+    pub fn check_path(path: &Path) -> Result<(), Error> {
+        let directory = directory_of(path);
+        fs::metadata(directory).map_err(Error::file("write a report in", directory))?;
+        if path.is_dir() {
+            let source = std::io::ErrorKind::IsADirectory.into();
+            return Err(Error::file("write the report", path)(source));
+        }
+        Ok(())
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

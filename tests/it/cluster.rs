@@ -70,7 +70,7 @@ impl Member {
             let sink = Arc::clone(&self.lines);
             let log = Log::to(true, move |line| sink.lock().unwrap().push(line.to_owned()));
             let membership = Membership::listed(self.hosts, self.index, self.secret);
-            cluster::connect(&membership, &self.fingerprint, self.timeouts, &log)
+            cluster::connect(&membership, &self.fingerprint, self.timeouts, &log, || None)
         });
         Running { thread, lines, started }
     }

@@ -38,7 +38,7 @@ fn play(scenario: &str) -> Result<(), Error> {
     let fingerprint = Fingerprint::new("member")?.with("-k", answer);
     let silence = if scenario == "one freezes" { Duration::from_millis(500) } else { PATIENCE };
     let timeouts = Timeouts { connect: PATIENCE, peer: silence };
-    let connections = cluster::connect(&membership, &fingerprint, timeouts, &Log::stderr(false))?;
+    let connections = cluster::connect(&membership, &fingerprint, timeouts, &Log::stderr(false), || None)?;
     println!("answer of process {index}");
     eprintln!("pid {} connected after {} µs", getpid().as_raw_nonzero(), started.elapsed().as_micros());
     let fate = connections.fate;
