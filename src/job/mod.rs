@@ -99,7 +99,8 @@ impl Job {
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
         }
-        let arguments = serde_json::to_value(options).map_err(|error| Error::Data(error.to_string()))?;
+        let arguments = serde_json::to_value(options)
+            .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;
         let mut fingerprint = settings.fingerprint()?;
         for (name, value) in arguments.as_object().into_iter().flatten() {
             fingerprint = fingerprint.with(&format!("--{name}"), value);

@@ -128,7 +128,8 @@ impl std::fmt::Display for RunReport {
         if let Some(bytes) = self.peak_rss_bytes {
             write!(f, ", {} of memory", Bytes(bytes))?;
         }
-        write!(f, ", {} workers", self.processes * self.workers)?;
+        let workers = self.processes * self.workers;
+        write!(f, ", {workers} worker{}", if workers == 1 { "" } else { "s" })?;
         if input.bad_records > 0 {
             write!(f, "\n{} bad records were skipped: the answer is without them", Count(input.bad_records))?;
         }

@@ -12,3 +12,11 @@ mod fetch_data;
 mod generate;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
+/// Each operator in process, at one, two and three workers, against a plain model.
+mod operators;
+/// Query 2 from files to answer, with real processes, against a plain judge.
+mod query2;
+/// How Query 2 fails: what it says, its exit code, and that nothing is left behind.
+mod query2_failures;
+/// A data directory, a judge, and a runner whose failure shows everything.
+mod support;

@@ -1,0 +1,324 @@
+//! The operators in process, at one, two and three workers, against plain models on seeded data.
+//!
+//! These tests would catch a record lost or doubled on its way between workers, keys that go wrong because they are
+//! all zeros, all equal or never repeat (which turns the combiner on and off), a worker without data that never ends,
+//! and a part file that is not what passed by. Several processes are the business of `query2`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use millrace::formats::parts::Output;
+use millrace::keys::Prefix;
+use millrace::operators::{
+    Count, Fold, Gather, Gathered, ReduceByKey, Round, UnaryNotify, WorkerContext, WriteParts,
+};
+use timely::ExchangeData;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::vec::{Map, ToStream};
+use timely::dataflow::{Scope, StreamVec};
+
+use crate::support::Random;
+
+/// Runs a dataflow to its end on so many workers; what was gathered, which only worker 0 may have.
+fn run<A, F>(workers: usize, build: F) -> Vec<A>
+where
+    A: Send + 'static,
+    F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+{
+    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let gathered = worker.dataflow(|scope| build(scope));
+        while worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+        gathered.take()
+    })
+    .expect("started");
+    let mut brought: Vec<_> = guards.join().into_iter().map(|outcome| outcome.expect("ended")).collect();
+    let first = brought.remove(0).expect("worker 0 has what was gathered");
+    assert!(brought.iter().all(Option::is_none), "another worker has gathered something");
+    first
+}
+
+/// This worker's share of the records, as a scan would give it.
+fn share<'scope, D: Clone + 'static>(
+    scope: Scope<'scope, Round>,
+    records: &[D],
+) -> StreamVec<'scope, Round, D> {
+    let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).cloned().collect();
+    own.to_stream(scope)
+}
+
+/// Keys in every distribution that is special to a table, a combiner or a router.
+fn key_sets() -> Vec<(&'static str, Vec<u64>)> {
+    let mut random = Random(11);
+    let mut draw = |count: usize, key: &dyn Fn(&mut Random) -> u64| -> Vec<u64> {
+        (0..count).map(|_| key(&mut random)).collect()
+    };
+    vec![
+        ("none", Vec::new()),
+        ("one record", vec![42]),
+        ("only the key of all zeros", vec![0; 5_000]),
+        ("one key", vec![7; 100_000]),
+        ("few keys, the zeros among them", draw(20_000, &|random| random.below(50))),
+        (
+            "skewed",
+            draw(100_000, &|random| match random.below(10) {
+                0 => random.below(30_000),
+                _ => random.below(3),
+            }),
+        ),
+        ("multiples of a power of two", draw(50_000, &|random| random.below(5_000) << 40)),
+        // More than the combiner's sample on each of three workers: it must give up, and lose nothing.
+        ("never twice", (0..240_000).collect()),
+        ("first unique, then one", (0..100_000).chain(std::iter::repeat_n(5, 100_000)).collect()),
+    ]
+}
+
+#[test]
+fn reduce_by_key_is_a_map() {
+    for (name, keys) in key_sets() {
+        let mut random = Random(keys.len() as u64);
+        let records: Arc<[_]> = keys.into_iter().map(|key| (key, random.below(1 << 30))).collect();
+        let mut model = BTreeMap::new();
+        records.iter().for_each(|(key, value)| *model.entry(*key).or_insert(0) += value);
+        let model: Vec<_> = model.into_iter().collect();
+        for workers in 1..=3 {
+            let records = Arc::clone(&records);
+            let mut groups = run(workers, move |scope| {
+                share(scope, &records).reduce_by_key(|sum, more| *sum += more).gather()
+            });
+            groups.sort_unstable();
+            assert!(
+                groups == model,
+                "{name} with {workers} workers: {} groups, not {}",
+                groups.len(),
+                model.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn sums_of_revenue_have_the_same_bits_in_any_order() {
+    let mut random = Random(2);
+    let records: Arc<[_]> = (0..60_000)
+        .map(|_| {
+            let key = format!("{}.{}", random.below(9), random.below(300));
+            let revenue = random.below(1 << 24) as f32 / (1 << 24) as f32;
+            (Prefix::<8>::new(key.as_bytes(), 5), f64::from(revenue))
+        })
+        .collect();
+    let mut model = BTreeMap::new();
+    records.iter().for_each(|(key, revenue)| *model.entry(*key).or_insert(0.0) += revenue);
+    let model: Vec<_> =
+        model.into_iter().map(|(key, sum): (_, f64)| (key.to_string(), sum.to_bits())).collect();
+    for workers in 1..=3 {
+        let records = Arc::clone(&records);
+        let groups = run(workers, move |scope| {
+            share(scope, &records)
+                .reduce_by_key(|sum, more| *sum += more)
+                .map(|(key, sum)| (key.to_string(), sum))
+                .gather()
+        });
+        let mut groups: Vec<_> =
+            groups.into_iter().map(|(key, sum): (_, f64)| (key, sum.to_bits())).collect();
+        groups.sort_unstable();
+        assert_eq!(groups, model, "{workers} workers");
+    }
+}
+
+#[test]
+fn merges_other_than_sums() {
+    // Catches a merge that starts from zero instead of from the first value.
+    let records: Arc<[_]> = (0..9_000u64).map(|number| (number % 700, 1_000_000 - number)).collect();
+    for workers in 1..=3 {
+        let records = Arc::clone(&records);
+        let least = run(workers, move |scope| {
+            share(scope, &records).reduce_by_key(|least, other| *least = other.min(*least)).gather()
+        });
+        assert_eq!(least.len(), 700);
+        for (key, value) in least {
+            let last = (0..9_000).rev().find(|number| number % 700 == key).unwrap();
+            assert_eq!(value, 1_000_000 - last, "key {key}");
+        }
+    }
+}
+
+#[test]
+fn operators_follow_each_other() {
+    // How many keys occur how often: catches a reducer that ends, or gives, before the one ahead of it has.
+    for (name, keys) in key_sets() {
+        let mut counts = BTreeMap::new();
+        keys.iter().for_each(|key| *counts.entry(*key).or_insert(0u64) += 1);
+        let mut model = BTreeMap::new();
+        counts.values().for_each(|count| *model.entry(*count).or_insert(0u64) += 1);
+        let keys: Arc<[u64]> = keys.into();
+        for workers in 1..=3 {
+            let keys = Arc::clone(&keys);
+            let found = run(workers, move |scope| {
+                share(scope, &keys)
+                    .map(|key| (key, 1u64))
+                    .reduce_by_key(|sum, more| *sum += more)
+                    .map(|(_, count)| (count, 1u64))
+                    .reduce_by_key(|sum, more| *sum += more)
+                    .gather()
+            });
+            let found: BTreeMap<_, _> = found.into_iter().collect();
+            assert_eq!(found, model, "{name} with {workers} workers");
+        }
+    }
+}
+
+#[test]
+fn count_is_one_number_for_all_workers() {
+    for records in [0u64, 1, 2, 1_000, 100_000] {
+        for workers in 1..=3 {
+            let counted = run(workers, move |scope| {
+                let records: Vec<_> = (0..records).collect();
+                share(scope, &records).count().gather()
+            });
+            assert_eq!(counted, [records], "{workers} workers");
+        }
+    }
+}
+
+#[test]
+fn fold_gives_one_value_a_worker() {
+    // Catches a worker without records that gives none, and a record folded where it does not belong.
+    let mut random = Random(9);
+    let records: Arc<[u64]> = (0..1_003).map(|_| random.below(1 << 40)).collect();
+    for length in [0, 1, 1_003] {
+        for workers in 1..=3 {
+            let records: Arc<[u64]> = records[..length].into();
+            let model = (0..workers).map(|worker| records.iter().skip(worker).step_by(workers).sum::<u64>());
+            let mut model: Vec<_> = model.collect();
+            let mut sums = run(workers, move |scope| {
+                share(scope, &records).fold(0, |sum, number| *sum += number).gather()
+            });
+            model.sort_unstable();
+            sums.sort_unstable();
+            assert_eq!(sums, model);
+        }
+    }
+}
+
+#[test]
+fn gather_brings_everything_to_worker_0() {
+    let records: Arc<[String]> = (0..20_000).map(|number| format!("record {}", number % 13_000)).collect();
+    for workers in 1..=3 {
+        let all = Arc::clone(&records);
+        let mut gathered = run(workers, move |scope| share(scope, &all).gather());
+        let mut model = records.to_vec();
+        gathered.sort_unstable();
+        model.sort_unstable();
+        assert!(gathered == model, "{workers} workers: {} records", gathered.len());
+    }
+}
+
+#[test]
+fn gathered_records_are_there_once_and_only_at_the_end() {
+    let (early, late, again) = timely::execute_directly(|worker| {
+        let gathered = worker.dataflow::<Round, _, _>(|scope| (0..5u64).to_stream(scope).gather());
+        let early = gathered.take();
+        while worker.step() {}
+        (early, gathered.take(), gathered.take())
+    });
+    assert_eq!((early, late, again), (None, Some(vec![0, 1, 2, 3, 4]), None));
+}
+
+/// A worker's records go to another worker that has none of its own, and must still be notified.
+fn to_worker<'scope, D: ExchangeData>(
+    stream: StreamVec<'scope, Round, D>,
+    target: u64,
+) -> StreamVec<'scope, Round, (usize, usize)> {
+    let index = stream.scope().index();
+    let mut seen = 0;
+    stream.unary_notify::<CapacityContainerBuilder<Vec<(usize, usize)>>, _, _>(
+        Exchange::new(move |_: &D| target),
+        "Notified",
+        [millrace::operators::END],
+        move |input, output, notificator| {
+            input.for_each(|_, records| seen += records.drain(..).count());
+            while let Some(end) = notificator.next() {
+                output.session(&end).give((index, seen));
+            }
+        },
+    )
+}
+
+#[test]
+fn a_notification_comes_to_every_worker_after_all_records() {
+    for workers in 1..=3usize {
+        for target in 0..workers {
+            let mut told = run(workers, move |scope| {
+                let records: Vec<u64> = (0..50_000).collect();
+                to_worker(share(scope, &records), target as u64).gather()
+            });
+            told.sort_unstable();
+            let model: Vec<_> =
+                (0..workers).map(|worker| (worker, if worker == target { 50_000 } else { 0 })).collect();
+            assert_eq!(told, model);
+        }
+    }
+}
+
+#[test]
+fn written_parts_hold_what_passed_by() {
+    let records: Arc<[u64]> = (0..30_001).collect();
+    for workers in 1..=3 {
+        let home = tempfile::tempdir().unwrap();
+        let output = Output::create(&home.path().join("out"), "txt").unwrap();
+        let (all, written) = (Arc::clone(&records), output.clone());
+        let passed = run(workers, move |scope| {
+            let encode = |number: &u64, row: &mut Vec<u8>| row.extend(format!("{number}\n").bytes());
+            share(scope, &all).write_parts(Some(&written), encode).count().gather()
+        });
+        assert_eq!(passed, [30_001]);
+        let mut parts = output.commit_parts().unwrap();
+        parts.sort();
+        assert_eq!(parts.len(), workers);
+        for (worker, part) in parts.iter().enumerate() {
+            assert_eq!(part.name, format!("part-{worker:05}.txt"));
+            let text = fs::read_to_string(home.path().join("out").join(&part.name)).unwrap();
+            let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+            let own: Vec<_> = records.iter().copied().skip(worker).step_by(workers).collect();
+            assert_eq!(numbers, own, "a worker's part has its own records");
+            assert_eq!((part.rows, part.bytes), (own.len() as u64, text.len() as u64));
+        }
+    }
+}
+
+#[test]
+fn without_an_output_records_only_pass() {
+    let passed = run(2, |scope| {
+        let encode = |_: &u64, _: &mut Vec<u8>| unreachable!("there is nothing to encode for");
+        share(scope, &[1u64, 2, 3]).write_parts(None, encode).count().gather()
+    });
+    assert_eq!(passed, [3]);
+}
+
+#[test]
+fn a_part_that_cannot_be_written_fails_the_job() {
+    // Catches an error that is lost, and a dataflow that hangs on it.
+    let home = tempfile::tempdir().unwrap();
+    let output = Output::create(&home.path().join("out"), "txt").unwrap();
+    fs::remove_dir(home.path().join("out")).unwrap();
+    let failures = timely::execute(timely::Config::process(2), move |worker| {
+        let failure = WorkerContext::current().process.failure.clone();
+        worker.dataflow::<Round, _, _>(|scope| {
+            let encode = |number: &u64, row: &mut Vec<u8>| row.extend(number.to_le_bytes());
+            share(scope, &[1u64, 2, 3]).write_parts(Some(&output), encode);
+        });
+        while worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+        failure.take().map(|error| error.to_string())
+    })
+    .expect("started");
+    for (worker, failure) in failures.join().into_iter().enumerate() {
+        let failure = failure.expect("ended").expect("it failed");
+        assert!(failure.contains(&format!("out/.part-{worker:05}.txt.tmp: No such file")), "{failure}");
+    }
+}

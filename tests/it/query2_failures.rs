@@ -1,0 +1,396 @@
+//! How Query 2 fails: what it says, its exit code, and that it leaves nothing behind: no answer on stdout, no part
+//! file, no process.
+//!
+//! These tests would catch a smaller answer in place of an error, a process that waits for ever for one that is gone,
+//! an orphan, a cause lost among its consequences, and a half-written output.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::{Home, Ran, Running, rows};
+
+/// A job that was stopped ends within this.
+const AT_ONCE: Duration = Duration::from_secs(2);
+const BAD: &[u8] = b"1.2.3.4,http://page/1,1990-01-01,a lot,agent,DEU,DEU-DE,word,1\n";
+
+/// Two files of 500 rows; the second has a bad record behind its first 100 rows.
+fn bad_home(bad: &[u8]) -> (Home, usize) {
+    let mut rows = rows(5, 1_000);
+    let first = rows[..500].concat();
+    let byte = rows[500..600].concat().len();
+    rows.insert(600, bad.to_vec());
+    (Home::with(&[("a".into(), first), ("b".into(), rows[500..].concat())]), byte)
+}
+
+/// Nothing but the data is left in the home, and no process.
+#[track_caller]
+fn nothing_left(home: &Home, ran: &Ran) {
+    ran.check(home.listing("out") == ["absent"], "the output is left behind");
+    // A process that was killed may take a moment to be gone.
+    let asked = std::time::Instant::now();
+    while !home.processes().is_empty() {
+        ran.check(asked.elapsed() < AT_ONCE, "a process is left behind");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_bad_record_is_named_exactly() {
+    let (home, byte) = bad_home(BAD);
+    let expected = format!(
+        "error: bad record in data/csv/t/uservisits/b, byte {byte}, line 101, column adRevenue: cannot read `a lot` as f32\n  \
+         record: 1.2.3.4,http://page/1,1990-01-01,a lot,agent,DEU,DEU-DE,word,1\n"
+    );
+    // The second is in the middle of cuts, where lines must be counted from the file's start.
+    for words in ["-w 1", "-w 2 --split-size 2K", "-w 2 --json --top 0"] {
+        let ran = home.query(&format!("{words} --output out --report report.json")).run();
+        ran.failed_saying(&expected).check(ran.stderr == expected, "nothing else on stderr");
+        ran.check(home.listing(".").len() == 1, "there is a report of a run that failed");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
+fn a_long_bad_record_is_shortened() {
+    let long = [b"1.2.3.4,\x1b[31m", &[b'x'; 5_000][..], b"\n"].concat();
+    let (home, byte) = bad_home(&long);
+    let ran = home.query("-w 2").run();
+    let expected = format!(
+        "error: bad record in data/csv/t/uservisits/b, byte {byte}, line 101: expected 9 fields, found 2\n  \
+         record: 1.2.3.4,\\x1b[31m{}… (4933 bytes more)\n",
+        "x".repeat(67)
+    );
+    ran.failed_saying(&expected);
+}
+
+#[test]
+fn a_bad_last_record_without_a_newline_is_where_it_is() {
+    // The offset was one too low there, and the line too: what the reader adds at the end was counted as read.
+    let good = rows(5, 3).concat();
+    let text = [&good[..], &BAD[..BAD.len() - 1]].concat();
+    let home = Home::with(&[("a".into(), text)]);
+    for split_size in ["1G", "100"] {
+        let ran = home.query(&format!("-w 1 --split-size {split_size}")).run();
+        ran.failed_saying(&format!("uservisits/a, byte {}, line 4, column adRevenue: ", good.len()));
+    }
+}
+
+#[test]
+fn a_bad_record_of_another_process_ends_both() {
+    let (home, byte) = bad_home(BAD);
+    let cause = format!("bad record in data/csv/t/uservisits/b, byte {byte}, line 101, column adRevenue: ");
+    let ran = home.query("-w 1 -n 2 --output out").run();
+    ran.failed_saying(&format!("[p1] error: {cause}")).failed_saying("error: process 1 on 127.0.0.1:");
+    ran.check(ran.stderr.matches(&cause).count() == 2, "the cause on both processes");
+    nothing_left(&home, &ran);
+}
+
+#[test]
+fn skipped_records_are_counted() {
+    let (home, _) = bad_home(&[BAD, b"short\n", BAD].concat());
+    let mut hashes = Vec::new();
+    for words in ["-w 1", "-w 2 -n 2 --split-size 2K"] {
+        let ran =
+            home.query(&format!("{words} --bad-records skip --json --report r.json --output out")).run();
+        let answer = ran.json();
+        ran.check(answer["rows"] == 1_000, "the good rows");
+        let report: serde_json::Value =
+            serde_json::from_slice(&fs::read(home.path().join("r.json")).unwrap()).unwrap();
+        ran.check(report["input"]["bad_records"] == 3, "the skipped rows");
+        hashes.push(answer["hash"].clone());
+        fs::remove_dir_all(home.path().join("out")).unwrap();
+    }
+    assert_eq!(hashes[0], hashes[1]);
+    let ran = home.query("-w 1 --bad-records skip").run();
+    ran.ended_with(0);
+    let told = "\n3 bad records were skipped: the answer is without them\n";
+    ran.check(ran.stderr.ends_with(told), "a user is told");
+}
+
+#[test]
+fn data_that_is_not_there_is_said_to_be_missing() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    let ran = home.query("--output out --set nowhere").run();
+    ran.failed_saying(
+        "error: there is no table uservisits in set nowhere: no directory data/csv/nowhere/uservisits\n  \
+         there is: csv/t/uservisits\n",
+    );
+    nothing_left(&home, &ran);
+    fs::remove_file(home.table().join("a")).unwrap();
+    home.query("").run().failed_saying("error: data/csv/t/uservisits holds no files\n");
+}
+
+#[test]
+fn what_is_no_file_is_not_passed_over() {
+    // Passing over it would give a smaller answer.
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    fs::create_dir(home.table().join("b")).unwrap();
+    let ran = home.query("--output out").run();
+    ran.failed_saying("error: data/csv/t/uservisits/b is not a regular file: ");
+    nothing_left(&home, &ran);
+    fs::remove_dir(home.table().join("b")).unwrap();
+    std::os::unix::fs::symlink("gone", home.table().join("b")).unwrap();
+    let expected = "error: cannot look at data/csv/t/uservisits/b: No such file or directory (os error 2)\n";
+    home.query("--output out").run().failed_saying(expected);
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::with(&[("a".into(), rows(1, 500).concat()), ("b".into(), rows(1, 50).concat())]);
+    fs::set_permissions(home.table().join("b"), fs::Permissions::from_mode(0)).unwrap();
+    // Root may read it all the same, but not without the capabilities that say so.
+    let script = if fs::File::open(home.table().join("b")).is_ok() {
+        "exec setpriv --bounding-set -dac_override,-dac_read_search \"$@\""
+    } else {
+        "exec \"$@\""
+    };
+    for words in ["-w 2", "-w 1 -n 2"] {
+        let ran = home.query_in_shell(script, &format!("{words} --output out")).run();
+        ran.failed_saying("cannot open data/csv/t/uservisits/b: Permission denied (os error 13)\n");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
+fn no_room_for_the_output() {
+    let home = Home::with(&[("a".into(), rows(1, 9_000).concat())]);
+    // A limit on the size of files works everywhere.
+    let limited = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
+    for words in ["-w 1", "-w 2 --split-size 64K", "-w 1 -n 2 --split-size 64K"] {
+        let ran = home.query_in_shell(limited, &format!("{words} -k 12 --output out")).run();
+        ran.failed_saying("error: cannot write out/.part-0000")
+            .failed_saying("File too large (os error 27)\n");
+        nothing_left(&home, &ran);
+    }
+    // A full disk of our own where the system lets us have one: root, or a user with namespaces.
+    let full =
+        "mkdir disk && mount -t tmpfs -o size=64k none disk && \"$@\"; code=$?; ls -A disk; exit $code";
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "true"]);
+    if home.runner(command).run().code == Some(0) {
+        let script = format!("exec unshare -rm sh -c '{full}' sh \"$@\"");
+        let ran = home.query_in_shell(&script, "-w 2 -k 12 --split-size 64K --output disk/out").run();
+        // Stdout has the files left on the disk: none.
+        ran.failed_saying("error: cannot write disk/out/.part-0000")
+            .failed_saying("No space left on device (os error 28)\n");
+    }
+}
+
+#[test]
+fn no_room_for_the_answer() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    let ran = home.query_in_shell("exec \"$@\" > /dev/full", "-w 1").run();
+    ran.failed_saying("error: cannot write to standard output: No space left on device (os error 28)\n");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let home = Home::with(&[("a".into(), rows(1, 9_000).concat())]);
+    // More than a pipe holds, so that the answer meets the closed pipe. The code of the query, not of `head`.
+    let script = "{ \"$@\"; echo code $? >&2; } | head -c 1";
+    let ran = home.query_in_shell(script, "-w 1 -k 15 --top 100000").run();
+    ran.ended_with(0).check(ran.stdout == "p", "the first byte");
+    ran.check(ran.stderr.ends_with("code 0\n") && !ran.stderr.contains("error"), "no message");
+    let ran = home.query_in_shell("exec \"$@\" >&- 2>&- <&-", "-w 1 -n 2").run();
+    ran.ended_with(0);
+}
+
+/// Starts a job that would take long, and waits until its workers write.
+fn started(home: &Home, words: &str, parts: usize) -> Running {
+    home.query(&format!("{words} --output out --report report.json"))
+        .start()
+        .until(|| home.listing("out").iter().filter(|name| name.starts_with(".part-")).count() == parts)
+}
+
+#[test]
+fn a_signal_stops_the_job_and_leaves_nothing() {
+    let home = Home::with_endless_table();
+    for (words, parts, signal, name) in [
+        ("-w 2", 2, Signal::INT, "Ctrl-C"),
+        ("-w 1", 1, Signal::TERM, "SIGTERM"),
+        ("-w 1 -n 2", 2, Signal::INT, "Ctrl-C"),
+        ("-w 1 -n 3", 3, Signal::HUP, "SIGHUP"),
+    ] {
+        let mut running = started(&home, words, parts);
+        running.signal(running.pid(), signal);
+        let ran = running.end();
+        ran.failed_saying(&format!(
+            "error: stopped by {name}; no answer was given and no output was written\n"
+        ));
+        ran.check(ran.taken < AT_ONCE, "it took long to stop");
+        nothing_left(&home, &ran);
+        ran.check(!home.path().join("report.json").exists(), "a report of a run that failed");
+    }
+}
+
+#[test]
+fn a_child_that_is_stopped_or_killed_ends_the_job_and_is_named() {
+    let home = Home::with_endless_table();
+    for (signal, what) in [(Signal::KILL, " was lost: "), (Signal::TERM, " failed: stopped by SIGTERM")] {
+        let mut running = started(&home, "-w 1 -n 2", 2);
+        let child = home.processes().into_iter().find(|pid| *pid != running.pid()).expect("a child");
+        running.signal(child, signal);
+        let ran = running.end();
+        ran.failed_saying("error: process 1 on 127.0.0.1:").failed_saying(what);
+        ran.check(ran.taken < Duration::from_secs(5), "it took long to notice");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
+fn a_killed_parent_leaves_no_orphan() {
+    let home = Home::with_endless_table();
+    let mut running = started(&home, "-w 1 -n 3", 3);
+    running.signal(running.pid(), Signal::KILL);
+    let ran = running.end();
+    ran.check(ran.code.is_none() && ran.stdout.is_empty(), "killed");
+    let asked = std::time::Instant::now();
+    while !home.processes().is_empty() {
+        ran.check(asked.elapsed() < AT_ONCE, "an orphan is left behind");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What it could not clean up hides from readers, and is in nobody's way.
+    ran.check(home.listing("out").iter().all(|name| name.starts_with('.')), "something that looks like data");
+    fs::remove_dir_all(home.table()).unwrap();
+    fs::create_dir(home.table()).unwrap();
+    fs::write(home.table().join("a"), rows(1, 50).concat()).unwrap();
+    home.query("-w 1 -n 3 --output out").run().ended_with(0);
+    assert_eq!(home.listing("out"), ["_SUCCESS", "part-00000.csv", "part-00001.csv", "part-00002.csv"]);
+}
+
+#[test]
+fn a_signal_stops_a_process_that_waits_for_others() {
+    // It waited for the others until its time was over.
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let hosts = free.map(|listener| format!("{}\n", listener.local_addr().unwrap())).concat();
+    fs::write(home.path().join("hosts"), hosts).unwrap();
+    let listens = home.path().join("out");
+    let mut running = home.query("-h hosts -p 0 --output out").start().until(|| listens.exists());
+    // Until it watches for signals.
+    std::thread::sleep(Duration::from_millis(500));
+    running.signal(running.pid(), Signal::INT);
+    let ran = running.end();
+    ran.failed_saying("error: stopped by Ctrl-C");
+    ran.check(ran.taken < Duration::from_secs(4), "it went on waiting");
+    nothing_left(&home, &ran);
+}
+
+#[test]
+fn nohup_means_that_a_hangup_is_no_end() {
+    let home = Home::with(&[("a".into(), rows(1, 20_000).concat())]);
+    let script = "trap '' HUP; \"$@\" & query=$!; for i in 1 2 3 4 5 6 7 8 9; do sleep 0.02; \
+                  kill -HUP $query 2> /dev/null; done; wait $query";
+    home.query_in_shell(script, "-w 1").run().ended_with(0);
+}
+
+#[test]
+fn a_process_lost_behind_a_host_file_ends_the_other() {
+    let home = Home::with_endless_table();
+    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let hosts = free.map(|listener| format!("{}\n", listener.local_addr().unwrap())).concat();
+    fs::write(home.path().join("hosts"), hosts).unwrap();
+    let mut other = home.query("-w 1 -h hosts -p 1 --output out").start();
+    let running = started(&home, "-w 1 -h hosts -p 0", 2);
+    other.signal(other.pid(), Signal::KILL);
+    let ran = running.end();
+    ran.failed_saying("error: process 1 on 127.0.0.1:").failed_saying(" was lost: ");
+    drop(other);
+    ran.check(
+        home.listing("out").is_empty() || home.listing("out") == ["absent"],
+        "what the lost process wrote is left behind",
+    );
+}
+
+#[test]
+fn an_output_that_holds_something_is_never_touched() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    home.query("-w 1 --output out").run().ended_with(0);
+    for words in ["-w 1", "-w 1 -n 2"] {
+        let ran = home.query(&format!("{words} --output out")).run();
+        ran.failed_saying("error: the output directory out is not empty: it holds ")
+            .failed_saying("\n  try: another --output, or remove it first\n");
+        ran.check(home.listing("out") == ["_SUCCESS", "part-00000.csv"], "the older result");
+    }
+    let ran = home.query("-w 1 --output data/csv/t/uservisits/a").run();
+    ran.failed_saying("error: cannot create data/csv/t/uservisits/a: File exists");
+    // A directory that was there stays, whatever happens.
+    fs::create_dir(home.path().join("mine")).unwrap();
+    fs::write(home.table().join("b"), "bad\n").unwrap();
+    home.query("-w 1 -n 2 --output mine").run().failed_saying("bad record");
+    assert!(home.listing("mine").is_empty());
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_the_run() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    let ran = home.query("-w 1 --report missing/r.json --output out").run();
+    ran.failed_saying("error: cannot write a report in missing: No such file or directory (os error 2)\n");
+    nothing_left(&home, &ran);
+    home.query("-w 1 --report data")
+        .run()
+        .failed_saying("error: cannot write the report data: is a directory\n");
+}
+
+#[test]
+fn impossible_words_are_usage_errors() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    for (words, said) in [
+        ("-k 0", "error: invalid value '0' for '--prefix <X>': 0 is not in 1..=15\n"),
+        ("-k 16", "error: invalid value '16' for '--prefix <X>': 16 is not in 1..=15\n"),
+        ("-w 0", "error: -w 0 gives the job no thread\n  try: -w 1, "),
+        ("-n 0", "error: -n 0 leaves nobody to do the job\n"),
+        ("-p 1", "error: -p 1 names a line of a host file, but there is no -h\n"),
+        ("--top many", "error: invalid value 'many' for '--top <N>'"),
+        ("--colour", "error: unexpected argument '--colour' found\n"),
+        ("-h missing", "error: cannot read the host file missing: No such file or directory (os error 2)\n"),
+    ] {
+        let ran = home.query(&format!("{words} --output out")).run();
+        let code = if words == "-h missing" { 1 } else { 2 };
+        ran.ended_with(code).check(ran.stderr.starts_with(said), said);
+        ran.check(ran.stdout.is_empty(), "nothing on stdout");
+        nothing_left(&home, &ran);
+    }
+    let ran = home.query("--set ../x").run();
+    ran.ended_with(2).check(ran.stderr.starts_with("error: --set \"../x\" is no name of a set\n"), "the set");
+    use std::os::unix::ffi::OsStrExt;
+    let mut runner = home.query("");
+    runner.command.arg("--output").arg(std::ffi::OsStr::from_bytes(b"out\xff"));
+    runner.run().ended_with(2);
+}
+
+#[test]
+fn help_lists_every_flag() {
+    let home = Home::new();
+    let ran = home.query("--help").run();
+    ran.ended_with(0).check(ran.stderr.is_empty(), "help is no error");
+    for flag in [
+        "-k, --prefix <X>",
+        "--top <N>",
+        "--output <DIR>",
+        "-w, --workers <N>",
+        "-n, --processes <N>",
+        "-p, --process <I>",
+        "-h, --hosts <FILE>",
+        "--secret-file <FILE>",
+        "--connect-timeout <SECONDS>",
+        "--peer-timeout <SECONDS>",
+        "--data <DIR>",
+        "--set <NAME>",
+        "--format <FORMAT>",
+        "--bad-records <WHAT>",
+        "--split-size <BYTES>",
+        "--report <FILE>",
+        "--json",
+        "--no-progress",
+        "-v, --verbose",
+        "--help",
+        "--version",
+    ] {
+        ran.check(ran.stdout.contains(flag), flag);
+    }
+    home.query("--version").run().ended_with(0);
+}
