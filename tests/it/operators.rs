@@ -28,7 +28,7 @@ where
     F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
 {
     let guards = timely::execute(timely::Config::process(workers), move |worker| {
-        let gathered = worker.dataflow(|scope| build(scope));
+        let gathered = worker.dataflow(&build);
         while worker.has_dataflows() {
             worker.step_or_park(None);
         }
@@ -228,11 +228,11 @@ fn gathered_records_are_there_once_and_only_at_the_end() {
     assert_eq!((early, late, again), (None, Some(vec![0, 1, 2, 3, 4]), None));
 }
 
-/// A worker's records go to another worker that has none of its own, and must still be notified.
-fn to_worker<'scope, D: ExchangeData>(
-    stream: StreamVec<'scope, Round, D>,
+/// All records go to one worker; every worker gives its index and how many it had seen when it was notified.
+fn to_worker<D: ExchangeData>(
+    stream: StreamVec<'_, Round, D>,
     target: u64,
-) -> StreamVec<'scope, Round, (usize, usize)> {
+) -> StreamVec<'_, Round, (usize, usize)> {
     let index = stream.scope().index();
     let mut seen = 0;
     stream.unary_notify::<CapacityContainerBuilder<Vec<(usize, usize)>>, _, _>(

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{Home, Judged, Random, parse, rows};
 
 const TOP: usize = 5;
-/// Every way in which a table's files may lie; the same rows in each.
+/// 8 to 12 have the published queries among them; 1 makes groups of many rows, 15 takes whole addresses.
 const PREFIXES: [usize; 7] = [8, 9, 10, 11, 12, 1, 15];
 
 type Files = Vec<(String, Vec<u8>)>;

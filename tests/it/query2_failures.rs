@@ -140,7 +140,7 @@ fn what_is_no_file_is_not_passed_over() {
 fn an_unreadable_file_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::with(&[("a".into(), rows(1, 500).concat()), ("b".into(), rows(1, 50).concat())]);
-    fs::set_permissions(home.table().join("b"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.table().join("b"), fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read it all the same, but not without the capabilities that say so.
     let script = if fs::File::open(home.table().join("b")).is_ok() {
         "exec setpriv --bounding-set -dac_override,-dac_read_search \"$@\""
