@@ -3,7 +3,7 @@
 //! Every worker writes one part under a temporary name and syncs it. Once all have finished, each process renames
 //! its parts, and `_SUCCESS`, which lists them, comes last: a directory without it is no result.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ struct Inner {
     directory: PathBuf,
     created: bool,
     extension: &'static str,
+    /// The directory, locked by the first process until it ends. File systems without locks do not refuse.
+    _claim: File,
     parts: Mutex<Parts>,
 }
 
@@ -55,11 +57,28 @@ enum Verdict {
 }
 
 impl Output {
-    /// Claims `directory`, creating it if need be. One that holds anything but leftovers of a run that died is
-    /// refused: results are never mixed or overwritten.
+    /// Claims `directory`, creating it if need be. One that another run writes to, or that holds anything but
+    /// leftovers of a run that died, is refused: results are never mixed or overwritten.
     pub fn create(directory: &Path, extension: &'static str) -> Result<Self, Error> {
+        Self::open(directory, extension, true)
+    }
+
+    /// The same for a process other than the first, which holds the claim for all of the job.
+    pub fn join(directory: &Path, extension: &'static str) -> Result<Self, Error> {
+        Self::open(directory, extension, false)
+    }
+
+    fn open(directory: &Path, extension: &'static str, first: bool) -> Result<Self, Error> {
         let created = !directory.exists();
         fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
+        // Before looking what is in it: what another run has there now may be a result in a moment.
+        let claim = File::open(directory).map_err(Error::file("open", directory))?;
+        if first && matches!(claim.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(Error::Data(format!(
+                "the output directory {} is being written by another run\n  try: another --output",
+                directory.display()
+            )));
+        }
         for entry in fs::read_dir(directory).map_err(Error::file("list", directory))? {
             let name = entry.map_err(Error::file("list", directory))?.file_name();
             if !is_leftover(&name.to_string_lossy()) {
@@ -74,6 +93,7 @@ impl Output {
             directory: directory.to_path_buf(),
             created,
             extension,
+            _claim: claim,
             parts: Mutex::default(),
         })))
     }
@@ -325,7 +345,11 @@ mod tests {
     fn another_result_is_never_touched() {
         let home = tempfile::tempdir().expect("a directory");
         fs::write(home.path().join(".part-00000.csv.tmp"), "left by a run that died").expect("written");
-        drop(Output::create(home.path(), "csv").expect("leftovers are no result"));
+        let running = Output::create(home.path(), "csv").expect("leftovers are no result");
+        let error = Output::create(home.path(), "csv").expect_err("claimed").to_string();
+        assert!(error.contains("is being written by another run"), "{error}");
+        drop(Output::join(home.path(), "csv").expect("of the same job"));
+        drop(running);
         fs::write(home.path().join("part-00000.csv"), "a result").expect("written");
         let error = Output::create(home.path(), "csv").expect_err("not empty").to_string();
         assert!(error.contains("is not empty: it holds part-00000.csv"), "{error}");

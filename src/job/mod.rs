@@ -137,7 +137,8 @@ impl Job {
         directory: Option<&Path>,
         extension: &'static str,
     ) -> Result<Option<Output>, Error> {
-        self.output = directory.map(|directory| Output::create(directory, extension)).transpose()?;
+        let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
+        self.output = directory.map(|directory| claim(directory, extension)).transpose()?;
         Ok(self.output.clone())
     }
 

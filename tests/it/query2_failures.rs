@@ -325,6 +325,18 @@ fn an_output_that_holds_something_is_never_touched() {
 }
 
 #[test]
+fn two_runs_do_not_share_an_output() {
+    // They overwrote each other's parts, and the one that then failed removed the result of the other.
+    let home = Home::with_endless_table();
+    let mut running = started(&home, "-w 1", 1);
+    let ran = home.query("-w 1 -n 2 --output out").run();
+    ran.failed_saying("error: the output directory out is being written by another run\n");
+    ran.check(home.listing("out") == [".part-00000.csv.tmp"], "the other run's part");
+    running.signal(running.pid(), Signal::INT);
+    nothing_left(&home, running.end().failed_saying("stopped by Ctrl-C"));
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_refused_before_the_run() {
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
     let ran = home.query("-w 1 --report missing/r.json --output out").run();
