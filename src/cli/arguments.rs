@@ -66,7 +66,7 @@ pub struct JobArguments {
 
     /// What to do about a record that does not fit its table
     ///
-    /// skip leaves it out of the answer, counts it and shows the first few.
+    /// skip leaves it out of the answer and says in the end how many there were.
     #[arg(long, value_enum, default_value_t, value_name = "WHAT", help_heading = "Input")]
     pub bad_records: BadRecords,
 
