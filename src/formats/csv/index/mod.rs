@@ -115,40 +115,44 @@ struct Blocks<'a> {
     marks: Marks,
 }
 
-/// Bit `i` of each is about byte `i` of a block.
+/// What a block of sixty-four bytes has.
 #[derive(Clone, Copy)]
-struct Masks {
-    delimiters: u64,
-    newlines: u64,
-    quotes: u64,
+struct Found {
+    /// Bit `i` is set where byte `i` is any mark.
+    marks: u64,
+    newlines: u32,
+    any_quote: bool,
 }
 
-/// The scan, given how a block becomes masks.
+/// The scan, given how to look at a block.
 #[inline(always)]
 #[allow(
     clippy::inline_always,
-    reason = "only inside a function that has the instructions can `masks_of` use them"
+    reason = "only inside a function that has the instructions can `look` use them"
 )]
 fn scan_with(
     blocks: Blocks,
     positions: &mut [u32],
     filled: &mut usize,
-    masks_of: impl Fn(&[u8; 64]) -> Masks,
+    look: impl Fn(&[u8; 64]) -> Found,
 ) -> Tally {
     let mut tally = Tally::default();
     let mut base = blocks.base;
     let mut at = *filled;
     for block in blocks.text {
-        let masks = masks_of(block);
-        tally.newlines += masks.newlines.count_ones() as usize;
-        tally.any_quote |= masks.quotes != 0;
-        let mut left = masks.delimiters | masks.newlines | masks.quotes;
+        let found = look(block);
+        tally.newlines += found.newlines as usize;
+        tally.any_quote |= found.any_quote;
+        let mut left = found.marks;
         let end = at + left.count_ones() as usize;
-        // Eight at a time without asking whether there are eight: a wrong guess costs more than a spare store.
-        while left != 0 {
+        // Eight at a time, the first without asking whether there is one: a wrong guess costs more than a spare store.
+        loop {
             for slot in &mut positions[at..at + 8] {
                 *slot = base.wrapping_add(left.trailing_zeros());
                 left &= left.wrapping_sub(1);
+            }
+            if left == 0 {
+                break;
             }
             at += 8;
         }
@@ -159,29 +163,30 @@ fn scan_with(
     tally
 }
 
+/// Eight bytes to a register, each with its high bit set where it is a mark.
 #[inline]
-fn portable(block: &[u8; 64], marks: Marks) -> Masks {
-    Masks {
-        delimiters: equal(block, marks.delimiter),
-        newlines: equal(block, b'\n'),
-        quotes: equal(block, marks.quote),
-    }
-}
-
-/// A bit for each byte that equals `wanted`, eight bytes to a register.
-#[inline]
-fn equal(block: &[u8; 64], wanted: u8) -> u64 {
-    const LOW_SEVEN: u64 = u64::from_ne_bytes([0x7f; 8]);
-    let pattern = u64::from_ne_bytes([wanted; 8]);
-    let mut mask = 0;
+fn portable(block: &[u8; 64], marks: Marks) -> Found {
+    let mut found = Found { marks: 0, newlines: 0, any_quote: false };
     for (index, word) in block.as_chunks::<8>().0.iter().enumerate() {
-        let difference = u64::from_le_bytes(*word) ^ pattern;
-        let high_bits = !(((difference & LOW_SEVEN) + LOW_SEVEN) | difference | LOW_SEVEN);
+        let word = u64::from_le_bytes(*word);
+        let newlines = equal(word, b'\n');
+        let quotes = equal(word, marks.quote);
+        let high_bits = equal(word, marks.delimiter) | newlines | quotes;
         // The product moves the eight high bits next to each other.
         let bits = (high_bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask |= bits << (8 * index);
+        found.marks |= bits << (8 * index);
+        found.newlines += newlines.count_ones();
+        found.any_quote |= quotes != 0;
     }
-    mask
+    found
+}
+
+/// The high bit of each byte that equals `wanted`.
+#[inline]
+fn equal(word: u64, wanted: u8) -> u64 {
+    const LOW_SEVEN: u64 = u64::from_ne_bytes([0x7f; 8]);
+    let difference = word ^ u64::from_ne_bytes([wanted; 8]);
+    !(((difference & LOW_SEVEN) + LOW_SEVEN) | difference | LOW_SEVEN)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 
 use bytemuck::cast;
 
-use super::{Blocks, Masks, Tally, scan_with};
+use super::{Blocks, Found, Tally, scan_with};
 
 /// Whether [`scan_avx512`] can run here.
 pub(super) fn has_avx512() -> bool {
@@ -33,7 +33,7 @@ pub(super) fn scan_avx512(blocks: Blocks, positions: &mut [u32], filled: &mut us
 
     let mut newline_count = 0;
     let mut all_quotes = 0;
-    let mut base = blocks.base;
+    let mut base = _mm512_set1_epi32(blocks.base.cast_signed());
     let mut at = *filled;
     for block in blocks.text {
         let bytes: __m512i = cast(*block);
@@ -44,9 +44,8 @@ pub(super) fn scan_avx512(blocks: Blocks, positions: &mut [u32], filled: &mut us
         all_quotes |= quotes;
 
         let packed = _mm512_maskz_compress_epi8(hits, numbers);
-        let first = _mm512_set1_epi32(base.cast_signed());
         let store = |positions: &mut [u32], at: usize, sixteen| {
-            let wide: [u32; 16] = cast(_mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), first));
+            let wide: [u32; 16] = cast(_mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), base));
             positions[at..at + 16].copy_from_slice(&wide);
         };
         store(positions, at, _mm512_castsi512_si128(packed));
@@ -57,7 +56,7 @@ pub(super) fn scan_avx512(blocks: Blocks, positions: &mut [u32], filled: &mut us
             store(positions, at + 48, _mm512_extracti32x4_epi32::<3>(packed));
         }
         at += count;
-        base = base.wrapping_add(64);
+        base = _mm512_add_epi32(base, _mm512_set1_epi32(64));
     }
     *filled = at;
     Tally { newlines: newline_count, any_quote: all_quotes != 0 }
@@ -76,6 +75,11 @@ pub(super) fn scan_avx2(blocks: Blocks, positions: &mut [u32], filled: &mut usiz
             let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)).cast_unsigned();
             u64::from(low) | (u64::from(high) << 32)
         };
-        Masks { delimiters: equal(delimiter), newlines: equal(newline), quotes: equal(quote) }
+        let (newlines, quotes) = (equal(newline), equal(quote));
+        Found {
+            marks: equal(delimiter) | newlines | quotes,
+            newlines: newlines.count_ones(),
+            any_quote: quotes != 0,
+        }
     })
 }
