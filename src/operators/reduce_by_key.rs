@@ -31,8 +31,10 @@ use crate::keys::{Key, Pair, route_hash, scale};
 const MOST_PARTITIONS: usize = 64;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
-/// Records wait until they are this part of the groups they go to.
-const WAITING_PART: usize = 2;
+/// Records wait until there are so many of them for a hundred groups of their partition: between half and four
+/// times as many as groups. More would save nothing; it is what keys that stop being new cost in memory.
+const LEAST_PATIENCE_PERCENT: usize = 50;
+const MOST_PATIENCE_PERCENT: usize = 400;
 /// Records of one container.
 const CONTAINER_RECORDS: usize = 512;
 
@@ -131,9 +133,16 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
     fn take(&mut self, container: Routed<Pair<K, V>>, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
         self.waiting_records += container.records().len();
         self.waiting.push(container);
-        if self.waiting_records >= self.table.len() / WAITING_PART {
+        if self.waiting_records >= self.table.len() * self.patience_percent() / 100 {
             self.merge_waiting(merge, spare);
         }
+    }
+
+    /// How many records may wait, of a hundred groups: few where merging frees their memory, many where nearly all
+    /// of them make a new group anyway, and a table that grew now would only grow again.
+    fn patience_percent(&self) -> usize {
+        let merged_percent = (100 - self.new_percent).max(1);
+        (100 * self.new_percent / merged_percent).clamp(LEAST_PATIENCE_PERCENT, MOST_PATIENCE_PERCENT)
     }
 
     fn merge_waiting(&mut self, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
