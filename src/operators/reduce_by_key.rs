@@ -8,7 +8,8 @@
 //!
 //! Cost: every record leaves its worker once unless the combiner merged it; a record is `size_of` key plus value
 //! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
-//! wait to be merged (at most half as many as there are groups), and what is in flight.
+//! wait to be merged (half as many as there are groups, or up to four times as many while nearly every record makes
+//! a new group), and what is in flight.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -28,13 +29,15 @@ use crate::exchange::{Routed, routed};
 use crate::keys::{Key, Pair, route_hash, scale};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
-const MOST_PARTITIONS: usize = 64;
+const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
 /// Records wait until there are so many of them for a hundred groups of their partition: between half and four
 /// times as many as groups. More would save nothing; it is what keys that stop being new cost in memory.
 const LEAST_PATIENCE_PERCENT: usize = 50;
 const MOST_PATIENCE_PERCENT: usize = 400;
+/// Empty buffers kept for the router; the rest of those that waited goes back to the allocator.
+const MOST_SPARE: usize = 1024;
 /// Records of one container.
 const CONTAINER_RECORDS: usize = 512;
 
@@ -151,8 +154,10 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         self.table.reserve(self.waiting_records * self.new_percent / 100);
         for container in self.waiting.drain(..) {
             self.table.merge(container.records(), merge);
-            let buffer = container.into_buffer();
-            spare.borrow_mut().extend(buffer.filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.extend(container.into_buffer().filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
+            }
         }
         self.new_percent = (self.table.len() - before) * 100 / self.waiting_records.max(1);
         self.waiting_records = 0;
