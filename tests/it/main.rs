@@ -18,5 +18,7 @@ mod operators;
 mod query2;
 /// How Query 2 fails: what it says, its exit code, and that nothing is left behind.
 mod query2_failures;
+/// Row structs: every type a field can have, and what is said about those that cannot be read.
+mod rows;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;
