@@ -30,6 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Sums advertising revenue by the first characters of the visitor's address: Query 2 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
+#[command(name = "query2")]
 struct Options {
     /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]

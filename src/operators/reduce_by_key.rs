@@ -8,8 +8,8 @@
 //!
 //! Cost: every record leaves its worker once unless the combiner merged it; a record is `size_of` key plus value
 //! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
-//! wait to be merged (half as many as there are groups, or up to four times as many while nearly every record makes
-//! a new group), and what is in flight.
+//! wait to be merged (as many as there are groups, or up to four times as many while nearly every record makes a new
+//! group), and what is in flight.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,9 +32,9 @@ use crate::keys::{Key, Pair, route_hash, scale};
 const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
-/// Records wait until there are so many of them for a hundred groups of their partition: between half and four
-/// times as many as groups. More would save nothing; it is what keys that stop being new cost in memory.
-const LEAST_PATIENCE_PERCENT: usize = 50;
+/// Records wait until there are so many of them for a hundred groups of their partition: between as many and four
+/// times as many as groups. More would save little; it is what keys that stop being new cost in memory.
+const LEAST_PATIENCE_PERCENT: usize = 100;
 const MOST_PATIENCE_PERCENT: usize = 400;
 /// Empty buffers kept for the router; the rest of those that waited goes back to the allocator.
 const MOST_SPARE: usize = 1024;
