@@ -23,7 +23,7 @@ use timely::dataflow::{Stream, StreamVec};
 use super::combiner::Combiner;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
-use super::table::GroupTable;
+use super::table::{GroupTable, SlotPool};
 use crate::Error;
 use crate::exchange::{Routed, routed};
 use crate::keys::{Key, Pair, route_hash, scale};
@@ -79,7 +79,7 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let routed_stream = route(self, router, merge.clone());
 
         let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
-        let mut given = 0;
+        let (mut given, mut pool) = (0, SlotPool::default());
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
@@ -89,7 +89,7 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                     input.for_each(|_, container| {
                         // A partition from the network may be any number.
                         if let Some(partition) = partitions.get_mut(container.partition as usize) {
-                            partition.take(std::mem::take(container), &merge, &spare);
+                            partition.take(std::mem::take(container), &merge, &spare, &mut pool);
                         } else {
                             context.process.failure.set(unknown_partition(container.partition, per_worker));
                         }
@@ -98,10 +98,11 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                     spare.borrow_mut().clear();
                     // One partition a turn: what reads the groups takes them away before more come.
                     if let Some(partition) = partitions.get_mut(given) {
-                        partition.merge_waiting(&merge, &spare);
+                        partition.merge_waiting(&merge, &spare, &mut pool);
                         add(&context.counters.groups, partition.table.len() as u64);
                         add(&context.counters.group_bytes, partition.table.allocated_bytes() as u64);
-                        output.session(&end).give_iterator(partition.table.drain());
+                        output.session(&end).give_iterator(partition.table.groups());
+                        partition.table.clear(&mut pool);
                         given += 1;
                         notificator.notify_at(end);
                     }
@@ -133,11 +134,17 @@ impl<K: Key, V: Pod> Default for Partition<K, V> {
 impl<K: Key, V: Pod + Send> Partition<K, V> {
     /// Takes a container in, and merges when enough wait: a large table is brought into the near caches once for
     /// many records instead of once for each container.
-    fn take(&mut self, container: Routed<Pair<K, V>>, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
+    fn take(
+        &mut self,
+        container: Routed<Pair<K, V>>,
+        merge: &impl Fn(&mut V, V),
+        spare: &Spare<Pair<K, V>>,
+        pool: &mut SlotPool<K, V>,
+    ) {
         self.waiting_records += container.records().len();
         self.waiting.push(container);
         if self.waiting_records >= self.table.len() * self.patience_percent() / 100 {
-            self.merge_waiting(merge, spare);
+            self.merge_waiting(merge, spare, pool);
         }
     }
 
@@ -148,12 +155,17 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         (100 * self.new_percent / merged_percent).clamp(LEAST_PATIENCE_PERCENT, MOST_PATIENCE_PERCENT)
     }
 
-    fn merge_waiting(&mut self, merge: &impl Fn(&mut V, V), spare: &Spare<Pair<K, V>>) {
+    fn merge_waiting(
+        &mut self,
+        merge: &impl Fn(&mut V, V),
+        spare: &Spare<Pair<K, V>>,
+        pool: &mut SlotPool<K, V>,
+    ) {
         let before = self.table.len();
         // As many new groups as there were among the last records, and the table is exactly as large as it must be.
-        self.table.reserve(self.waiting_records * self.new_percent / 100);
+        self.table.reserve(self.waiting_records * self.new_percent / 100, pool);
         for container in self.waiting.drain(..) {
-            self.table.merge(container.records(), merge);
+            self.table.merge(container.records(), merge, pool);
             let mut spare = spare.borrow_mut();
             if spare.len() < MOST_SPARE {
                 spare.extend(container.into_buffer().filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));

@@ -4,7 +4,7 @@
 //! and new memory in order. A batch is hashed first and updated second: the loads of the first pass do not
 //! depend on each other, so their cache misses overlap.
 
-use bytemuck::Pod;
+use bytemuck::{Pod, Zeroable};
 
 use crate::keys::{Key, Pair, place_hash};
 
@@ -41,13 +41,18 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
 
     /// Bytes allocated.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Pair<K, V>>()
+        self.slots.len() * size_of::<Pair<K, V>>()
     }
 
     /// Merges every record into the group of its key.
-    pub(crate) fn merge(&mut self, records: &[Pair<K, V>], merge: &impl Fn(&mut V, V)) {
+    pub(crate) fn merge(
+        &mut self,
+        records: &[Pair<K, V>],
+        merge: &impl Fn(&mut V, V),
+        pool: &mut SlotPool<K, V>,
+    ) {
         for batch in records.chunks(BATCH) {
-            self.reserve(batch.len());
+            self.reserve(batch.len(), pool);
             let mut places = [0u32; BATCH];
             let mut found = [false; BATCH];
             for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
@@ -100,7 +105,7 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
     }
 
     /// Makes room for `more` new groups, at four fifths full.
-    pub(crate) fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize, pool: &mut SlotPool<K, V>) {
         let needed = (self.used + more) * 5 / 4 + 1;
         let size = self.slots.len();
         if needed <= size {
@@ -108,22 +113,59 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
         }
         let least = if size < DOUBLE_UP_TO { size * 2 } else { size + size / 4 };
         let size = needed.max(least).max(SMALLEST);
-        let old = std::mem::replace(&mut self.slots, bytemuck::zeroed_vec(size));
+        let old = std::mem::replace(&mut self.slots, pool.take(size));
         self.used = 0;
-        for slot in old {
+        for slot in &old {
             if { slot.key } != K::zeroed() {
                 // Keys are unique, so nothing is ever merged here.
                 self.merge_at(self.position(slot.key), slot.key, slot.value, &|_, _| ());
             }
         }
+        pool.give(old);
     }
 
-    /// Hands out every group and frees the table.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+    /// Every group, once, in no order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (K, V)> + '_ {
+        let groups = self.slots.iter().filter(|slot| { slot.key } != K::zeroed());
+        groups.map(|slot| (slot.key, slot.value)).chain(self.zero.map(|value| (K::zeroed(), value)))
+    }
+
+    /// Forgets every group; another table may have the memory.
+    pub(crate) fn clear(&mut self, pool: &mut SlotPool<K, V>) {
         let table = std::mem::take(self);
-        let zero = table.zero.map(|value| (K::zeroed(), value));
-        let groups = table.slots.into_iter().filter(|slot| { slot.key } != K::zeroed());
-        groups.map(|slot| (slot.key, slot.value)).chain(zero)
+        pool.give(table.slots);
+    }
+}
+
+/// Memory of tables that are gone, for tables that grow: fresh pages cost more to touch than old ones to clear.
+#[derive(Debug)]
+pub(crate) struct SlotPool<K: Key, V: Pod>(Vec<Vec<Pair<K, V>>>);
+
+/// One from the table that just grew and one from the table that was just given out.
+const MOST_POOLED: usize = 2;
+
+impl<K: Key, V: Pod> Default for SlotPool<K, V> {
+    fn default() -> Self {
+        SlotPool(Vec::new())
+    }
+}
+
+impl<K: Key, V: Pod> SlotPool<K, V> {
+    /// So many empty slots; what is pooled serves if it is not more than twice too large.
+    fn take(&mut self, slots: usize) -> Vec<Pair<K, V>> {
+        let fits = |pooled: &Vec<Pair<K, V>>| (slots..=2 * slots).contains(&pooled.capacity());
+        let Some(index) = self.0.iter().position(fits) else { return bytemuck::zeroed_vec(slots) };
+        let mut pooled = self.0.swap_remove(index);
+        pooled.clear();
+        pooled.resize(slots, Pair::zeroed());
+        pooled
+    }
+
+    fn give(&mut self, slots: Vec<Pair<K, V>>) {
+        if self.0.len() == MOST_POOLED {
+            self.0.remove(0);
+        }
+        self.0.push(slots);
     }
 }
 
@@ -145,29 +187,34 @@ mod tests {
         /// Catches a group lost or doubled by collisions, growth, the empty key or batches.
         #[test]
         fn behaves_like_a_map(records in proptest::collection::vec((0u64..300, 1u64..9), 0..2_000)) {
-            let mut table = GroupTable::<u64, u64>::default();
+            let (mut table, mut pool) = (GroupTable::<u64, u64>::default(), SlotPool::default());
             let mut model = BTreeMap::<u64, u64>::new();
             for piece in records.chunks(97) {
                 let pairs: Vec<_> = piece.iter().map(|&(key, value)| Pair { key, value }).collect();
-                table.merge(&pairs, &|sum, value| *sum += value);
+                table.merge(&pairs, &|sum, value| *sum += value, &mut pool);
             }
             for (key, value) in records {
                 *model.entry(key).or_default() += value;
             }
             prop_assert_eq!(table.len(), model.len());
-            let mut groups: Vec<_> = table.drain().collect();
+            let mut groups: Vec<_> = table.groups().collect();
             groups.sort_unstable();
             prop_assert_eq!(groups, model.into_iter().collect::<Vec<_>>());
+            table.clear(&mut pool);
             prop_assert_eq!(table.len(), 0);
+            // Pooled memory must come back empty.
+            table.merge(&[Pair { key: 7, value: 1 }], &|sum, value| *sum += value, &mut pool);
+            table.reserve(100, &mut pool);
+            prop_assert_eq!(table.groups().collect::<Vec<_>>(), [(7, 1)]);
         }
     }
 
     #[test]
     fn memory_stays_near_its_groups() {
         // Catches growth that overshoots: doubling a large table would reach 2.5 slots a group.
-        let mut table = GroupTable::<u64, u64>::default();
+        let (mut table, mut pool) = (GroupTable::<u64, u64>::default(), SlotPool::default());
         for key in 1..=200_000u64 {
-            table.merge(&[Pair { key, value: 1 }], &|sum, value| *sum += value);
+            table.merge(&[Pair { key, value: 1 }], &|sum, value| *sum += value, &mut pool);
             if key > 10_000 {
                 let slots = table.allocated_bytes() as f64 / 16.0;
                 assert!(slots / (key as f64) < 1.6, "{slots} slots for {key} groups");
