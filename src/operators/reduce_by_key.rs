@@ -8,8 +8,8 @@
 //!
 //! Cost: every record leaves its worker once unless the combiner merged it; a record is `size_of` key plus value
 //! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
-//! wait to be merged (as many as there are groups, or up to four times as many while nearly every record makes a new
-//! group), and what is in flight.
+//! wait to be merged (as many as there are groups, or up to sixteen times as many while nearly every record makes a
+//! new group, and four times once they take 128 MiB of a worker), and what is in flight.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use timely::dataflow::{Stream, StreamVec};
 use super::combiner::Combiner;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
-use super::table::{GroupTable, SlotPool};
+use super::partition::{Partition, Shelf, Spare};
 use crate::Error;
 use crate::exchange::{Routed, routed};
 use crate::keys::{Key, Pair, route_hash, scale};
@@ -32,14 +32,8 @@ use crate::keys::{Key, Pair, route_hash, scale};
 const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
-/// Records wait until there are so many of them for a hundred groups of their partition: between as many and four
-/// times as many as groups. More would save little; it is what keys that stop being new cost in memory.
-const LEAST_PATIENCE_PERCENT: usize = 100;
-const MOST_PATIENCE_PERCENT: usize = 400;
-/// Empty buffers kept for the router; the rest of those that waited goes back to the allocator.
-const MOST_SPARE: usize = 1024;
 /// Records of one container.
-const CONTAINER_RECORDS: usize = 512;
+pub(super) const CONTAINER_RECORDS: usize = 512;
 
 /// Keyed aggregation.
 pub trait ReduceByKey<'scope, K: Key, V: Pod> {
@@ -79,7 +73,7 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let routed_stream = route(self, router, merge.clone());
 
         let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
-        let (mut given, mut pool) = (0, SlotPool::default());
+        let (mut given, mut shelf) = (0, Shelf::new(spare));
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
@@ -89,90 +83,25 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                     input.for_each(|_, container| {
                         // A partition from the network may be any number.
                         if let Some(partition) = partitions.get_mut(container.partition as usize) {
-                            partition.take(std::mem::take(container), &merge, &spare, &mut pool);
+                            partition.take(std::mem::take(container), &merge, &mut shelf);
                         } else {
                             context.process.failure.set(unknown_partition(container.partition, per_worker));
                         }
                     });
                     let Some(end) = notificator.next() else { return };
-                    spare.borrow_mut().clear();
                     // One partition a turn: what reads the groups takes them away before more come.
                     if let Some(partition) = partitions.get_mut(given) {
-                        partition.merge_waiting(&merge, &spare, &mut pool);
+                        partition.merge_waiting(&merge, &mut shelf);
                         add(&context.counters.groups, partition.table.len() as u64);
                         add(&context.counters.group_bytes, partition.table.allocated_bytes() as u64);
                         output.session(&end).give_iterator(partition.table.groups());
-                        partition.table.clear(&mut pool);
+                        partition.table.clear(&mut shelf.slots);
                         given += 1;
                         notificator.notify_at(end);
                     }
                 },
             )
             .probe_with(&probe)
-    }
-}
-
-/// Buffers that are free for another use, kept by the reducer for the router of the same worker.
-type Spare<R> = Rc<RefCell<Vec<Vec<R>>>>;
-
-/// The groups of one partition and the records that wait to be merged into them.
-#[derive(Debug)]
-struct Partition<K: Key, V: Pod> {
-    table: GroupTable<K, V>,
-    waiting: Vec<Routed<Pair<K, V>>>,
-    waiting_records: usize,
-    /// Of a hundred records merged last, how many made a new group.
-    new_percent: usize,
-}
-
-impl<K: Key, V: Pod> Default for Partition<K, V> {
-    fn default() -> Self {
-        Partition { table: GroupTable::default(), waiting: Vec::new(), waiting_records: 0, new_percent: 0 }
-    }
-}
-
-impl<K: Key, V: Pod + Send> Partition<K, V> {
-    /// Takes a container in, and merges when enough wait: a large table is brought into the near caches once for
-    /// many records instead of once for each container.
-    fn take(
-        &mut self,
-        container: Routed<Pair<K, V>>,
-        merge: &impl Fn(&mut V, V),
-        spare: &Spare<Pair<K, V>>,
-        pool: &mut SlotPool<K, V>,
-    ) {
-        self.waiting_records += container.records().len();
-        self.waiting.push(container);
-        if self.waiting_records >= self.table.len() * self.patience_percent() / 100 {
-            self.merge_waiting(merge, spare, pool);
-        }
-    }
-
-    /// How many records may wait, of a hundred groups: few where merging frees their memory, many where nearly all
-    /// of them make a new group anyway, and a table that grew now would only grow again.
-    fn patience_percent(&self) -> usize {
-        let merged_percent = (100 - self.new_percent).max(1);
-        (100 * self.new_percent / merged_percent).clamp(LEAST_PATIENCE_PERCENT, MOST_PATIENCE_PERCENT)
-    }
-
-    fn merge_waiting(
-        &mut self,
-        merge: &impl Fn(&mut V, V),
-        spare: &Spare<Pair<K, V>>,
-        pool: &mut SlotPool<K, V>,
-    ) {
-        let before = self.table.len();
-        // As many new groups as there were among the last records, and the table is exactly as large as it must be.
-        self.table.reserve(self.waiting_records * self.new_percent / 100, pool);
-        for container in self.waiting.drain(..) {
-            self.table.merge(container.records(), merge, pool);
-            let mut spare = spare.borrow_mut();
-            if spare.len() < MOST_SPARE {
-                spare.extend(container.into_buffer().filter(|buffer| buffer.capacity() >= CONTAINER_RECORDS));
-            }
-        }
-        self.new_percent = (self.table.len() - before) * 100 / self.waiting_records.max(1);
-        self.waiting_records = 0;
     }
 }
 
