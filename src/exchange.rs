@@ -43,6 +43,9 @@ impl<R> std::fmt::Debug for Records<R> {
 /// multiple of eight. All little-endian, as every machine Millrace runs on is.
 const HEADER_BYTES: usize = 16;
 
+/// How the message of the panic begins that malformed bytes from another process end in.
+pub(crate) const MALFORMED: &str = "another process sent a malformed container";
+
 impl<R: Pod> Routed<R> {
     /// Addresses `records` to one partition of one worker.
     pub fn new(worker: u32, partition: u32, records: Vec<R>) -> Self {
@@ -113,7 +116,7 @@ impl<R> Default for Routed<R> {
 impl<R: Pod> ContainerBytes for Routed<R> {
     fn from_bytes(bytes: Bytes) -> Self {
         // timely leaves no way to return an error here; a panic ends the job with this message on every process.
-        Self::decode(bytes).unwrap_or_else(|reason| panic!("malformed exchange container: {reason}"))
+        Self::decode(bytes).unwrap_or_else(|reason| panic!("{MALFORMED}: {reason}"))
     }
 
     fn length_in_bytes(&self) -> usize {

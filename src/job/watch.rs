@@ -8,6 +8,7 @@ use signal_hook::iterator::Signals;
 
 use crate::Error;
 use crate::error::FirstFailure;
+use crate::exchange::MALFORMED;
 use crate::report::proc_field;
 
 /// The failure that panics of timely's threads are turned into: that of the job that runs.
@@ -63,7 +64,8 @@ fn ignored_signals() -> u64 {
         .unwrap_or(0)
 }
 
-/// A network thread's panic means that its peer is gone; any other is a defect.
+/// A network thread's panic means that its peer is gone, one about a container that it was damaged on the way; any
+/// other is a defect.
 fn translate(thread: &str, panic: &PanicHookInfo<'_>) -> Error {
     let message = panic.payload_as_str().unwrap_or("no message");
     let peer = thread.strip_prefix("timely:recv-").or_else(|| thread.strip_prefix("timely:send-"));
@@ -72,6 +74,8 @@ fn translate(thread: &str, panic: &PanicHookInfo<'_>) -> Error {
             let reason = message.rsplit(": ").next().unwrap_or(message);
             Error::Cluster(format!("the connection to process {peer} was lost: {reason}"))
         }
+        // No defect of this program: what came over the network is not what was sent.
+        _ if message.starts_with(MALFORMED) => Error::Cluster(message.to_owned()),
         _ => Error::Panicked {
             worker: thread.trim_start_matches("timely:").to_string(),
             message: panic.location().map_or_else(|| message.into(), |place| format!("{message} at {place}")),
