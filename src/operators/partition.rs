@@ -20,7 +20,7 @@ const LEAST_PATIENCE_PERCENT: usize = 100;
 const MOST_PATIENCE_PERCENT: usize = 1600;
 /// The same once more than [`MUCH_WAITING_BYTES`] wait at this worker.
 const LESS_PATIENCE_PERCENT: usize = 400;
-const MUCH_WAITING_BYTES: usize = 128 << 20;
+const MUCH_WAITING_BYTES: usize = 64 << 20;
 /// Empty buffers kept for the router; the rest of those that waited goes back to the allocator.
 const MOST_SPARE: usize = 1024;
 

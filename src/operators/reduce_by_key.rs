@@ -9,7 +9,7 @@
 //! Cost: every record leaves its worker once unless the combiner merged it; a record is `size_of` key plus value
 //! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
 //! wait to be merged (as many as there are groups, or up to sixteen times as many while nearly every record makes a
-//! new group, and four times once they take 128 MiB of a worker), and what is in flight.
+//! new group, and four times once they take 64 MiB of a worker), and what is in flight.
 
 use std::cell::RefCell;
 use std::rc::Rc;
