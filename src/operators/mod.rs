@@ -11,6 +11,7 @@ mod gather;
 mod notify;
 mod partition;
 mod reduce_by_key;
+mod router;
 mod scan;
 mod table;
 mod top;

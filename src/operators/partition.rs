@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bytemuck::Pod;
 
-use super::reduce_by_key::CONTAINER_RECORDS;
+use super::router::CONTAINER_RECORDS;
 use super::table::{GroupTable, SlotPool};
 use crate::exchange::Routed;
 use crate::keys::{Key, Pair};

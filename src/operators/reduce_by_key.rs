@@ -15,25 +15,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytemuck::Pod;
-use timely::container::{CapacityContainerBuilder, NoopBuilder};
-use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::{Capability, Operator, Probe};
-use timely::dataflow::{Stream, StreamVec};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::Probe;
 
-use super::combiner::Combiner;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
-use super::partition::{Partition, Shelf, Spare};
+use super::partition::{Partition, Shelf};
+use super::router::{Router, route};
 use crate::Error;
-use crate::exchange::{Routed, routed};
-use crate::keys::{Key, Pair, route_hash, scale};
+use crate::exchange::routed;
+use crate::keys::Key;
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
 const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
-/// Records of one container.
-pub(super) const CONTAINER_RECORDS: usize = 512;
 
 /// Keyed aggregation.
 pub trait ReduceByKey<'scope, K: Key, V: Pod> {
@@ -63,13 +60,8 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let spare = Rc::new(RefCell::new(Vec::new()));
         let peers = self.scope().peers();
         let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
-        let router = Router {
-            buffers: vec![Vec::new(); peers * per_worker],
-            per_worker,
-            own_index: self.scope().index(),
-            spare: Rc::clone(&spare),
-            context: Rc::clone(&context),
-        };
+        let router =
+            Router::new(peers, per_worker, self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
         let routed_stream = route(self, router, merge.clone());
 
         let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
@@ -107,93 +99,4 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
 
 fn unknown_partition(partition: u32, partitions: usize) -> Error {
     Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
-}
-
-/// Sorts records into containers, combining on the way.
-fn route<K: Key, V: Pod + Send>(
-    records: StreamVec<'_, Round, (K, V)>,
-    mut router: Router<Pair<K, V>>,
-    merge: impl Fn(&mut V, V) + 'static,
-) -> Stream<'_, Round, Routed<Pair<K, V>>> {
-    records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", |_, _| {
-        let mut combiner = Combiner::default();
-        let mut held: Option<Capability<Round>> = None;
-        move |(input, frontier), output| {
-            input.for_each(|capability, batch| {
-                let later = held.as_ref().is_none_or(|held| capability.least() > Some(held.time()));
-                if later {
-                    held = capability.retain_least(0);
-                }
-                let Some(held) = &held else { return };
-                let mut session = output.session_with_builder(held);
-                combiner.combine(batch, &merge, |key, value| {
-                    router.push(route_hash(key), Pair { key, value }, |container| {
-                        session.give_container(container);
-                    });
-                });
-                batch.clear();
-            });
-            let Some(capability) = &mut held else { return };
-            if let Some(&oldest) = frontier.frontier().first() {
-                // Records that wait here belong to any later round as well: do not hold up the scans for them.
-                if oldest > *capability.time() {
-                    capability.downgrade(&oldest);
-                }
-                return;
-            }
-            let mut session = output.session_with_builder(capability);
-            combiner.flush(|key, value| {
-                router.push(route_hash(key), Pair { key, value }, |container| {
-                    session.give_container(container);
-                });
-            });
-            router.flush(|container| session.give_container(container));
-            drop(session);
-            held = None;
-        }
-    })
-}
-
-/// One buffer for each partition of each worker.
-struct Router<R> {
-    buffers: Vec<Vec<R>>,
-    /// Partitions of each worker.
-    per_worker: usize,
-    own_index: usize,
-    spare: Spare<R>,
-    context: Rc<WorkerContext>,
-}
-
-impl<R: Pod> Router<R> {
-    #[inline]
-    fn push(&mut self, hash: u64, record: R, give: impl FnMut(&mut Routed<R>)) {
-        let target = scale(hash, self.buffers.len());
-        let buffer = &mut self.buffers[target];
-        if buffer.len() == buffer.capacity() {
-            self.ship(target, give);
-        }
-        self.buffers[target].push(record);
-    }
-
-    /// Sends what a buffer holds and leaves an empty one of full capacity.
-    #[cold]
-    fn ship(&mut self, target: usize, mut give: impl FnMut(&mut Routed<R>)) {
-        let fresh = self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(CONTAINER_RECORDS));
-        let full = std::mem::replace(&mut self.buffers[target], fresh);
-        if full.is_empty() {
-            return;
-        }
-        let worker = target / self.per_worker;
-        if worker != self.own_index {
-            add(&self.context.counters.exchanged_bytes, size_of_val(&full[..]) as u64);
-        }
-        give(&mut Routed::new(worker as u32, (target % self.per_worker) as u32, full));
-    }
-
-    fn flush(&mut self, mut give: impl FnMut(&mut Routed<R>)) {
-        for target in 0..self.buffers.len() {
-            self.ship(target, &mut give);
-        }
-        self.buffers.clear();
-    }
 }
