@@ -49,14 +49,14 @@ pub struct JobSettings {
 
 impl JobSettings {
     /// The part of the fingerprint that the shared flags give; the query adds its own flags and the input's digest.
-    pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
+    pub fn fingerprint(&self) -> Fingerprint {
         let split_bytes = self.split_bytes.map_or("auto".to_owned(), |bytes| bytes.to_string());
-        Ok(Fingerprint::new(&self.program)?
+        Fingerprint::new(&self.program)
             .with("-w", self.workers)
             .with("--set", &self.set)
             .with("--format", shown(&self.format))
             .with("--bad-records", shown(&self.bad_records))
-            .with("--split-size", split_bytes))
+            .with("--split-size", split_bytes)
     }
 
     /// Where lines for people go.

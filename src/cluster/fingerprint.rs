@@ -24,11 +24,18 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Starts with the program's name and its build: version, commit, and the digest of the executable file.
-    pub fn new(program: &str) -> Result<Self, Error> {
-        let build =
-            format!("{} {} {}", env!("CARGO_PKG_VERSION"), env!("MILLRACE_COMMIT"), executable_digest()?);
-        Ok(Fingerprint { entries: Vec::new() }.with("program", program).with("build", build))
+    /// Starts with the program's name and its build: version and commit.
+    ///
+    /// [`connect`](super::connect) adds the digest of the executable file where processes are started by hand; those
+    /// that a process starts itself run the file it runs, and hashing it would be half of their start.
+    pub fn new(program: &str) -> Self {
+        let build = format!("{} {}", env!("CARGO_PKG_VERSION"), env!("MILLRACE_COMMIT"));
+        Fingerprint { entries: Vec::new() }.with("program", program).with("build", build)
+    }
+
+    /// Adds the digest of the executable file: two builds of one commit may differ.
+    pub(super) fn with_executable(self) -> Result<Self, Error> {
+        Ok(self.with("executable", executable_digest()?))
     }
 
     /// Adds something all processes must have equal; `name` is how a person knows it, as `-k` or `input`.
@@ -73,7 +80,7 @@ impl Fingerprint {
                     shown(right)
                 ));
                 // Another program has other arguments throughout; naming those would only hide the reason.
-                if name == "program" || name == "build" {
+                if ["program", "build", "executable"].contains(&name.as_str()) {
                     break;
                 }
             }
@@ -186,8 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn the_build_is_the_same_each_time_it_is_asked_for() {
-        assert_eq!(Fingerprint::new("p").unwrap(), Fingerprint::new("p").unwrap());
+    fn the_executable_is_the_same_each_time_it_is_asked_for() {
+        let digest = || Fingerprint::new("p").with_executable().unwrap();
+        assert_eq!(digest(), digest());
+        assert_ne!(digest(), Fingerprint::new("p"));
     }
 
     proptest! {

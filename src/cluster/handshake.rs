@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     fn identity(index: usize) -> Identity {
-        let fingerprint = Fingerprint::new("test").unwrap();
+        let fingerprint = Fingerprint::new("test");
         Identity { index, instance: [index as u8; 16], secret: Secret::open(), fingerprint }
     }
 

@@ -175,6 +175,7 @@ pub fn connect(
     let started = Instant::now();
     let until = started + timeouts.connect;
     let mut children = LocalProcesses::none();
+    let mut fingerprint = fingerprint.clone();
     let roster = match &membership.place {
         Place::Alone => {
             let fate = Fate::start(0, vec!["the only process".to_owned()], timeouts.peer)?;
@@ -185,14 +186,17 @@ pub fn connect(
             children.introduce(until)?
         }
         Place::Child => local::introduce_to_parent(index, membership.processes, until)?,
-        Place::Listed { hosts, secret } => Roster {
-            index,
-            listeners: listen::bind(index, &hosts[index], secret.as_ref())?,
-            hosts: hosts.clone(),
-            secret: secret.clone(),
-        },
+        Place::Listed { hosts, secret } => {
+            fingerprint = fingerprint.with_executable()?;
+            Roster {
+                index,
+                listeners: listen::bind(index, &hosts[index], secret.as_ref())?,
+                hosts: hosts.clone(),
+                secret: secret.clone(),
+            }
+        }
     };
-    let (data, fate) = connect::gather(roster, fingerprint, timeouts, log, || {
+    let (data, fate) = connect::gather(roster, &fingerprint, timeouts, log, || {
         let own = stopped().map(|cause| format!("process {index} failed: {cause}"));
         own.or_else(|| children.ended())
     })?;

@@ -101,7 +101,7 @@ impl Job {
         }
         let arguments = serde_json::to_value(options)
             .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;
-        let mut fingerprint = settings.fingerprint()?;
+        let mut fingerprint = settings.fingerprint();
         for (name, value) in arguments.as_object().into_iter().flatten() {
             fingerprint = fingerprint.with(&format!("--{name}"), value);
         }

@@ -76,6 +76,7 @@ pub struct WorkerContext {
     /// What the process shares.
     pub process: ProcessShared,
     window: u64,
+    workers: usize,
     uncut: BTreeMap<usize, BTreeSet<usize>>,
     probes: RefCell<Vec<Handle<Round>>>,
 }
@@ -92,6 +93,7 @@ impl WorkerContext {
             extents: RefCell::default(),
             process,
             window: WINDOW * workers as u64,
+            workers,
             uncut,
             probes: RefCell::default(),
         })
@@ -112,6 +114,11 @@ impl WorkerContext {
     /// The context of this thread.
     pub fn current() -> Rc<Self> {
         CURRENT.with(|current| Rc::clone(&current.borrow()))
+    }
+
+    /// Which process a worker of the job belongs to.
+    pub(crate) fn process_of(&self, worker: usize) -> usize {
+        worker / self.workers
     }
 
     /// A probe for an exchange to attach behind the records it takes in: scans wait for the slowest of them.

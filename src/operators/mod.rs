@@ -9,6 +9,7 @@ mod count;
 mod fold;
 mod gather;
 mod notify;
+mod partial;
 mod partition;
 mod reduce_by_key;
 mod router;

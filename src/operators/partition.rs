@@ -39,6 +39,10 @@ impl<K: Key, V: Pod> Shelf<K, V> {
     pub(super) fn new(spare: Spare<Pair<K, V>>) -> Self {
         Shelf { slots: SlotPool::default(), spare, waiting_bytes: 0 }
     }
+
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
 }
 
 /// The groups of one partition and the records that wait to be merged into them.

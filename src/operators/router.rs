@@ -10,6 +10,7 @@ use timely::dataflow::{Stream, StreamVec};
 
 use super::combiner::Combiner;
 use super::context::{Round, WorkerContext, add};
+use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
 use super::partition::Spare;
 use crate::exchange::Routed;
 use crate::keys::{Key, Pair, route_hash, scale};
@@ -17,10 +18,10 @@ use crate::keys::{Key, Pair, route_hash, scale};
 /// Records of one container.
 pub(super) const CONTAINER_RECORDS: usize = 512;
 
-/// Sorts records into containers, combining on the way.
+/// Sorts records into containers, merging on the way what repeats.
 pub(super) fn route<K: Key, V: Pod + Send>(
     records: StreamVec<'_, Round, (K, V)>,
-    mut router: Router<Pair<K, V>>,
+    mut router: Router<K, V>,
     merge: impl Fn(&mut V, V) + 'static,
 ) -> Stream<'_, Round, Routed<Pair<K, V>>> {
     records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", |_, _| {
@@ -35,9 +36,7 @@ pub(super) fn route<K: Key, V: Pod + Send>(
                 let Some(held) = &held else { return };
                 let mut session = output.session_with_builder(held);
                 combiner.combine(batch, &merge, |key, value| {
-                    router.push(route_hash(key), Pair { key, value }, |container| {
-                        session.give_container(container);
-                    });
+                    router.push(key, value, &merge, |container| session.give_container(container));
                 });
                 batch.clear();
             });
@@ -51,11 +50,9 @@ pub(super) fn route<K: Key, V: Pod + Send>(
             }
             let mut session = output.session_with_builder(capability);
             combiner.flush(|key, value| {
-                router.push(route_hash(key), Pair { key, value }, |container| {
-                    session.give_container(container);
-                });
+                router.push(key, value, &merge, |container| session.give_container(container));
             });
-            router.flush(|container| session.give_container(container));
+            router.flush(&merge, |container| session.give_container(container));
             drop(session);
             held = None;
         }
@@ -63,56 +60,116 @@ pub(super) fn route<K: Key, V: Pod + Send>(
 }
 
 /// One buffer for each partition of each worker.
-pub(super) struct Router<R> {
-    buffers: Vec<Vec<R>>,
+pub(super) struct Router<K: Key, V: Pod> {
+    buffers: Vec<Vec<Pair<K, V>>>,
     /// Partitions of each worker.
     per_worker: usize,
     own_index: usize,
-    spare: Spare<R>,
+    /// What goes to other processes, while merging it here pays.
+    partial: Option<PartialAggregate<K, V>>,
+    spare: Spare<Pair<K, V>>,
     context: Rc<WorkerContext>,
 }
 
-impl<R: Pod> Router<R> {
+impl<K: Key, V: Pod + Send> Router<K, V> {
     /// A router of worker `own_index` to `per_worker` partitions of each of `peers` workers.
     pub(super) fn new(
         peers: usize,
         per_worker: usize,
         own_index: usize,
-        spare: Spare<R>,
+        spare: Spare<Pair<K, V>>,
         context: Rc<WorkerContext>,
     ) -> Self {
-        Router { buffers: vec![Vec::new(); peers * per_worker], per_worker, own_index, spare, context }
+        let targets = peers * per_worker;
+        let one_process = context.process_of(peers - 1) == 0;
+        let partial = (!one_process).then(|| PartialAggregate::new(targets, MOST_BYTES, Rc::clone(&spare)));
+        Router { buffers: vec![Vec::new(); targets], per_worker, own_index, partial, spare, context }
     }
 
     #[inline]
-    fn push(&mut self, hash: u64, record: R, give: impl FnMut(&mut Routed<R>)) {
-        let target = scale(hash, self.buffers.len());
+    fn push(
+        &mut self,
+        key: K,
+        value: V,
+        merge: &impl Fn(&mut V, V),
+        give: impl FnMut(&mut Routed<Pair<K, V>>),
+    ) {
+        let target = scale(route_hash(key), self.buffers.len());
         let buffer = &mut self.buffers[target];
         if buffer.len() == buffer.capacity() {
-            self.ship(target, give);
+            self.pass_on(target, merge, give);
         }
-        self.buffers[target].push(record);
+        self.buffers[target].push(Pair { key, value });
     }
 
-    /// Sends what a buffer holds and leaves an empty one of full capacity.
+    /// Empties a full buffer: into the tables of what goes to other processes, or on its way.
     #[cold]
-    fn ship(&mut self, target: usize, mut give: impl FnMut(&mut Routed<R>)) {
+    fn pass_on(
+        &mut self,
+        target: usize,
+        merge: &impl Fn(&mut V, V),
+        mut give: impl FnMut(&mut Routed<Pair<K, V>>),
+    ) {
+        let Some(mut container) = self.take(target) else { return };
+        let leaves = self.context.process_of(self.worker(target)) != self.context.process_of(self.own_index);
+        let Some(partial) = self.partial.as_mut().filter(|_| leaves) else {
+            return self.send(&mut container, give);
+        };
+        match partial.take(target, container, merge) {
+            Verdict::Keep => {}
+            Verdict::Drain => self.drain_partial(merge, give),
+            Verdict::Stop => {
+                self.drain_partial(merge, &mut give);
+                self.partial = None;
+            }
+        }
+    }
+
+    /// Sends the groups held for other processes.
+    fn drain_partial(&mut self, merge: &impl Fn(&mut V, V), mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
+        let Some(mut partial) = self.partial.take() else { return };
+        partial.drain(merge, |target, group| {
+            let buffer = &mut self.buffers[target];
+            if buffer.len() == buffer.capacity()
+                && let Some(mut full) = self.take(target)
+            {
+                self.send(&mut full, &mut give);
+            }
+            self.buffers[target].push(group);
+        });
+        self.partial = Some(partial);
+    }
+
+    /// The container of what a buffer holds, if anything; leaves an empty buffer of full capacity.
+    fn take(&mut self, target: usize) -> Option<Routed<Pair<K, V>>> {
         let fresh = self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(CONTAINER_RECORDS));
         let full = std::mem::replace(&mut self.buffers[target], fresh);
-        if full.is_empty() {
-            return;
-        }
-        let worker = target / self.per_worker;
-        if worker != self.own_index {
-            add(&self.context.counters.exchanged_bytes, size_of_val(&full[..]) as u64);
-        }
-        give(&mut Routed::new(worker as u32, (target % self.per_worker) as u32, full));
+        let partition = target % self.per_worker;
+        (!full.is_empty()).then(|| Routed::new(self.worker(target) as u32, partition as u32, full))
     }
 
-    fn flush(&mut self, mut give: impl FnMut(&mut Routed<R>)) {
+    fn send(&self, container: &mut Routed<Pair<K, V>>, mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
+        if container.worker as usize != self.own_index {
+            add(&self.context.counters.exchanged_bytes, size_of_val(container.records()) as u64);
+        }
+        give(container);
+    }
+
+    fn worker(&self, target: usize) -> usize {
+        target / self.per_worker
+    }
+
+    fn flush(&mut self, merge: &impl Fn(&mut V, V), mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
         for target in 0..self.buffers.len() {
-            self.ship(target, &mut give);
+            self.pass_on(target, merge, &mut give);
+        }
+        self.drain_partial(merge, &mut give);
+        for target in 0..self.buffers.len() {
+            if let Some(mut container) = self.take(target) {
+                self.send(&mut container, &mut give);
+            }
         }
         self.buffers.clear();
+        self.partial = None;
     }
 }

@@ -201,7 +201,7 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
 
 #[test]
 fn the_fingerprint_holds_what_must_be_equal_and_nothing_else() {
-    let print = |words| resolve(words).unwrap().fingerprint().unwrap();
+    let print = |words| resolve(words).unwrap().fingerprint();
     let base = print("-w 1");
     for different in
         ["-w 2", "-w 1 --set 1node", "-w 1 --format csv", "-w 1 --bad-records skip", "-w 1 --split-size 9"]

@@ -42,7 +42,7 @@ impl Member {
             hosts: hosts(addresses),
             index,
             secret: None,
-            fingerprint: Fingerprint::new("test").unwrap().with("-k", 8),
+            fingerprint: Fingerprint::new("test").with("-k", 8),
             timeouts: Timeouts { connect: PATIENCE, peer: PATIENCE },
             lines: Arc::default(),
         }
@@ -211,7 +211,7 @@ fn different_arguments_are_told_in_the_same_words_everywhere() {
     let addresses = free_addresses(LOOPBACK, 3);
     let running = start_all(&addresses, |mut member| {
         if member.index == 1 {
-            member.fingerprint = Fingerprint::new("test").unwrap().with("-k", 10);
+            member.fingerprint = Fingerprint::new("test").with("-k", 10);
         }
         member
     });
@@ -242,7 +242,7 @@ fn different_process_counts_and_programs_are_told() {
     let addresses = free_addresses(LOOPBACK, 2);
     let running = start_all(&addresses, |mut member| {
         let name = ["query1", "query2"][member.index];
-        member.fingerprint = Fingerprint::new(name).unwrap();
+        member.fingerprint = Fingerprint::new(name);
         member
     });
     for running in running {

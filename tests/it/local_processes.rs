@@ -35,7 +35,7 @@ fn play(scenario: &str) -> Result<(), Error> {
         std::process::exit(3);
     }
     let answer = if scenario == "one differs" && index == 2 { 10 } else { 8 };
-    let fingerprint = Fingerprint::new("member")?.with("-k", answer);
+    let fingerprint = Fingerprint::new("member").with("-k", answer);
     let silence = if scenario == "one freezes" { Duration::from_millis(500) } else { PATIENCE };
     let timeouts = Timeouts { connect: PATIENCE, peer: silence };
     let connections = cluster::connect(&membership, &fingerprint, timeouts, &Log::stderr(false), || None)?;

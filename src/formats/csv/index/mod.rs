@@ -101,7 +101,7 @@ impl Instructions {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             Level::Avx2 => unsafe { x86::scan_avx2(blocks, positions, filled) },
-            Level::Portable => scan_with(blocks, positions, filled, |block| portable(block, blocks.marks)),
+            Level::Portable => scan_portable(blocks, positions, filled),
         }
     }
 }
@@ -115,70 +115,48 @@ struct Blocks<'a> {
     marks: Marks,
 }
 
-/// What a block of sixty-four bytes has.
-#[derive(Clone, Copy)]
-struct Found {
-    /// Bit `i` is set where byte `i` is any mark.
-    marks: u64,
-    newlines: u32,
-    any_quote: bool,
-}
-
-/// The scan, given how to look at a block.
+/// Appends the positions of the set bits of one block's mask, counted from `base`.
 #[inline(always)]
-#[allow(
-    clippy::inline_always,
-    reason = "only inside a function that has the instructions can `look` use them"
-)]
-fn scan_with(
-    blocks: Blocks,
-    positions: &mut [u32],
-    filled: &mut usize,
-    look: impl Fn(&[u8; 64]) -> Found,
-) -> Tally {
-    let mut tally = Tally::default();
-    let mut base = blocks.base;
+#[allow(clippy::inline_always, reason = "only inside a function that has them are its instructions used")]
+fn append(positions: &mut [u32], filled: &mut usize, base: u32, marks: u64) {
+    let mut left = marks;
     let mut at = *filled;
-    for block in blocks.text {
-        let found = look(block);
-        tally.newlines += found.newlines as usize;
-        tally.any_quote |= found.any_quote;
-        let mut left = found.marks;
-        let end = at + left.count_ones() as usize;
-        // Eight at a time, the first without asking whether there is one: a wrong guess costs more than a spare store.
-        loop {
-            for slot in &mut positions[at..at + 8] {
-                *slot = base.wrapping_add(left.trailing_zeros());
-                left &= left.wrapping_sub(1);
-            }
-            if left == 0 {
-                break;
-            }
-            at += 8;
+    *filled += left.count_ones() as usize;
+    // Eight at a time, the first without asking whether there is one: a wrong guess costs more than a spare store.
+    loop {
+        for slot in &mut positions[at..at + 8] {
+            *slot = base.wrapping_add(left.trailing_zeros());
+            left &= left.wrapping_sub(1);
         }
-        at = end;
-        base = base.wrapping_add(64);
+        if left == 0 {
+            break;
+        }
+        at += 8;
     }
-    *filled = at;
-    tally
 }
 
 /// Eight bytes to a register, each with its high bit set where it is a mark.
-#[inline]
-fn portable(block: &[u8; 64], marks: Marks) -> Found {
-    let mut found = Found { marks: 0, newlines: 0, any_quote: false };
-    for (index, word) in block.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let newlines = equal(word, b'\n');
-        let quotes = equal(word, marks.quote);
-        let high_bits = equal(word, marks.delimiter) | newlines | quotes;
-        // The product moves the eight high bits next to each other.
-        let bits = (high_bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        found.marks |= bits << (8 * index);
-        found.newlines += newlines.count_ones();
-        found.any_quote |= quotes != 0;
+fn scan_portable(blocks: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
+    let Marks { delimiter, quote } = blocks.marks;
+    let mut tally = Tally::default();
+    let mut base = blocks.base;
+    for block in blocks.text {
+        let mut marks = 0;
+        for (index, word) in block.as_chunks::<8>().0.iter().enumerate() {
+            let word = u64::from_le_bytes(*word);
+            let newlines = equal(word, b'\n');
+            let quotes = equal(word, quote);
+            let high_bits = equal(word, delimiter) | newlines | quotes;
+            // The product moves the eight high bits next to each other.
+            let bits = (high_bits >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+            marks |= bits << (8 * index);
+            tally.newlines += newlines.count_ones() as usize;
+            tally.any_quote |= quotes != 0;
+        }
+        append(positions, filled, base, marks);
+        base = base.wrapping_add(64);
     }
-    found
+    tally
 }
 
 /// The high bit of each byte that equals `wanted`.
@@ -220,7 +198,7 @@ mod tests {
     #[test]
     fn nothing_but_marks_and_no_mark_at_all() {
         let marks = Marks { delimiter: b',', quote: b'"' };
-        for length in [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000] {
+        for length in [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 127, 128, 129, 1000, 20_000] {
             all_agree(&vec![b','; length], marks);
             all_agree(&vec![b'x'; length], marks);
             all_agree(&vec![b'\n'; length], Marks { delimiter: b'\n', quote: b'\n' });

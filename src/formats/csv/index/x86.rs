@@ -1,14 +1,15 @@
 //! The index with the vector instructions of x86-64.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set1_epi8, _mm512_add_epi32,
+    __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_sad_epu8,
+    _mm256_set1_epi8, _mm256_setzero_si256, _mm256_sub_epi8, _mm256_testz_si256, _mm512_add_epi32,
     _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32,
     _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
 };
 
 use bytemuck::cast;
 
-use super::{Blocks, Found, Tally, scan_with};
+use super::{Blocks, Tally, append};
 
 /// Whether [`scan_avx512`] can run here.
 pub(super) fn has_avx512() -> bool {
@@ -62,24 +63,38 @@ pub(super) fn scan_avx512(blocks: Blocks, positions: &mut [u32], filled: &mut us
     Tally { newlines: newline_count, any_quote: all_quotes != 0 }
 }
 
-/// Compares thirty-two bytes at once.
+/// Compares thirty-two bytes at once. What is only counted or asked for at the end stays in vector registers: to bring a
+/// comparison into a general one costs as much as the comparison.
 #[target_feature(enable = "avx2,bmi1,popcnt")]
 pub(super) fn scan_avx2(blocks: Blocks, positions: &mut [u32], filled: &mut usize) -> Tally {
     let delimiter = _mm256_set1_epi8(blocks.marks.delimiter.cast_signed());
     let newline = _mm256_set1_epi8(b'\n'.cast_signed());
     let quote = _mm256_set1_epi8(blocks.marks.quote.cast_signed());
-    scan_with(blocks, positions, filled, |block| {
-        let [low, high]: [__m256i; 2] = cast(*block);
-        let equal = |wanted| {
-            let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)).cast_unsigned();
-            let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)).cast_unsigned();
-            u64::from(low) | (u64::from(high) << 32)
-        };
-        let (newlines, quotes) = (equal(newline), equal(quote));
-        Found {
-            marks: equal(delimiter) | newlines | quotes,
-            newlines: newlines.count_ones(),
-            any_quote: quotes != 0,
+    let zero = _mm256_setzero_si256();
+
+    let mut all_quotes = zero;
+    let mut newline_count = 0;
+    let mut base = blocks.base;
+    // Each byte of the counter takes two more newlines a block, at most, and may not overflow.
+    for group in blocks.text.chunks(usize::from(u8::MAX) / 2) {
+        let mut newline_counts = zero;
+        for block in group {
+            let halves: [__m256i; 2] = cast(*block);
+            let marks = halves.map(|bytes| {
+                let newlines = _mm256_cmpeq_epi8(bytes, newline);
+                let quotes = _mm256_cmpeq_epi8(bytes, quote);
+                // What is equal is all ones: minus one.
+                newline_counts = _mm256_sub_epi8(newline_counts, newlines);
+                all_quotes = _mm256_or_si256(all_quotes, quotes);
+                let hits =
+                    _mm256_or_si256(_mm256_cmpeq_epi8(bytes, delimiter), _mm256_or_si256(newlines, quotes));
+                u64::from(_mm256_movemask_epi8(hits).cast_unsigned())
+            });
+            append(positions, filled, base, marks[0] | marks[1] << 32);
+            base = base.wrapping_add(64);
         }
-    })
+        let sums: [u64; 4] = cast(_mm256_sad_epu8(newline_counts, zero));
+        newline_count += sums.iter().sum::<u64>() as usize;
+    }
+    Tally { newlines: newline_count, any_quote: _mm256_testz_si256(all_quotes, all_quotes) == 0 }
 }
