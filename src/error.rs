@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A failure a user can read and act upon.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +38,11 @@ pub enum Error {
     /// The processes could not become one job, or one of them was lost.
     #[error("{0}")]
     Cluster(String),
-    /// A worker thread panicked: a defect of the program, not of the input.
-    #[error("worker {worker} failed: {message} (this is a defect of the program; please report it)")]
+    /// A thread panicked: a defect of the program, not of the input.
+    #[error("{thread} panicked: {message} (this is a defect of the program; please report it)")]
     Panicked {
-        /// The thread's name, which carries its index.
-        worker: String,
+        /// What the thread is, with its index.
+        thread: String,
         /// The panic's message and place.
         message: String,
     },
@@ -114,28 +115,46 @@ impl fmt::Display for BadRecord {
     }
 }
 
-/// The first failure of a process: later ones are its consequences and are dropped.
+/// An error, and the worker in which it arose, where it was one.
+#[derive(Debug)]
+pub struct Failure {
+    /// The worker's index among all of the job.
+    pub worker: Option<usize>,
+    /// What went wrong.
+    pub error: Error,
+}
+
+/// The first failure of a process: later ones are its consequences and are dropped. Clones are the same failure.
 #[derive(Debug, Clone, Default)]
-pub struct FirstFailure(std::sync::Arc<std::sync::OnceLock<std::sync::Mutex<Option<Error>>>>);
+pub struct FirstFailure {
+    first: Arc<OnceLock<Mutex<Option<Failure>>>>,
+    worker: Option<usize>,
+}
 
 impl FirstFailure {
+    /// The same failure in the hands of a worker, which is named if it sets it.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Self {
+        FirstFailure { first: Arc::clone(&self.first), worker: Some(worker) }
+    }
+
     /// Sets the failure if there is none yet.
     pub fn set(&self, error: Error) {
-        let _ = self.0.set(std::sync::Mutex::new(Some(error)));
+        let _ = self.first.set(Mutex::new(Some(Failure { worker: self.worker, error })));
     }
 
     /// Whether something failed.
     pub fn is_set(&self) -> bool {
-        self.0.get().is_some()
+        self.first.get().is_some()
     }
 
     /// What the failure says, if there is one that was not taken.
     pub fn message(&self) -> Option<String> {
-        self.0.get()?.lock().ok()?.as_ref().map(Error::to_string)
+        self.first.get()?.lock().ok()?.as_ref().map(|failure| failure.error.to_string())
     }
 
     /// Takes the failure out to report it; [`FirstFailure::is_set`] stays true.
-    pub fn take(&self) -> Option<Error> {
-        self.0.get()?.lock().ok()?.take()
+    pub fn take(&self) -> Option<Failure> {
+        self.first.get()?.lock().ok()?.take()
     }
 }

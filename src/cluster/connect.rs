@@ -47,6 +47,14 @@ pub(super) struct Gathering {
     log: Log,
 }
 
+/// What makes the job impossible although nothing is wrong with the connections.
+pub(super) enum Trouble {
+    /// This process failed, of this cause.
+    Own(String),
+    /// Another did; the line says which.
+    Other(String),
+}
+
 /// What a dialling or a handshaking thread has to say.
 pub(super) enum Event {
     /// A proven connection that agrees with ours.
@@ -110,17 +118,13 @@ pub(super) fn gather(
     fingerprint: &Fingerprint,
     timeouts: Timeouts,
     log: &Log,
-    mut watch: impl FnMut() -> Option<String>,
+    mut watch: impl FnMut() -> Option<Trouble>,
 ) -> Result<(Vec<Option<TcpStream>>, Fate), Error> {
     let started = Instant::now();
     let Roster { index, hosts, listeners, secret } = roster;
     let processes = hosts.len();
     let shown: Vec<_> = hosts.iter().map(Host::to_string).collect();
-    let fate = Fate::start(
-        index,
-        shown.iter().enumerate().map(|(peer, host)| format!("process {peer} on {host}")).collect(),
-        timeouts.peer,
-    )?;
+    let fate = Fate::start(index, shown.clone(), timeouts.peer)?;
     let (events, inbox) = mpsc::channel();
     let gathering = Arc::new(Gathering {
         me: Identity {
@@ -167,10 +171,13 @@ pub(super) fn gather(
         }
         let now = Instant::now();
         if fate.failure().is_none() {
-            if let Some(cause) = watch() {
-                fate.fail_as(&cause);
-            } else if now >= gathering.until {
-                fate.fail(&gathering.missing(started.elapsed(), &data, &control));
+            match watch() {
+                Some(Trouble::Own(cause)) => drop(fate.fail(None, &cause)),
+                Some(Trouble::Other(line)) => fate.fail_as(&line),
+                None if now >= gathering.until => {
+                    fate.fail(None, &gathering.missing(started.elapsed(), &data, &control));
+                }
+                None => {}
             }
         }
         if let Some(line) = fate.failure() {

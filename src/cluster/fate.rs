@@ -15,6 +15,10 @@ use crate::Error;
 
 /// A peer that does not even take eight bytes is as good as gone; the job's end must not wait for it.
 const LONGEST_WRITE: Duration = Duration::from_millis(500);
+/// How often a process that waits for others looks whether it has failed itself.
+const LOOK_UP: Duration = Duration::from_millis(20);
+/// How long a process waits for the word of process 0 once it knows of another failure.
+const LONGEST_SUSPENSE: Duration = Duration::from_secs(3);
 
 /// This process's part in the fate of the job. Dropping it without [`Fate::finish`] is a failure to the others.
 pub struct Fate {
@@ -23,8 +27,8 @@ pub struct Fate {
 
 struct Shared {
     index: usize,
-    /// How to call each process in a message.
-    names: Vec<String>,
+    /// Where each process is, for messages.
+    hosts: Vec<String>,
     silence: Duration,
     writers: Vec<Mutex<Option<TcpStream>>>,
     state: Mutex<State>,
@@ -45,18 +49,49 @@ struct State {
     step: u32,
     /// The same of every process.
     confirmed: Vec<u32>,
+    /// Who said goodbye.
     left: Vec<bool>,
+    /// How each process that is heard no more was heard last: of a failure, or not at all.
+    last_word: Vec<Option<LastWord>>,
+    /// Whether this process has taken the end of the job into its own hands.
+    decided: bool,
     finished: bool,
 }
 
+/// The end of what a process said, where it was no goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastWord {
+    /// It told of a failure.
+    Failure,
+    /// It was lost.
+    Nothing,
+}
+
+/// How the job ended, as a process other than the first learns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The job has succeeded.
+    Done,
+    /// The job has failed, for this reason.
+    Failed(String),
+    /// Process 0 did not say, for this reason; it may have ended the job either way.
+    Unknown(String),
+}
+
 impl Fate {
-    /// The fate of process `index` among `names`; peers join as they connect. A peer silent for `silence` is lost.
-    pub(super) fn start(index: usize, names: Vec<String>, silence: Duration) -> Result<Fate, Error> {
-        let processes = names.len();
-        let state = State { confirmed: vec![0; processes], left: vec![false; processes], ..State::default() };
+    /// The fate of process `index` among those on `hosts`; peers join as they connect. A peer silent for `silence`
+    /// is lost.
+    pub(super) fn start(index: usize, hosts: Vec<String>, silence: Duration) -> Result<Fate, Error> {
+        let processes = hosts.len();
+        let state = State {
+            confirmed: vec![0; processes],
+            left: vec![false; processes],
+            last_word: vec![None; processes],
+            ..State::default()
+        };
         let shared = Arc::new(Shared {
             index,
-            names,
+            hosts,
             silence,
             writers: (0..processes).map(|_| Mutex::new(None)).collect(),
             state: Mutex::new(state),
@@ -88,15 +123,27 @@ impl Fate {
     }
 
     /// How messages call a process: `process 1 on 10.0.0.2:2101`.
-    pub fn name(&self, process: usize) -> &str {
-        &self.shared.names[process]
+    pub fn name(&self, process: usize) -> String {
+        self.shared.name(process)
     }
 
-    /// Tells every process that this one failed, unless the job has failed already.
-    ///
-    /// The others print `process I on host:port failed: CAUSE`.
-    pub fn fail(&self, cause: &str) {
-        self.fail_as(&format!("{} failed: {cause}", self.name(self.shared.index)));
+    /// Whether there is no other process.
+    pub fn is_alone(&self) -> bool {
+        self.shared.hosts.len() == 1
+    }
+
+    /// Tells every process that this one failed, unless the job has failed already, and returns the line that all of
+    /// them print: `worker 3 on host:port failed: CAUSE` where a worker is to blame, or else `process 1 on …`.
+    pub fn fail(&self, worker: Option<usize>, cause: &str) -> String {
+        let own = self.shared.index;
+        let who = match worker {
+            Some(worker) => format!("worker {worker} on {}", self.shared.hosts[own]),
+            None => self.name(own),
+        };
+        let line = format!("{who} failed: {cause}");
+        self.fail_as(&line);
+        // Another failure may have come first.
+        self.failure().unwrap_or(line)
     }
 
     /// As [`Fate::fail`], with a line that says itself who is to blame.
@@ -135,18 +182,22 @@ impl Fate {
     /// Confirms the next step of the job and waits until every process has confirmed it.
     ///
     /// Steps are counted, so the same sequence of calls must happen in every process: once when all are connected
-    /// (done by `connect`), and then as often as the job needs, such as before and after a commit. Without a `timeout`
+    /// (done by `connect`), and then as often as the job needs, such as before any of them writes. Without a `timeout`
     /// the wait lasts as long as the others are alive.
     pub fn confirm_and_wait(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.confirm_unless(timeout, || None)
+    }
+
+    /// As [`Fate::confirm_and_wait`]; `stopped` is asked now and then whether this process has failed meanwhile, as by
+    /// a signal, and of what.
+    pub fn confirm_unless(
+        &self,
+        timeout: Option<Duration>,
+        stopped: impl Fn() -> Option<String>,
+    ) -> Result<(), Error> {
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let shared = &self.shared;
-        let step = {
-            let mut state = lock(&shared.state);
-            state.step += 1;
-            let (index, step) = (shared.index, state.step);
-            state.confirmed[index] = step;
-            step
-        };
+        let step = shared.confirm();
         shared.broadcast(&Frame::Confirmed(step));
         let mut state = lock(&shared.state);
         loop {
@@ -168,16 +219,68 @@ impl Fate {
                 state = lock(&shared.state);
                 continue;
             }
-            state = match left {
-                Some(left) => {
-                    shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            if let Some(cause) = stopped() {
+                drop(state);
+                self.fail(None, &cause);
+                state = lock(&shared.state);
+                continue;
+            }
+            let left = left.unwrap_or(LOOK_UP).min(LOOK_UP);
+            state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Leaves the job in peace; to be called when the last step is confirmed.
+    /// In process 0, the last step: waits until every process has confirmed it. From then on the job's end is in
+    /// this process's hands alone: the loss of another changes nothing any more. Tell them by [`Fate::finish`] that
+    /// the job has succeeded, or by [`Fate::fail`] that it has not.
+    pub fn decide_alone(&self, stopped: impl Fn() -> Option<String>) -> Result<(), Error> {
+        self.confirm_unless(None, stopped)?;
+        let mut state = lock(&self.shared.state);
+        // A failure that is being told at this moment has come first.
+        state = self
+            .shared
+            .changed
+            .wait_while(state, |state| state.verdict.is_some() && state.failure.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = &state.failure {
+            return Err(Error::Cluster(line.clone()));
+        }
+        state.decided = true;
+        Ok(())
+    }
+
+    /// In the other processes, the last step: confirms it, and learns from process 0 how the job ended.
+    ///
+    /// Once this process has confirmed, only process 0 knows whether all have. So nothing but its own word counts: the
+    /// loss of a third process may have come too late to matter. Process 0 says it soon after such news, or is lost.
+    pub fn confirm_and_obey(&self) -> Verdict {
+        let shared = &self.shared;
+        let step = shared.confirm();
+        shared.broadcast(&Frame::Confirmed(step));
+        let mut state = lock(&shared.state);
+        let mut failed_at = None;
+        loop {
+            let cause = || state.failure.clone().or_else(|| state.verdict.clone());
+            if state.left[0] {
+                return Verdict::Done;
+            }
+            match state.last_word[0] {
+                Some(LastWord::Failure) => return Verdict::Failed(cause().unwrap_or_default()),
+                Some(LastWord::Nothing) => return Verdict::Unknown(cause().unwrap_or_default()),
+                None => {}
+            }
+            let left = cause().map(|_| {
+                LONGEST_SUSPENSE.saturating_sub(failed_at.get_or_insert_with(Instant::now).elapsed())
+            });
+            if left.is_some_and(|left| left.is_zero()) {
+                return Verdict::Unknown(cause().unwrap_or_default());
+            }
+            let left = left.unwrap_or(LONGEST_SUSPENSE);
+            state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Leaves the job in peace; to be called when it has succeeded.
     pub fn finish(self) {
         lock(&self.shared.state).finished = true;
         self.shared.broadcast(&Frame::Goodbye);
@@ -199,9 +302,25 @@ impl Drop for Fate {
 }
 
 impl Shared {
-    /// Makes `line` the failure of the job, unless it has one.
+    fn name(&self, process: usize) -> String {
+        format!("process {process} on {}", self.hosts[process])
+    }
+
+    /// Counts this process's own next step.
+    fn confirm(&self) -> u32 {
+        let mut state = lock(&self.state);
+        state.step += 1;
+        let step = state.step;
+        state.confirmed[self.index] = step;
+        step
+    }
+
+    /// Makes `line` the failure of the job, unless it has one, or its end is decided.
     fn decide(&self, line: &str, from_outside: bool) {
         let mut state = lock(&self.state);
+        if state.decided && from_outside {
+            return;
+        }
         if state.verdict.is_some() {
             // Another thread is telling the others, and whoever calls this may end the process next.
             let told = self.changed.wait_while(state, |state| state.failure.is_none());
@@ -251,33 +370,50 @@ impl Shared {
     }
 
     fn listen(&self, peer: usize, stream: &TcpStream) {
-        let name = &self.names[peer];
+        let (line, last_word) = match self.hear(peer, stream) {
+            Heard::Goodbye => {
+                lock(&self.state).left[peer] = true;
+                return self.changed.notify_all();
+            }
+            Heard::Failure(line) => (line, LastWord::Failure),
+            Heard::Nothing(why) => (format!("{} was lost: {why}", self.name(peer)), LastWord::Nothing),
+        };
+        self.decide(&line, true);
+        // Only now: who sees it finds the cause as well.
+        lock(&self.state).last_word[peer] = Some(last_word);
+        self.changed.notify_all();
+    }
+
+    /// Listens to a peer until it has nothing more to say.
+    fn hear(&self, peer: usize, stream: &TcpStream) -> Heard {
         loop {
-            let lost = match Frame::read(stream) {
-                Ok(Frame::Heartbeat) => continue,
+            match Frame::read(stream) {
+                Ok(Frame::Heartbeat) => {}
                 Ok(Frame::Confirmed(step)) => {
                     lock(&self.state).confirmed[peer] = step;
                     self.changed.notify_all();
-                    continue;
                 }
-                Ok(Frame::Failed(line)) => return self.decide(&line, true),
-                Ok(Frame::Goodbye) => {
-                    lock(&self.state).left[peer] = true;
-                    self.changed.notify_all();
-                    return;
-                }
+                Ok(Frame::Failed(line)) => return Heard::Failure(line),
+                Ok(Frame::Goodbye) => return Heard::Goodbye,
                 Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        format!("{name} was lost: silent for {} s", self.silence.as_secs_f64())
+                        return Heard::Nothing(format!("silent for {} s", self.silence.as_secs_f64()));
                     }
-                    io::ErrorKind::InvalidData => format!("{name} was lost: it sent what is no message"),
-                    _ => format!("{name} was lost: its connection broke before its work was done"),
+                    io::ErrorKind::InvalidData => return Heard::Nothing("it sent what is no message".into()),
+                    _ => return Heard::Nothing("its connection broke before its work was done".into()),
                 },
-            };
-            return self.decide(&lost, true);
+            }
         }
     }
+}
+
+/// How a peer ended what it had to say.
+enum Heard {
+    Goodbye,
+    Failure(String),
+    /// It was lost, in this way.
+    Nothing(String),
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> {

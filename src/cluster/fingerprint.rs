@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 
+use super::frame::LONGEST_CAUSE_BYTES;
 use crate::Error;
 
 /// Entries and their sizes are bounded, because the far side is not trusted to be sensible.
@@ -13,7 +14,10 @@ const MOST_ENTRIES: usize = 64;
 const LONGEST_NAME_BYTES: usize = 64;
 const LONGEST_VALUE_BYTES: usize = 256;
 /// No encoded fingerprint is longer.
-pub(super) const LONGEST_BYTES: usize = MOST_ENTRIES * (LONGEST_NAME_BYTES + LONGEST_VALUE_BYTES + 4) + 4;
+pub(super) const LONGEST_BYTES: usize =
+    MOST_ENTRIES * (LONGEST_NAME_BYTES + LONGEST_VALUE_BYTES + 4) + LONGEST_CAUSE_BYTES + 4;
+/// The entry of a process that has failed; no other has it.
+const FAILURE: &str = "failure";
 /// One line stays readable with so many differences.
 const MOST_SHOWN: usize = 3;
 
@@ -36,6 +40,12 @@ impl Fingerprint {
     /// Adds the digest of the executable file: two builds of one commit may differ.
     pub(super) fn with_executable(self) -> Result<Self, Error> {
         Ok(self.with("executable", executable_digest()?))
+    }
+
+    /// The fingerprint of a process that cannot take part: it agrees with no other, for the reason `line`.
+    pub(super) fn of_failure(line: &str) -> Self {
+        let line = &line[..line.floor_char_boundary(LONGEST_CAUSE_BYTES)];
+        Fingerprint { entries: vec![(FAILURE.to_owned(), line.to_owned())] }
     }
 
     /// Adds something all processes must have equal; `name` is how a person knows it, as `-k` or `input`.
@@ -64,6 +74,9 @@ impl Fingerprint {
     pub(super) fn difference(&self, own: usize, theirs: &Fingerprint, peer: usize) -> Option<String> {
         let (first, second) = if own < peer { (self, theirs) } else { (theirs, self) };
         let (low, high) = (own.min(peer), own.max(peer));
+        if let Some(line) = first.value(FAILURE).or_else(|| second.value(FAILURE)) {
+            return Some(printable_lines(line));
+        }
         let mut names: Vec<&str> = first.entries.iter().map(|(name, _)| name.as_str()).collect();
         names.extend(
             second.entries.iter().map(|(name, _)| name.as_str()).filter(|name| first.value(name).is_none()),
@@ -119,7 +132,7 @@ impl Fingerprint {
         };
         let mut entries = Vec::new();
         for _ in 0..Some(count).filter(|&count| count <= MOST_ENTRIES)? {
-            entries.push((text(LONGEST_NAME_BYTES)?, text(LONGEST_VALUE_BYTES)?));
+            entries.push((text(LONGEST_NAME_BYTES)?, text(LONGEST_CAUSE_BYTES)?));
         }
         rest.is_empty().then_some(Fingerprint { entries })
     }
@@ -128,6 +141,11 @@ impl Fingerprint {
 /// Text from the network made safe for a terminal: no control characters, no line breaks.
 pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// The same for a text of several lines, as a bad record's message is.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Where the running program's own file is.
@@ -180,6 +198,17 @@ mod tests {
         assert!(line.ends_with("process 0 has program query1, process 1 has program query2"), "{line}");
         let many = |value| of(&[("a", value), ("b", value), ("c", value), ("d", value), ("e", value)]);
         assert!(many("1").difference(0, &many("2"), 1).unwrap().ends_with("; 2 more"));
+    }
+
+    #[test]
+    fn a_failure_is_all_there_is_to_say() {
+        let line = "process 1 on b:2 failed: bad record\n  record: \u{1b}[2J";
+        let (zero, one) = (of(&[("-k", "8")]), Fingerprint::of_failure(line));
+        let one = Fingerprint::decode(&one.encode()).unwrap();
+        let shown = "process 1 on b:2 failed: bad record\n  record: \\u{1b}[2J";
+        assert_eq!(zero.difference(0, &one, 1).as_deref(), Some(shown));
+        assert_eq!(one.difference(1, &zero, 0).as_deref(), Some(shown));
+        assert_eq!(one.difference(1, &Fingerprint::of_failure("another"), 2).as_deref(), Some(shown));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
-use super::fingerprint::printable;
+use super::fingerprint::printable_lines;
 
 const HEADER_BYTES: usize = 8;
 /// A cause is a few lines for a person to read.
-const LONGEST_CAUSE_BYTES: usize = 4096;
+pub(super) const LONGEST_CAUSE_BYTES: usize = 4096;
 
 const HEARTBEAT: u8 = 1;
 const CONFIRMED: u8 = 2;
@@ -56,8 +56,7 @@ impl Frame {
                 let mut text = vec![0; value as usize];
                 from.read_exact(&mut text)?;
                 // A bad record's message has lines of its own; nothing else that moves a cursor may pass.
-                let text = String::from_utf8_lossy(&text);
-                Ok(Frame::Failed(text.split('\n').map(printable).collect::<Vec<_>>().join("\n")))
+                Ok(Frame::Failed(printable_lines(&String::from_utf8_lossy(&text))))
             }
             GOODBYE if value == 0 => Ok(Frame::Goodbye),
             _ => Err(io::ErrorKind::InvalidData.into()),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::Log;
 use super::connect::Roster;
 use super::fingerprint::executable;
+use super::frame::LONGEST_CAUSE_BYTES;
 use super::hosts::{Endpoint, Host};
 use super::secret::Secret;
 use super::wire::explain;
@@ -28,6 +29,10 @@ pub const LOCAL_PROCESS_VARIABLE: &str = "MILLRACE_LOCAL_PROCESS";
 
 /// A line of a child's stderr is passed on whole up to this length.
 const LONGEST_LINE_BYTES: u64 = 8192;
+/// Marks a line that tells a failure where an introduction is expected.
+const FAILED: &str = "failed: ";
+/// A cause as JSON may take six bytes for one.
+const LONGEST_INTRODUCTION_BYTES: usize = 6 * LONGEST_CAUSE_BYTES + 64;
 /// Time for children to print their last words when the job has failed.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often to look whether a child has ended.
@@ -98,15 +103,13 @@ impl LocalProcesses {
         let (listener, address) = listen()?;
         let mut hosts = vec![Host { endpoints: vec![address.into()] }];
         for member in &mut self.members {
-            let endpoint = read_line(&member.pair, until).and_then(|line| endpoint(&line));
-            match endpoint {
+            match member.introduction(until) {
                 Ok(endpoint) => hosts.push(Host { endpoints: vec![endpoint] }),
-                Err(error) => {
-                    let index = member.index;
-                    let end = member.outcome(LAST_WORDS).unwrap_or_else(|| explain(&error));
-                    return Err(Error::Cluster(format!(
-                        "process {index} on this machine did not start: {end}"
-                    )));
+                Err(line) => {
+                    for member in &mut self.members {
+                        let _ = member.pair.write_all(failure_line(&line).as_bytes());
+                    }
+                    return Err(Error::Cluster(line));
                 }
             }
         }
@@ -194,6 +197,19 @@ impl Member {
         Ok(Member { index, child, pair, spoken })
     }
 
+    /// Where the child listens, or why it never will.
+    fn introduction(&mut self, until: Instant) -> Result<Endpoint, String> {
+        let index = self.index;
+        let line = read_line(&self.pair, until);
+        if let Some(cause) = line.as_ref().ok().and_then(|line| told_failure(line)) {
+            return Err(format!("process {index} on this machine failed: {cause}"));
+        }
+        line.and_then(|line| endpoint(&line)).map_err(|error| {
+            let end = self.outcome(LAST_WORDS).unwrap_or_else(|| explain(&error));
+            format!("process {index} on this machine did not start: {end}")
+        })
+    }
+
     /// The exit status, if the child ends within `patience`.
     fn status(&mut self, patience: Duration) -> Option<std::process::ExitStatus> {
         let until = Instant::now() + patience;
@@ -237,6 +253,9 @@ pub(super) fn introduce_to_parent(index: usize, processes: usize, until: Instant
     pair.write_all(format!("{}\n", Endpoint::from(address)).as_bytes()).map_err(no_parent)?;
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "its message cannot be read");
     let secret = read_line(&pair, until).map_err(no_parent)?;
+    if let Some(line) = told_failure(&secret) {
+        return Err(Error::Cluster(line));
+    }
     let secret = Secret::from_hex(&secret).ok_or_else(|| no_parent(broken()))?;
     let mut hosts = Vec::new();
     for _ in 0..processes {
@@ -255,6 +274,26 @@ pub(super) fn introduce_to_parent(index: usize, processes: usize, until: Instant
     Ok(Roster { index, hosts, listeners: vec![listener], secret: Some(secret) })
 }
 
+/// In a child, before it is introduced: says that it will not take part.
+pub(super) fn decline(cause: &str) {
+    // Without a parent there is nobody to tell.
+    if let Ok(pair) = io::stdin().as_fd().try_clone_to_owned() {
+        let _ = UnixStream::from(pair).write_all(failure_line(cause).as_bytes());
+    }
+}
+
+/// A failure in place of an introduction, as one line.
+fn failure_line(cause: &str) -> String {
+    let cause = &cause[..cause.floor_char_boundary(LONGEST_CAUSE_BYTES)];
+    format!("{FAILED}{}\n", serde_json::Value::from(cause))
+}
+
+fn told_failure(line: &str) -> Option<String> {
+    let cause = line.strip_prefix(FAILED)?;
+    // Whatever it says, it is no introduction.
+    Some(serde_json::from_str(cause).unwrap_or_else(|_| cause.to_owned()))
+}
+
 fn listen() -> Result<(TcpListener, SocketAddr), Error> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
         listener.set_nonblocking(true)?;
@@ -270,7 +309,6 @@ fn endpoint(line: &str) -> io::Result<Endpoint> {
 
 /// Reads a short line byte by byte: what follows it belongs to the next reader.
 fn read_line(mut pair: &UnixStream, until: Instant) -> io::Result<String> {
-    const LONGEST: usize = 128;
     let mut line = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -282,7 +320,7 @@ fn read_line(mut pair: &UnixStream, until: Instant) -> io::Result<String> {
         match pair.read(&mut byte) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) if byte == *b"\n" => break,
-            Ok(_) if line.len() < LONGEST => line.extend(byte),
+            Ok(_) if line.len() < LONGEST_INTRODUCTION_BYTES => line.extend(byte),
             Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

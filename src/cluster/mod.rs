@@ -24,17 +24,20 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use fate::Fate;
+pub use fate::{Fate, Verdict};
 pub use fingerprint::Fingerprint;
 pub use hosts::{Endpoint, Host};
 pub use identify::identify;
 pub use local::{LOCAL_PROCESS_VARIABLE, LocalProcesses, end_with_parent};
 pub use secret::{Secret, VARIABLE as SECRET_VARIABLE};
 
-use connect::Roster;
+use connect::{Roster, Trouble};
 
 use crate::Error;
 use crate::units::Elapsed;
+
+/// How long a process that cannot take part waits for others to tell them: together with its own end under 5 s.
+const LONGEST_DECLINE: Duration = Duration::from_secs(2);
 
 /// Which processes form the job, and which of them this one is.
 #[derive(Debug, Clone)]
@@ -157,6 +160,26 @@ pub struct Connections {
     pub children: LocalProcesses,
 }
 
+/// Tells the other processes of `membership` that this one will not connect, because of `cause`; for a failure before
+/// [`connect`] is called. Takes some two seconds where others may be waiting, as they may only be about to start; who
+/// comes later waits in vain, up to its own timeout.
+pub fn decline(membership: &Membership, cause: &str, timeouts: Timeouts, log: &Log) {
+    let index = membership.index;
+    match &membership.place {
+        Place::Alone | Place::Parent => {}
+        Place::Child => local::decline(cause),
+        Place::Listed { hosts, secret } => {
+            // Where something else has our address, a process with our index may be at work that must not suffer.
+            let Ok(listeners) = listen::bind(index, &hosts[index], secret.as_ref()) else { return };
+            let line = format!("process {index} on {} failed: {cause}", hosts[index]);
+            let roster = Roster { index, listeners, hosts: hosts.clone(), secret: secret.clone() };
+            let timeouts = Timeouts { connect: timeouts.connect.min(LONGEST_DECLINE), ..timeouts };
+            // It cannot succeed, and how it fails is known.
+            drop(connect::gather(roster, &Fingerprint::of_failure(&line), timeouts, log, || None));
+        }
+    }
+}
+
 /// Makes the processes of `membership` one job, or says why they cannot be.
 ///
 /// Within `timeouts.connect` every process is connected with every other and has the same `fingerprint`, or all of
@@ -178,7 +201,7 @@ pub fn connect(
     let mut fingerprint = fingerprint.clone();
     let roster = match &membership.place {
         Place::Alone => {
-            let fate = Fate::start(0, vec!["the only process".to_owned()], timeouts.peer)?;
+            let fate = Fate::start(0, vec!["this machine".to_owned()], timeouts.peer)?;
             return Ok(Connections { data: vec![None], fate, children });
         }
         Place::Parent => {
@@ -197,8 +220,7 @@ pub fn connect(
         }
     };
     let (data, fate) = connect::gather(roster, &fingerprint, timeouts, log, || {
-        let own = stopped().map(|cause| format!("process {index} failed: {cause}"));
-        own.or_else(|| children.ended())
+        stopped().map(Trouble::Own).or_else(|| children.ended().map(Trouble::Other))
     })?;
     let taken = Elapsed(started.elapsed());
     log.detail(&format!("process {index} is connected with all {} after {taken}", membership.processes));

@@ -1,7 +1,9 @@
 //! Part files: a result of many workers as one directory that appears whole or not at all.
 //!
 //! Every worker writes one part under a temporary name and syncs it. Once all have finished, each process renames
-//! its parts, and `_SUCCESS`, which lists them, comes last: a directory without it is no result.
+//! its parts, and `_SUCCESS`, which lists them, comes last: a directory without it is no result. A hidden marker lies
+//! beside the parts from before the first of them until after `_SUCCESS`; by it the next run knows that parts
+//! without `_SUCCESS` were left by a run that died, and not made by somebody else.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
@@ -14,6 +16,12 @@ use crate::Error;
 
 /// Name of the manifest, as Hadoop and Spark have it.
 pub const MANIFEST: &str = "_SUCCESS";
+/// Name of the file that says that the parts beside it belong to a run which has not ended well, or not yet.
+pub const MARKER: &str = ".millrace-run";
+const MARKER_TEXT: &str = "A run of Millrace writes its output here. Where no _SUCCESS appears, the files are no result, \
+                           and the next run with this --output removes them.\n";
+/// A further line of the marker where a run also made the directory, which then goes with it.
+const MADE: &str = "The directory was made by a run, too.\n";
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A finished part, as the manifest lists it.
@@ -47,18 +55,21 @@ struct Inner {
 struct Parts {
     started: Vec<String>,
     finished: Vec<Part>,
+    begun: bool,
     verdict: Option<Verdict>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Kept,
+    Left,
     Discarded,
 }
 
 impl Output {
     /// Claims `directory`, creating it if need be. One that another run writes to, or that holds anything but
-    /// leftovers of a run that died, is refused: results are never mixed or overwritten.
+    /// leftovers of a run that died, is refused: results are never mixed or overwritten. The leftovers stay until
+    /// [`Output::begin`].
     pub fn create(directory: &Path, extension: &'static str) -> Result<Self, Error> {
         Self::open(directory, extension, true)
     }
@@ -79,15 +90,18 @@ impl Output {
                 directory.display()
             )));
         }
-        for entry in fs::read_dir(directory).map_err(Error::file("list", directory))? {
-            let name = entry.map_err(Error::file("list", directory))?.file_name();
-            if !is_leftover(&name.to_string_lossy()) {
-                return Err(Error::Data(format!(
-                    "the output directory {} is not empty: it holds {}\n  try: another --output, or remove it first",
-                    directory.display(),
-                    name.to_string_lossy()
-                )));
-            }
+        let names = listing(directory)?;
+        let holds = |name: &str| names.iter().any(|found| found == name);
+        let died = holds(MARKER) && !holds(MANIFEST);
+        let ours = |name: &str| name == MARKER || is_temporary(name) || (died && is_part(name));
+        if let Some(name) = names.iter().find(|name| !ours(name)) {
+            return Err(Error::Data(format!(
+                "the output directory {} is not empty: it holds {name}\n  try: another --output, or remove it first",
+                directory.display()
+            )));
+        }
+        if created {
+            mark(directory, &[MARKER_TEXT, MADE].concat())?;
         }
         Ok(Output(Arc::new(Inner {
             directory: directory.to_path_buf(),
@@ -96,6 +110,24 @@ impl Output {
             _claim: claim,
             parts: Mutex::default(),
         })))
+    }
+
+    /// Removes what a run that died has left, and marks the directory as that of a run at work. To be called in each
+    /// process once process 0 has its claim, and before any process opens a part.
+    pub fn begin(&self) -> Result<(), Error> {
+        let directory = &self.0.directory;
+        for name in listing(directory)?.iter().filter(|name| is_temporary(name) || is_part(name)) {
+            let path = directory.join(name);
+            match fs::remove_file(&path) {
+                // Several processes may be at it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                done => done.map_err(Error::file("remove", &path))?,
+            }
+        }
+        self.0.undecided()?.begun = true;
+        mark(directory, MARKER_TEXT)?;
+        // After a power cut there must be no parts without it.
+        sync(directory).map_err(Error::file("sync", directory))
     }
 
     /// Opens the part of one worker; a worker that starts again gives up what it wrote before.
@@ -142,7 +174,7 @@ impl Output {
             file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&written, &path)?;
-            File::open(&self.0.directory)?.sync_all()
+            sync(&self.0.directory)
         })
         .map_err(Error::file("write", &path))
     }
@@ -151,11 +183,20 @@ impl Output {
 impl Output {
     /// Lets the parts stay: the job has succeeded, and its manifest is there, if perhaps on another machine.
     pub fn keep(&self) {
-        self.0.lock().verdict.get_or_insert(Verdict::Kept);
+        let mut parts = self.0.lock();
+        if *parts.verdict.get_or_insert(Verdict::Kept) == Verdict::Kept {
+            // One that stays beside a manifest means nothing.
+            let _ = fs::remove_file(self.0.directory.join(MARKER));
+        }
     }
 
-    /// Removes the parts of this process, unless they were kept; from here on none is written. The first process
-    /// also removes what processes that were killed have left.
+    /// Lets parts and marker stay, for a process that cannot know whether there is a result.
+    pub fn leave(&self) {
+        self.0.lock().verdict.get_or_insert(Verdict::Left);
+    }
+
+    /// Removes the parts of this process, unless they were kept or left; from here on none is written. The first
+    /// process also removes what processes that were killed have left.
     pub fn discard(&self, first: bool) {
         self.0.discard(first);
     }
@@ -179,7 +220,7 @@ impl Inner {
     /// Errors are passed over: nothing can be done, and the next run removes or overwrites what is left.
     fn discard(&self, first: bool) {
         let mut parts = self.lock();
-        if *parts.verdict.get_or_insert(Verdict::Discarded) == Verdict::Kept {
+        if *parts.verdict.get_or_insert(Verdict::Discarded) != Verdict::Discarded {
             return;
         }
         let directory = &self.directory;
@@ -188,9 +229,10 @@ impl Inner {
             let _ = fs::remove_file(directory.join(MANIFEST));
             let _ = fs::remove_file(directory.join(temporary(MANIFEST)));
             // Nothing else was here when the directory was claimed.
-            let left = fs::read_dir(directory).into_iter().flatten().flatten();
-            left.filter(|entry| self.is_part(&entry.file_name().to_string_lossy()))
-                .for_each(|entry| drop(fs::remove_file(entry.path())));
+            let left = listing(directory).unwrap_or_default();
+            left.iter()
+                .filter(|name| is_temporary(name) || is_part(name))
+                .for_each(|name| drop(fs::remove_file(directory.join(name))));
         } else if directory.join(MANIFEST).exists() {
             // The result exists; only the news of it did not arrive.
             return;
@@ -199,16 +241,16 @@ impl Inner {
             let _ = fs::remove_file(directory.join(temporary(&name)));
             let _ = fs::remove_file(directory.join(name));
         }
-        if self.created {
-            let _ = fs::remove_dir(directory);
+        // Last, not while it vouches for parts of other processes, and not if it may be that of another run.
+        if (parts.begun || self.created) && listing(directory).is_ok_and(|left| left == [MARKER]) {
+            let marker = directory.join(MARKER);
+            // By whichever process the directory was made, it goes with the last.
+            let made = fs::read_to_string(&marker).is_ok_and(|text| text.ends_with(MADE));
+            let _ = fs::remove_file(marker);
+            if made {
+                let _ = fs::remove_dir(directory);
+            }
         }
-    }
-
-    /// Whether a worker gave a file this name, finished or not.
-    fn is_part(&self, name: &str) -> bool {
-        let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).unwrap_or(name);
-        let index = name.strip_prefix("part-").and_then(|name| name.strip_suffix(self.extension));
-        index.and_then(|index| index.strip_suffix('.')).is_some_and(|index| index.parse::<usize>().is_ok())
     }
 }
 
@@ -250,9 +292,43 @@ fn temporary(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
-/// What a run that died may leave: hidden temporary files, and nothing a reader would take for data.
-fn is_leftover(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(".tmp")
+/// Whether a file has a name as [`temporary`] makes them: hidden, so that no reader takes it for data.
+fn is_temporary(name: &str) -> bool {
+    let finished = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    finished.is_some_and(|name| name == MANIFEST || is_part(name))
+}
+
+/// Whether a file has a name as finished parts have.
+fn is_part(name: &str) -> bool {
+    let numbered = name.strip_prefix("part-").and_then(|name| name.split_once('.'));
+    numbered.is_some_and(|(index, extension)| {
+        index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()) && !extension.is_empty()
+    })
+}
+
+/// The names in a directory; what is no text is no name of ours, however it is shown.
+fn listing(directory: &Path) -> Result<Vec<String>, Error> {
+    let entries = fs::read_dir(directory).map_err(Error::file("list", directory))?;
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .map_err(Error::file("list", directory))
+    };
+    entries.map(name).collect()
+}
+
+/// Writes the marker, unless there is one.
+fn mark(directory: &Path, text: &str) -> Result<(), Error> {
+    let path = directory.join(MARKER);
+    match File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        done => done.map_err(Error::file("write", &path)),
+    }
+}
+
+/// Brings new and renamed names in a directory to disk.
+fn sync(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -260,9 +336,7 @@ mod tests {
     use super::*;
 
     fn listing(directory: &Path) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(directory) else { return vec!["absent".into()] };
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names = super::listing(directory).unwrap_or_else(|_| vec!["absent".into()]);
         names.sort();
         names
     }
@@ -280,7 +354,7 @@ mod tests {
         let output = Output::create(&directory, "csv").expect("claimed");
         write(&output, 0, &["a,1\n", "b,2\n"]);
         write(&output, 1, &[]);
-        assert_eq!(listing(&directory), [".part-00000.csv.tmp", ".part-00001.csv.tmp"]);
+        assert_eq!(listing(&directory), [MARKER, ".part-00000.csv.tmp", ".part-00001.csv.tmp"]);
         let parts = output.commit_parts().expect("renamed");
         output.commit_manifest(parts).expect("committed");
         output.keep();
@@ -339,6 +413,85 @@ mod tests {
         output.discard(true);
         assert_eq!(listing(&directory), ["absent"]);
         assert!(output.part(3).is_err(), "a late worker must not bring the directory back to life");
+    }
+
+    #[test]
+    fn named_parts_of_a_run_that_died_are_removed_by_the_next() {
+        let home = tempfile::tempdir().expect("a directory");
+        let died = Output::create(home.path(), "csv").expect("claimed");
+        died.begin().expect("begun");
+        write(&died, 0, &["a,1\n"]);
+        write(&died, 7, &["b,1\n"]);
+        died.commit_parts().expect("renamed");
+        died.leave();
+        drop(died);
+        assert_eq!(listing(home.path()), [MARKER, "part-00000.csv", "part-00007.csv"]);
+        let next = Output::create(home.path(), "csv").expect("leftovers are no result");
+        next.begin().expect("begun");
+        assert_eq!(listing(home.path()), [MARKER]);
+        next.discard(true);
+        assert_eq!(listing(home.path()), [""; 0], "the directory was there before");
+    }
+
+    #[test]
+    fn a_directory_goes_with_the_last_process_whichever_made_it() {
+        // The process that made it ended before the others had removed their parts, and it stayed, empty.
+        let home = tempfile::tempdir().expect("a directory");
+        let directory = home.path().join("out");
+        let made = Output::join(&directory, "csv").expect("claimed");
+        let first = Output::create(&directory, "csv").expect("claimed");
+        for (worker, output) in [&made, &first].into_iter().enumerate() {
+            output.begin().expect("begun");
+            write(output, worker, &["a,1\n"]);
+        }
+        made.discard(false);
+        assert_eq!(
+            listing(&directory),
+            [MARKER, ".part-00000.csv.tmp"].map(|name| name.replace("00000", "00001"))
+        );
+        first.discard(true);
+        assert_eq!(listing(&directory), ["absent"]);
+    }
+
+    #[test]
+    fn a_process_of_a_refused_run_leaves_the_marker_of_the_other() {
+        let home = tempfile::tempdir().expect("a directory");
+        let running = Output::create(home.path(), "csv").expect("claimed");
+        running.begin().expect("begun");
+        drop(Output::join(home.path(), "csv").expect("only process 0 holds the claim"));
+        assert_eq!(listing(home.path()), [MARKER]);
+        running.discard(true);
+    }
+
+    #[test]
+    fn a_marker_vouches_for_parts_only_and_for_no_result() {
+        // Catches a run that takes somebody's file for its own, and one that removes a whole result.
+        for foreign in
+            ["notes.txt", "part-1.csv", ".part-00000.csv", ".millrace-run.tmp", "part-00000", MANIFEST]
+        {
+            let home = tempfile::tempdir().expect("a directory");
+            for name in [MARKER, "part-00000.csv", foreign] {
+                fs::write(home.path().join(name), "").expect("written");
+            }
+            let error = Output::create(home.path(), "csv").expect_err("claimed").to_string();
+            assert!(error.contains("is not empty: it holds "), "{error}");
+            assert_eq!(listing(home.path()).len(), 3);
+        }
+    }
+
+    #[test]
+    fn the_marker_stays_while_it_vouches_for_another_process() {
+        let home = tempfile::tempdir().expect("a directory");
+        let [first, second] =
+            [Output::create, Output::join].map(|claim| claim(home.path(), "csv").expect("claimed"));
+        first.begin().expect("begun");
+        second.begin().expect("begun");
+        write(&first, 0, &["a,1\n"]);
+        first.commit_parts().expect("renamed");
+        second.discard(false);
+        assert_eq!(listing(home.path()), [MARKER, "part-00000.csv"]);
+        first.discard(true);
+        assert_eq!(listing(home.path()), [""; 0]);
     }
 
     #[test]

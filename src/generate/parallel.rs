@@ -105,7 +105,7 @@ fn panicked(index: usize, panic: &(dyn Any + Send)) -> Error {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    Error::Panicked { worker: format!("generator {index}"), message }
+    Error::Panicked { thread: format!("generator {index}"), message }
 }
 
 #[cfg(test)]

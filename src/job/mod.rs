@@ -23,7 +23,8 @@ use timely::dataflow::Scope;
 
 use crate::Error;
 use crate::cli::{self, JobArguments, JobSettings};
-use crate::cluster::{self, Connections, Fate, Fingerprint};
+use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
+use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{Input, InputOptions, Row};
 use crate::operators::{Gathered, ProcessShared, Round};
@@ -47,6 +48,7 @@ pub struct Job {
     splits: usize,
     bytes: u64,
     output: Option<Output>,
+    shared: ProcessShared,
 }
 
 /// What a run brought to process 0.
@@ -93,9 +95,13 @@ impl<A> Finished<A> {
 impl Job {
     /// Resolves what was typed. `options` are the query's own flags, without the shared ones: they must be equal on
     /// every process and appear in the report.
+    ///
+    /// From here on a first signal fails the run, and a second one ends the process.
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
+        let shared = ProcessShared::default();
+        watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
         }
@@ -105,12 +111,27 @@ impl Job {
         for (name, value) in arguments.as_object().into_iter().flatten() {
             fingerprint = fingerprint.with(&format!("--{name}"), value);
         }
-        Ok(Job { arguments, settings, started, fingerprint, files: 0, splits: 0, bytes: 0, output: None })
+        Ok(Job {
+            arguments,
+            settings,
+            started,
+            fingerprint,
+            files: 0,
+            splits: 0,
+            bytes: 0,
+            output: None,
+            shared,
+        })
     }
 
     /// Opens a table for [`scan`](crate::operators::Scan::scan): lists its files, checks that it has the columns
     /// the row struct asks for, and cuts it into splits.
     pub fn table<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
+        let opened = self.open(table);
+        self.or_decline(opened)
+    }
+
+    fn open<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
         let settings = &self.settings;
         let input = Input::open(
             table,
@@ -138,8 +159,19 @@ impl Job {
         extension: &'static str,
     ) -> Result<Option<Output>, Error> {
         let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
-        self.output = directory.map(|directory| claim(directory, extension)).transpose()?;
+        let claimed = directory.map(|directory| claim(directory, extension)).transpose();
+        self.output = self.or_decline(claimed)?;
+        // All processes confirm a step more where there is an output.
+        self.fingerprint = self.fingerprint.clone().with("an output directory", self.output.is_some());
         Ok(self.output.clone())
+    }
+
+    /// A process that fails before it connects tells those that wait for it.
+    fn or_decline<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        let JobSettings { cluster, timeouts, .. } = &self.settings;
+        done.inspect_err(|error| {
+            cluster::decline(cluster, &error.to_string(), *timeouts, &self.settings.log());
+        })
     }
 
     /// What was asked for, resolved.
@@ -168,9 +200,8 @@ impl Job {
         A: Send + 'static,
         F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
     {
-        let shared = ProcessShared::default();
+        let shared = self.shared.clone();
         let failure = shared.failure.clone();
-        watch::watch(&failure)?;
         let cluster = &self.settings.cluster;
         let stopped = || failure.message();
         let Connections { data, fate, children } = cluster::connect(
@@ -179,11 +210,18 @@ impl Job {
             self.settings.timeouts,
             &self.settings.log(),
             stopped,
-        )
-        .map_err(|error| failure.take().unwrap_or(error))?;
+        )?;
         let connected = Instant::now();
         let failed_elsewhere = failure.clone();
         fate.on_failure(move |cause| failed_elsewhere.set(Error::Cluster(cause.to_owned())));
+        if let Some(output) = &self.output {
+            output.begin().map_err(|error| failure.set(error)).ok();
+            // No worker may write before every process has removed what it found.
+            let begun = fate.confirm_unless(None, stopped);
+            if failure.is_set() || begun.is_err() {
+                return Err(told(&fate, failure.take()));
+            }
+        }
         let (builders, network) = self.builders(data)?;
 
         let workers = self.settings.workers;
@@ -215,27 +253,45 @@ impl Job {
         if std::panic::catch_unwind(AssertUnwindSafe(|| drop(guards.join()))).is_err() {
             failure.set(Error::Cluster("the network ended early".into()));
         }
-        // From here on every process has its parts in place, and only process 0 has work left.
-        let confirmed = fate.confirm_and_wait(None);
-        if let Some(error) = failure.take().or(confirmed.err()) {
-            return Err(told(&fate, Some(error)));
+        if failure.is_set() {
+            return Err(told(&fate, failure.take()));
         }
-        if let Some(output) = &self.output {
-            let manifest = match cluster.index() {
-                0 => output.commit_manifest(outcome.parts.clone()),
-                _ => Ok(()),
-            };
-            // Only now may the others let their parts be.
-            if let Err(error) = manifest.and_then(|()| fate.confirm_and_wait(None)) {
-                return Err(told(&fate, Some(error)));
-            }
-        }
+        self.conclude(&fate, &outcome)?;
         fate.finish();
-        children.wait(CLEAN_UP)?;
+        // The answer stands, whatever becomes of those who have done their part.
+        if let Err(error) = children.wait(CLEAN_UP) {
+            cli::note(format_args!("warning: {error}"));
+        }
         let first = cluster.index() == 0;
         let report = self.report(&outcome, connected);
         let answer = outcome.answer.unwrap_or_default();
         Ok(first.then_some(Finished { answer, report, settings: self.settings }))
+    }
+
+    /// The two steps of a commit. Every process has its parts in place and confirms so; then process 0 writes the
+    /// manifest, or fails to, and the others do as it says.
+    fn conclude<A>(&self, fate: &Fate, outcome: &Outcome<A>) -> Result<(), Error> {
+        let failure = &self.shared.failure;
+        if self.settings.cluster.index() == 0 {
+            fate.decide_alone(|| failure.message())?;
+            let Some(output) = &self.output else { return Ok(()) };
+            output
+                .commit_manifest(outcome.parts.clone())
+                .map_err(|error| told(fate, Some(Failure { worker: None, error })))?;
+            output.keep();
+            return Ok(());
+        }
+        match fate.confirm_and_obey() {
+            Verdict::Done => Ok(()),
+            Verdict::Failed(line) => Err(Error::Cluster(line)),
+            Verdict::Unknown(line) => {
+                // They are part of the result if there is one, and if not, the next run removes them.
+                if let Some(output) = &self.output {
+                    output.leave();
+                }
+                Err(Error::Cluster(line))
+            }
+        }
     }
 
     /// What timely needs to start this process's workers, and what must outlive them.
@@ -298,24 +354,18 @@ impl Job {
     }
 }
 
-/// Tells the other processes what failed here, or finds out what failed there.
-fn told(fate: &Fate, error: Option<Error>) -> Error {
-    let symptom = match error {
-        Some(Error::Cluster(line)) => line,
+/// Tells the other processes what failed here, or finds out what failed there: the error that all of them end with.
+fn told(fate: &Fate, failure: Option<Failure>) -> Error {
+    let symptom = match failure {
+        Some(Failure { error: Error::Cluster(line), .. }) => line,
+        // Alone there is nobody to tell, and nobody to tell apart.
+        Some(Failure { error, .. }) if fate.is_alone() => return error,
         // A failure of this process: its cause.
-        Some(error) => {
-            fate.fail(&error.to_string());
-            return error;
-        }
+        Some(Failure { worker, error }) => return Error::Cluster(fate.fail(worker, &error.to_string())),
         None => "the job failed".into(),
     };
     // A broken connection is a symptom; the process that failed says what of.
-    if let Some(cause) = fate.failure_within(CLEAN_UP) {
-        Error::Cluster(cause)
-    } else {
-        fate.fail(&symptom);
-        Error::Cluster(symptom)
-    }
+    Error::Cluster(fate.failure_within(CLEAN_UP).unwrap_or_else(|| fate.fail(None, &symptom)))
 }
 
 /// Waits for every worker; the outcome of the one that has the answer, if it is here, or `None` when the job failed.

@@ -11,21 +11,26 @@ use crate::error::FirstFailure;
 use crate::exchange::MALFORMED;
 use crate::report::proc_field;
 
-/// The failure that panics of timely's threads are turned into: that of the job that runs.
-static CURRENT: Mutex<Option<FirstFailure>> = Mutex::new(None);
+/// The failure that panics of timely's threads are turned into: that of the job that runs. With it, the index of its
+/// first worker in this process.
+static CURRENT: Mutex<Option<(FirstFailure, usize)>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
 /// From here on a panic of a worker or of a network thread sets `failure`, and so does a signal; a second signal
-/// ends the process at once.
-pub(super) fn watch(failure: &FirstFailure) -> Result<(), Error> {
-    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure.clone());
+/// ends the process at once. The workers of this process count from `first_worker`.
+pub(super) fn watch(failure: &FirstFailure, first_worker: usize) -> Result<(), Error> {
+    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some((failure.clone(), first_worker));
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let thread = std::thread::current();
             let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner).clone();
             match (thread.name(), current) {
-                (Some(name), Some(failure)) if name.starts_with("timely:") => {
+                (Some(name), Some((failure, first_worker))) if name.starts_with("timely:") => {
+                    let worker =
+                        name.strip_prefix("timely:work-").and_then(|index| index.parse::<usize>().ok());
+                    let failure =
+                        worker.map_or(failure.clone(), |index| failure.of_worker(first_worker + index));
                     failure.set(translate(name, panic));
                 }
                 _ => previous(panic),
@@ -77,8 +82,33 @@ fn translate(thread: &str, panic: &PanicHookInfo<'_>) -> Error {
         // No defect of this program: what came over the network is not what was sent.
         _ if message.starts_with(MALFORMED) => Error::Cluster(message.to_owned()),
         _ => Error::Panicked {
-            worker: thread.trim_start_matches("timely:").to_string(),
+            thread: format!("thread {}", thread.trim_start_matches("timely:")),
             message: panic.location().map_or_else(|| message.into(), |place| format!("{message} at {place}")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure_of_a_thread(name: &str, message: &'static str) -> crate::error::Failure {
+        let failure = FirstFailure::default();
+        watch(&failure, 4).unwrap();
+        let thread = std::thread::Builder::new().name(name.into());
+        thread.spawn(move || panic!("{message}")).unwrap().join().unwrap_err();
+        failure.take().unwrap()
+    }
+
+    #[test]
+    fn a_panic_is_the_failure_of_its_worker_counted_over_all_processes() {
+        let failure = failure_of_a_thread("timely:work-1", "boom");
+        assert_eq!(failure.worker, Some(5));
+        let text = failure.error.to_string();
+        assert!(text.starts_with("thread work-1 panicked: boom at ") && text.contains("a defect"), "{text}");
+        // The end of a peer, which is no worker's fault.
+        let failure = failure_of_a_thread("timely:recv-2", "timely communication error: reading data: gone");
+        assert_eq!(failure.worker, None);
+        assert_eq!(failure.error.to_string(), "the connection to process 2 was lost: gone");
     }
 }

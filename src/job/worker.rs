@@ -62,11 +62,12 @@ pub(super) fn run<A>(
     assignment: &Assignment,
     build: &impl Fn(Scope<'_, Round>) -> Gathered<A>,
 ) -> Option<Outcome<A>> {
-    let failure = &assignment.shared.failure;
+    let failure = assignment.shared.of_worker(worker.index()).failure;
     let mut uncut: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut rereads = 0;
     loop {
-        let context = WorkerContext::install(assignment.shared.clone(), assignment.workers, uncut.clone());
+        let shared = assignment.shared.of_worker(worker.index());
+        let context = WorkerContext::install(shared, assignment.workers, uncut.clone());
         let gathered = worker.dataflow(build);
         drive(worker, assignment)?;
         let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;

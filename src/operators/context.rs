@@ -57,11 +57,19 @@ pub(crate) fn add(counter: &Cell<u64>, more: u64) {
 /// What is shared by all workers of one process.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessShared {
-    /// The first failure of the process; workers stop when it is set.
+    /// The first failure of the process; workers stop when it is set. In the hands of a worker it names that worker.
     pub failure: FirstFailure,
     /// Bytes of input read by all workers of this process.
     pub bytes: Arc<AtomicU64>,
     rounds: Arc<AtomicU64>,
+}
+
+impl ProcessShared {
+    /// The same in the hands of a worker.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Self {
+        ProcessShared { failure: self.failure.of_worker(worker), ..self.clone() }
+    }
 }
 
 /// What the operators of one worker share.

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use millrace::Error;
-use millrace::cluster::{self, Connections, Endpoint, Fingerprint, Host, Log, Membership, Secret, Timeouts};
+use millrace::cluster::{
+    self, Connections, Endpoint, Fingerprint, Host, Log, Membership, Secret, Timeouts, Verdict,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Long enough for a busy machine; a test that needs it whole is about waiting.
@@ -440,10 +442,10 @@ fn a_process_that_ends_takes_the_others_with_it() {
 fn the_first_failure_reaches_everyone_and_stays() {
     let addresses = free_addresses(LOOPBACK, 3);
     let all: Vec<_> = start_all(&addresses, |member| member).into_iter().map(Running::connected).collect();
-    all[2].fate.fail("bad record in part-00001, byte 7\n  record: \u{1b}[2Ja,b");
-    all[2].fate.fail("something else");
+    let told = all[2].fate.fail(Some(5), "bad record in part-00001, byte 7\n  record: \u{1b}[2Ja,b");
+    assert_eq!(all[2].fate.fail(None, "something else"), told, "the first stays");
     let expected =
-        format!("process 2 on {} failed: bad record in part-00001, byte 7\n  record: ", addresses[2]);
+        format!("worker 5 on {} failed: bad record in part-00001, byte 7\n  record: ", addresses[2]);
     for (index, connections) in all.iter().enumerate() {
         let line = connections.fate.failure_within(PATIENCE).unwrap();
         let escaped = if index == 2 { "\u{1b}[2Ja,b" } else { "\\u{1b}[2Ja,b" };
@@ -492,6 +494,70 @@ fn a_step_that_one_does_not_confirm_fails_for_all() {
     all.remove(1).fate.finish();
     let error = all[0].fate.confirm_and_wait(Some(PATIENCE)).unwrap_err();
     assert_eq!(error.to_string(), format!("process 1 on {} ended before its part was done", addresses[1]));
+}
+
+/// Three processes that have connected, and the threads on which 1 and 2 have confirmed their last step.
+fn at_the_last_step() -> (Connections, Vec<thread::JoinHandle<(Verdict, Connections)>>) {
+    let addresses = free_addresses(LOOPBACK, 3);
+    let running = start_all(&addresses, |member| member);
+    let mut all: Vec<_> = running.into_iter().map(Running::connected).collect();
+    let zero = all.remove(0);
+    let obey =
+        |connections: Connections| thread::spawn(move || (connections.fate.confirm_and_obey(), connections));
+    let others = all.into_iter().map(obey).collect();
+    zero.fate.decide_alone(|| None).unwrap();
+    (zero, others)
+}
+
+#[test]
+fn a_process_lost_after_the_last_step_changes_nothing() {
+    // The third took the loss of the second for a failure of the job, while the first went on to its answer.
+    let addresses = free_addresses(LOOPBACK, 3);
+    let running = start_all(&addresses, |member| member);
+    let mut all: Vec<_> = running.into_iter().map(Running::connected).collect();
+    let (two, one, zero) = (all.pop().unwrap(), all.pop().unwrap(), all.pop().unwrap());
+    let one = thread::spawn(move || one.fate.confirm_and_obey());
+    // What `confirm_and_obey` does before it waits.
+    let ahead = two.fate.confirm_and_wait(Some(PATIENCE));
+    ahead.unwrap_or_default();
+    zero.fate.decide_alone(|| None).unwrap();
+    drop(two);
+    thread::sleep(Duration::from_millis(300));
+    zero.fate.finish();
+    assert_eq!(one.join().unwrap(), Verdict::Done);
+}
+
+#[test]
+fn the_first_process_has_the_last_word() {
+    let (zero, others) = at_the_last_step();
+    let told = zero.fate.fail(None, "the disk is full");
+    assert!(told.ends_with(" failed: the disk is full"), "{told}");
+    for other in others {
+        assert_eq!(other.join().unwrap().0, Verdict::Failed(told.clone()));
+    }
+    let (zero, others) = at_the_last_step();
+    let lost = format!("{} was lost: its connection broke before its work was done", zero.fate.name(0));
+    drop(zero);
+    for other in others {
+        assert_eq!(other.join().unwrap().0, Verdict::Unknown(lost.clone()));
+    }
+}
+
+#[test]
+fn who_cannot_take_part_tells_all_who_wait() {
+    let addresses = free_addresses(LOOPBACK, 3);
+    let declining = Membership::listed(hosts(&addresses), 1, None);
+    let decline = thread::spawn(move || {
+        let timeouts = Timeouts { connect: PATIENCE, peer: PATIENCE };
+        cluster::decline(&declining, "no table\n  there is: another", timeouts, &Log::stderr(false));
+    });
+    let running = [0, 2].map(|index| Member::new(&addresses, index).start());
+    for running in running {
+        let (line, taken) = running.failed();
+        assert_eq!(line, format!("process 1 on {} failed: no table\n  there is: another", addresses[1]));
+        assert!(taken < Duration::from_secs(5), "{taken:?}");
+    }
+    decline.join().unwrap();
 }
 
 #[test]

@@ -46,8 +46,7 @@ fn play(scenario: &str) -> Result<(), Error> {
         "parent fails" if index == 0 => return Err(Error::Data("the parent's own failure".to_owned())),
         "child fails" if index == 1 => {
             let error = Error::Data("the child's own failure".to_owned());
-            fate.fail(&error.to_string());
-            return Err(error);
+            return Err(Error::Cluster(fate.fail(None, &error.to_string())));
         }
         "one freezes" if index == 2 => {
             kill_process(getpid(), Signal::STOP).unwrap();
@@ -192,10 +191,11 @@ fn a_failing_parent_ends_and_reaps_its_children() {
 fn a_failing_child_is_the_cause_everywhere() {
     let outcome = Parent::start("child fails").outcome();
     outcome.failed_within(Duration::from_secs(5));
-    outcome.says("[p1] error: the child's own failure");
-    outcome.says("error: process 1 on 127.0.0.1:");
+    for mark in ["", "[p1] ", "[p2] "] {
+        outcome.says(&format!("{mark}error: process 1 on 127.0.0.1:"));
+    }
     let cause = outcome.stderr.lines().filter(|line| line.ends_with(" failed: the child's own failure"));
-    assert_eq!(cause.count(), 2, "on process 0 and 2:\n{}", outcome.stderr);
+    assert_eq!(cause.count(), 3, "on every process:\n{}", outcome.stderr);
 }
 
 #[test]

@@ -314,7 +314,7 @@ fn a_part_that_cannot_be_written_fails_the_job() {
         while worker.has_dataflows() {
             worker.step_or_park(None);
         }
-        failure.take().map(|error| error.to_string())
+        failure.take().map(|failure| failure.error.to_string())
     })
     .expect("started");
     for (worker, failure) in failures.join().into_iter().enumerate() {

@@ -82,7 +82,8 @@ fn a_bad_record_of_another_process_ends_both() {
     let (home, byte) = bad_home(BAD);
     let cause = format!("bad record in data/csv/t/uservisits/b, byte {byte}, line 101, column adRevenue: ");
     let ran = home.query("-w 1 -n 2 --output out").run();
-    ran.failed_saying(&format!("[p1] error: {cause}")).failed_saying("error: process 1 on 127.0.0.1:");
+    ran.failed_saying("[p1] error: worker 1 on 127.0.0.1:").failed_saying("\nerror: worker 1 on 127.0.0.1:");
+    ran.failed_saying(&format!(" failed: {cause}"));
     ran.check(ran.stderr.matches(&cause).count() == 2, "the cause on both processes");
     nothing_left(&home, &ran);
 }
@@ -161,8 +162,7 @@ fn no_room_for_the_output() {
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
     for words in ["-w 1", "-w 2 --split-size 64K", "-w 1 -n 2 --split-size 64K"] {
         let ran = home.query_in_shell(limited, &format!("{words} -k 12 --output out")).run();
-        ran.failed_saying("error: cannot write out/.part-0000")
-            .failed_saying("File too large (os error 27)\n");
+        ran.failed_saying(" cannot write out/.part-0000").failed_saying("File too large (os error 27)\n");
         nothing_left(&home, &ran);
     }
     // A full disk of our own where the system lets us have one: root, or a user with namespaces.
@@ -217,9 +217,10 @@ fn a_signal_stops_the_job_and_leaves_nothing() {
         let mut running = started(&home, words, parts);
         running.signal(running.pid(), signal);
         let ran = running.end();
-        ran.failed_saying(&format!(
-            "error: stopped by {name}; no answer was given and no output was written\n"
-        ));
+        // Alone there is nobody to tell apart.
+        let who = if words.contains("-n") { "error: process 0 on 127.0.0.1:" } else { "error: " };
+        ran.failed_saying(who);
+        ran.failed_saying(&format!("stopped by {name}; no answer was given and no output was written\n"));
         ran.check(ran.taken < AT_ONCE, "it took long to stop");
         nothing_left(&home, &ran);
         ran.check(!home.path().join("report.json").exists(), "a report of a run that failed");
@@ -265,16 +266,14 @@ fn a_killed_parent_leaves_no_orphan() {
 fn a_signal_stops_a_process_that_waits_for_others() {
     // It waited for the others until its time was over.
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
-    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let hosts = free.map(|listener| format!("{}\n", listener.local_addr().unwrap())).concat();
-    fs::write(home.path().join("hosts"), hosts).unwrap();
+    fs::write(home.path().join("hosts"), crate::support::free_hosts(2)).unwrap();
     let listens = home.path().join("out");
     let mut running = home.query("-h hosts -p 0 --output out").start().until(|| listens.exists());
     // Until it watches for signals.
     std::thread::sleep(Duration::from_millis(500));
     running.signal(running.pid(), Signal::INT);
     let ran = running.end();
-    ran.failed_saying("error: stopped by Ctrl-C");
+    ran.failed_saying(" failed: stopped by Ctrl-C");
     ran.check(ran.taken < Duration::from_secs(4), "it went on waiting");
     nothing_left(&home, &ran);
 }
@@ -290,9 +289,7 @@ fn nohup_means_that_a_hangup_is_no_end() {
 #[test]
 fn a_process_lost_behind_a_host_file_ends_the_other() {
     let home = Home::with_endless_table();
-    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let hosts = free.map(|listener| format!("{}\n", listener.local_addr().unwrap())).concat();
-    fs::write(home.path().join("hosts"), hosts).unwrap();
+    fs::write(home.path().join("hosts"), crate::support::free_hosts(2)).unwrap();
     let mut other = home.query("-w 1 -h hosts -p 1 --output out").start();
     let running = started(&home, "-w 1 -h hosts -p 0", 2);
     other.signal(other.pid(), Signal::KILL);
@@ -331,9 +328,126 @@ fn two_runs_do_not_share_an_output() {
     let mut running = started(&home, "-w 1", 1);
     let ran = home.query("-w 1 -n 2 --output out").run();
     ran.failed_saying("error: the output directory out is being written by another run\n");
-    ran.check(home.listing("out") == [".part-00000.csv.tmp"], "the other run's part");
+    ran.check(home.listing("out") == [".millrace-run", ".part-00000.csv.tmp"], "the other run's part");
     running.signal(running.pid(), Signal::INT);
     nothing_left(&home, running.end().failed_saying("stopped by Ctrl-C"));
+}
+
+/// What [`window`] holds.
+struct Window {
+    home: Home,
+    /// By process; a job without a host file has only its parent here.
+    running: Vec<Running>,
+    temporary: std::path::PathBuf,
+}
+
+/// A job in the window of its commit: all parts have their names, and process 0 is held up writing `_SUCCESS`, to a
+/// pipe that nobody reads yet.
+fn window(processes: usize, listed: bool) -> Window {
+    let home = Home::with(&[("a".into(), rows(1, 200_000).concat())]);
+    let mut words = format!("-w 1 -n {processes} --split-size 64K --output out");
+    let mut rest = Vec::new();
+    if listed {
+        fs::write(home.path().join("hosts"), crate::support::free_hosts(processes)).unwrap();
+        words += " -h hosts";
+        rest = (1..processes).map(|index| home.query(&format!("{words} -p {index}")).start()).collect();
+        words += " -p 0";
+    }
+    let begun = || home.listing("out").contains(&".part-00000.csv.tmp".to_owned());
+    let running = home.query(&words).start().until(begun);
+    let temporary = home.path().join("out/._SUCCESS.tmp");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &temporary, rustix::fs::Mode::RWXU).unwrap();
+    let named = || (0..processes).all(|i| home.listing("out").contains(&format!("part-{i:05}.csv")));
+    let running = running.until(named);
+    // Until process 0 has every confirmation.
+    std::thread::sleep(Duration::from_millis(500));
+    rest.insert(0, running);
+    Window { home, running: rest, temporary }
+}
+
+/// The output of a run that has succeeded.
+fn whole(processes: usize) -> Vec<String> {
+    let parts = (0..processes).map(|index| format!("part-{index:05}.csv"));
+    std::iter::once("_SUCCESS".to_owned()).chain(parts).collect()
+}
+
+#[test]
+fn parts_of_a_run_that_was_killed_before_its_manifest_are_removed_by_the_next() {
+    // They were taken for somebody's data, and every later run was refused.
+    for processes in [1, 3] {
+        let Window { home, mut running, .. } = window(processes, false);
+        let pid = running[0].pid();
+        running[0].signal(pid, Signal::KILL);
+        let ran = running.remove(0).end();
+        ran.check(ran.code.is_none() && ran.stdout.is_empty(), "killed");
+        let asked = std::time::Instant::now();
+        while !home.processes().is_empty() {
+            ran.check(asked.elapsed() < AT_ONCE, "an orphan is left behind");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let left = home.listing("out");
+        ran.check(left.contains(&".millrace-run".to_owned()), "the marker");
+        ran.check(left.contains(&"part-00000.csv".to_owned()), "a named part");
+        ran.check(!left.contains(&"_SUCCESS".to_owned()), "no result");
+        // Something of somebody else's is in the way, and is not touched.
+        fs::write(home.path().join("out/notes"), "mine").unwrap();
+        home.query("-w 1 --output out").run().failed_saying("is not empty: it holds notes\n");
+        assert_eq!(home.listing("out").len(), left.len() + 1);
+        fs::remove_file(home.path().join("out/notes")).unwrap();
+        home.query("-w 2 --output out").run().ended_with(0);
+        assert_eq!(home.listing("out"), whole(2));
+    }
+}
+
+#[test]
+fn processes_that_cannot_know_the_end_leave_their_parts_to_the_next_run() {
+    let Window { home, mut running, .. } = window(3, true);
+    let pid = running[0].pid();
+    running[0].signal(pid, Signal::KILL);
+    running.remove(0).end();
+    for running in running {
+        running.end().failed_saying("error: process 0 on 127.0.0.1:").failed_saying(" was lost: ");
+    }
+    // Where process 0 wrote elsewhere, there might be a manifest that lists them.
+    assert!(home.listing("out").contains(&"part-00001.csv".to_owned()));
+    home.query("-w 1 --output out").run().ended_with(0);
+    assert_eq!(home.listing("out"), whole(1));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_fails_every_process() {
+    let Window { home, running, temporary } = window(3, true);
+    // To a pipe, what is written goes; but a pipe cannot be synced.
+    fs::read(temporary).unwrap();
+    for running in running {
+        let ran = running.end();
+        ran.failed_saying("error: process 0 on 127.0.0.1:")
+            .failed_saying(" failed: cannot write out/_SUCCESS: ");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
+fn what_one_process_cannot_plan_ends_all_that_wait_for_it() {
+    // They waited until their time was over, and then only knew that it had not come.
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    fs::write(home.path().join("hosts"), crate::support::free_hosts(3)).unwrap();
+    for failing in [0, 2] {
+        let running: Vec<_> = (0..3)
+            .map(|index| {
+                let set = if index == failing { "--set nowhere" } else { "" };
+                home.query(&format!("-w 1 -h hosts -p {index} --output out {set}")).start()
+            })
+            .collect();
+        let ended: Vec<_> = running.into_iter().map(Running::end).collect();
+        for (index, ran) in ended.iter().enumerate() {
+            ran.failed_saying("there is no table uservisits in set nowhere: ");
+            ran.check(ran.taken < Duration::from_secs(5), "it took long to notice");
+            let told = ran.stderr.starts_with(&format!("error: process {failing} on 127.0.0.1:"));
+            ran.check(told || index == failing, "who is to blame");
+            nothing_left(&home, ran);
+        }
+    }
 }
 
 #[test]

@@ -85,14 +85,14 @@ impl Home {
         names
     }
 
-    /// The processes that run in this directory: what a query started, and left behind if it has ended.
+    /// The processes that run in or below this directory: what a query started, and left behind if it has ended.
     pub(crate) fn processes(&self) -> Vec<Pid> {
         let here = fs::canonicalize(self.path()).unwrap();
         let all = fs::read_dir("/proc").unwrap().flatten();
         all.filter_map(|entry| {
             let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
             // A process that has ended has no directory any more.
-            (fs::read_link(entry.path().join("cwd")).ok()? == here).then_some(pid)
+            fs::read_link(entry.path().join("cwd")).ok()?.starts_with(&here).then_some(pid)
         })
         .collect()
     }
@@ -251,6 +251,14 @@ impl fmt::Display for Ran {
         }
         writeln!(f, "  {shown} in all")
     }
+}
+
+/// A host file of so many processes on loopback, each with a port that was free a moment ago.
+pub(crate) fn free_hosts(processes: usize) -> String {
+    // Held together until all are known, so that they differ.
+    let free: Vec<_> = (0..processes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let lines = free.iter().map(|listener| format!("{}\n", listener.local_addr().unwrap()));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// Small seeded random numbers (Knuth's multiplier); the high bits are good.
