@@ -1,5 +1,7 @@
 //! All integration tests, as one crate: one link instead of a dozen.
 
+/// Faults at random moments, and what becomes of the run.
+mod chaos;
 /// The flags every query shares: what is accepted, and what is said about what is not.
 mod cli;
 /// Processes becoming one job, over real connections, among strangers.
@@ -10,8 +12,14 @@ mod csv;
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
 mod generate;
+/// A thousand connections that mean no good, while a job runs.
+mod hostile;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
+/// Query 2 on machines in small: network namespaces with addresses of their own and links that can be cut.
+mod namespaces;
+/// Network namespaces, for the tests that want several machines.
+mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
 /// Query 2 from files to answer, with real processes, against a plain judge.
