@@ -27,7 +27,9 @@ use crate::cluster::{self, Connections, Fate, Fingerprint};
 use crate::formats::parts::Output;
 use crate::input::{Input, InputOptions, Row};
 use crate::operators::{Gathered, ProcessShared, Round};
-use crate::report::{AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds};
+use crate::report::{
+    AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
+};
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
 
@@ -168,7 +170,7 @@ impl Job {
         A: Send + 'static,
         F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
     {
-        let shared = ProcessShared::default();
+        let shared = ProcessShared::new(self.settings.assignment);
         let failure = shared.failure.clone();
         watch::watch(&failure)?;
         let cluster = &self.settings.cluster;
@@ -263,11 +265,13 @@ impl Job {
             |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
         let run = connected.elapsed().as_secs_f64();
+        let workers_detail: Vec<_> = details.iter().map(|detail| detail.figures.clone()).collect();
         RunReport {
             query: self.settings.program.clone(),
             arguments: self.arguments.clone(),
             processes: self.settings.cluster.processes(),
             workers: self.settings.workers,
+            assignment: self.settings.assignment,
             input: InputFigures {
                 files: self.files,
                 splits: self.splits,
@@ -275,6 +279,7 @@ impl Job {
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
+                largest_split: outcome.largest_split.clone(),
             },
             answer: AnswerFigures::default(),
             seconds: Seconds {
@@ -290,7 +295,8 @@ impl Job {
                 .reduce(|sum, more| sum + more),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
-            workers_detail: details.iter().map(|detail| detail.figures.clone()).collect(),
+            imbalance: imbalance(&workers_detail),
+            workers_detail,
             commit: env!("MILLRACE_COMMIT").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             machine: Machine::here(),
