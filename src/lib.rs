@@ -74,7 +74,7 @@
 //! | [`generate`] | the benchmark's tables at any size | [`tables`] |
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
-//! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`keys`] |
+//! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
 //! | [`formats`] | one encoding per file (CSV), and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
 //! | [`exchange`] | the routed container that records travel in | - |

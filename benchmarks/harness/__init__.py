@@ -5,6 +5,7 @@ Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
     bench.py     the whole run, in order
     options.py   what was typed
     cases.py     which engine runs which query with how many threads
+    assignment.py  a run of its own: the two ways to assign splits, on even and on uneven files
     dataset.py   makes the input and warms the page cache
     peers.py     speaks with an engine's `install`, `load` and `query`
     answers.py   says whether two answers are the same

@@ -13,18 +13,20 @@ WRITTEN = "written"
 
 @dataclass(frozen=True)
 class Case:
-    """One engine at one setting. `workers` counts threads of each of `processes` processes."""
+    """One engine at one setting. `workers` counts threads of each of `processes` processes; `flags` are the engine's own."""
 
     engine: str
     workers: int
     processes: int = 1
+    flags: tuple = ()
 
     @property
     def setting(self):
         """How a reader knows the case: the flags of ours, the thread count of others."""
         if self.engine != "millrace":
             return f"{self.workers} thread" + ("s" if self.workers > 1 else "")
-        return f"-n {self.processes} -w {self.workers}" if self.processes > 1 else f"-w {self.workers}"
+        counts = f"-n {self.processes} -w {self.workers}" if self.processes > 1 else f"-w {self.workers}"
+        return " ".join((counts, *self.flags))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Every run of every case gives one row for results.jsonl. Its `seconds` is None w
 answer was wrong, and `failure` says why; a row is never left out.
 """
 
+import shlex
 import shutil
 
 from harness import answers
@@ -73,6 +74,8 @@ class Judge:
 def _session(block, case, dataset, scratch, timeout_seconds):
     arguments = ["--data", str(dataset.directory), "--set", dataset.set_name, "--prefix", str(block.prefix),
                  "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
+    if case.flags:
+        arguments += ["--flags=" + shlex.join(case.flags)]
     if block.mode == WRITTEN:
         arguments += ["--write", str(_output(scratch, case))]
     return Session(case.engine, arguments, timeout_seconds)
@@ -95,7 +98,7 @@ def _run_once(row, session, judge, case, scratch):
             "engine_hash": answer.get("hash"), "written_hash": written[1] if written else None,
         }
         row["startup_seconds"] = session.startup_seconds
-        for key in ("peak_rss_bytes", "table_bytes", "input_bytes"):
+        for key in ("peak_rss_bytes", "table_bytes", "input_bytes", "imbalance"):
             row[key] = result.get(key)
         if row["failure"] is None:
             row["seconds"] = float(result["seconds"])
@@ -110,5 +113,6 @@ def _row(block, case, round_number):
         "query": block.name, "prefix": block.prefix, "rows": block.rows, "mode": block.mode,
         "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
         "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None,
-        "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None, "input_bytes": None, "answer": None,
+        "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None, "input_bytes": None,
+        "imbalance": None, "answer": None,
     }

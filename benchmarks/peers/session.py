@@ -6,6 +6,7 @@ run as a dictionary. The loop prints one JSON line when it is ready and one for 
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ def serve(start, run):
     parser.add_argument("--top", type=int, default=10, help="groups to report")
     parser.add_argument("--workers", type=int, default=2, help="threads of each process")
     parser.add_argument("--processes", type=int, default=1, help="processes")
+    parser.add_argument("--flags", type=shlex.split, default=[], help="further flags, for the engine that knows them")
     parser.add_argument("--write", type=Path, help="also write all groups as CSV into this folder")
     options = parser.parse_args()
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use crate::input::{BadRecords, FormatChoice};
+use crate::input::{BadRecords, FormatChoice, SplitAssignment};
 use crate::units::parse_positive_bytes;
 
 /// The flags every query shares; flatten them into the query's own parser with `#[command(flatten)]`.
@@ -74,6 +74,13 @@ pub struct JobArguments {
     /// that every worker has several]
     #[arg(long, value_name = "BYTES", value_parser = parse_positive_bytes, help_heading = "Input")]
     pub split_size: Option<u64>,
+
+    /// Which worker reads which piece
+    ///
+    /// modulo: piece i is read by worker i % (all workers), in every run the same. shared: each process has its share of
+    /// the bytes, and its workers take pieces as they become free, so that a large file does not leave the others idle.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW", help_heading = "Input")]
+    pub assignment: SplitAssignment,
 
     /// Write a report of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]

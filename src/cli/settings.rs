@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
-use crate::input::{BadRecords, FormatChoice};
+use crate::input::{BadRecords, FormatChoice, SplitAssignment};
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
 const MOST_WORKERS: usize = 1024;
@@ -45,6 +45,8 @@ pub struct JobSettings {
     pub bad_records: BadRecords,
     /// The largest split in bytes, where it was given.
     pub split_bytes: Option<u64>,
+    /// How splits come to workers.
+    pub assignment: SplitAssignment,
 }
 
 impl JobSettings {
@@ -57,6 +59,7 @@ impl JobSettings {
             .with("--format", shown(&self.format))
             .with("--bad-records", shown(&self.bad_records))
             .with("--split-size", split_bytes)
+            .with("--assignment", shown(&self.assignment))
     }
 
     /// Where lines for people go.
@@ -82,6 +85,7 @@ impl JobArguments {
             verbose: self.verbose,
             bad_records: self.bad_records,
             split_bytes: self.split_size,
+            assignment: self.assignment,
             cluster,
         })
     }

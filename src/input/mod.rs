@@ -12,7 +12,13 @@
 //! first byte to its last, every cut was right, by induction. Otherwise the answer is thrown away and the job reads
 //! those files whole ([`Input::uncut`]). To spare most such second runs, a file that has a quote in its first
 //! [`QUOTES_LOOKED_FOR_BYTES`] is never cut: it is read by one worker alone, however large it is.
+//!
+//! # Who reads a split
+//!
+//! [`SplitAssignment`] says: a worker that the plan alone determines, or whichever worker of a process comes first. What
+//! a process reads follows from the plan either way, so that all processes agree without a word.
 
+mod assign;
 mod files;
 mod plan;
 mod probe;
@@ -23,6 +29,8 @@ mod split;
 
 use std::path::PathBuf;
 
+pub use assign::SplitAssignment;
+pub(crate) use assign::SplitQueue;
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
 pub use plan::Input;
 pub use reader::{Block, SplitReader};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::files::{self, Format, InputFile};
 use super::projection;
 use super::split::{self, Split};
-use super::{BadRecords, InputOptions, Row, SplitReader};
+use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
 use crate::formats::csv::{CsvReader, Source};
 use crate::tables::Table;
@@ -150,6 +150,14 @@ impl<R: Row> Input<R> {
     /// The splits of one worker out of `peers`: every `peers`-th, from its own index on.
     pub fn assigned(&self, worker: usize, peers: usize) -> impl Iterator<Item = &Split> {
         self.plan.splits.iter().skip(worker).step_by(peers.max(1))
+    }
+
+    /// The splits that the workers of one process share, out of `processes` with `workers` each: those of its workers
+    /// under the plain rule of [`assigned`](Self::assigned), unless that leaves processes with unequal bytes.
+    pub fn shared(&self, process: usize, processes: usize, workers: usize) -> impl Iterator<Item = &Split> {
+        let processes_of = assign::processes_of(&self.plan.splits, processes, workers);
+        let own = move |split: &&Split| processes_of[split.index] == process;
+        self.plan.splits.iter().filter(own)
     }
 
     /// Bytes of all files.

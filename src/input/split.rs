@@ -26,6 +26,13 @@ pub struct Split {
     pub range: Range<u64>,
 }
 
+impl Split {
+    /// How many bytes it covers.
+    pub fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
 /// The size of splits that gives each of `peers` workers several.
 pub(super) fn chosen_bytes(total: u64, peers: usize) -> u64 {
     (total / (peers.max(1) as u64 * SPLITS_A_WORKER)).clamp(LEAST_BYTES, MOST_BYTES)

@@ -28,7 +28,9 @@ use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{Input, InputOptions, Row};
 use crate::operators::{Gathered, ProcessShared, Round};
-use crate::report::{AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds};
+use crate::report::{
+    AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
+};
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
 
@@ -100,7 +102,7 @@ impl Job {
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
-        let shared = ProcessShared::default();
+        let shared = ProcessShared::new(settings.assignment);
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
@@ -319,11 +321,13 @@ impl Job {
             |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
         let run = connected.elapsed().as_secs_f64();
+        let workers_detail: Vec<_> = details.iter().map(|detail| detail.figures.clone()).collect();
         RunReport {
             query: self.settings.program.clone(),
             arguments: self.arguments.clone(),
             processes: self.settings.cluster.processes(),
             workers: self.settings.workers,
+            assignment: self.settings.assignment,
             input: InputFigures {
                 files: self.files,
                 splits: self.splits,
@@ -331,6 +335,7 @@ impl Job {
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
+                largest_split: outcome.largest_split.clone(),
             },
             answer: AnswerFigures::default(),
             seconds: Seconds {
@@ -346,7 +351,8 @@ impl Job {
                 .reduce(|sum, more| sum + more),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
-            workers_detail: details.iter().map(|detail| detail.figures.clone()).collect(),
+            imbalance: imbalance(&workers_detail),
+            workers_detail,
             commit: env!("MILLRACE_COMMIT").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             machine: Machine::here(),

@@ -4,6 +4,7 @@
 //! the steps all workers exchange what they know, which is also what makes each wait for all the others.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use crate::Error;
 use crate::formats::parts::{Output, Part};
 use crate::input::{InputFile, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
-use crate::report::{WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
+use crate::report::{LargestSplit, WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
 
 /// How long a worker may sleep before it looks whether the job has failed.
 const LOOK_UP: Duration = Duration::from_millis(20);
@@ -54,6 +55,7 @@ pub(super) struct Outcome<A> {
     /// The committed parts of all processes.
     pub parts: Vec<Part>,
     pub rereads: u32,
+    pub largest_split: Option<LargestSplit>,
 }
 
 /// Runs one worker; `None` when the job failed, whose cause is then in the shared failure.
@@ -66,8 +68,8 @@ pub(super) fn run<A>(
     let mut uncut: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut rereads = 0;
     loop {
-        let shared = assignment.shared.of_worker(worker.index());
-        let context = WorkerContext::install(shared, assignment.workers, uncut.clone());
+        let (shared, workers) = (assignment.shared.of_worker(worker.index()), assignment.workers);
+        let context = WorkerContext::install(shared, workers, rereads, uncut.clone());
         let gathered = worker.dataflow(build);
         drive(worker, assignment)?;
         let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;
@@ -81,7 +83,8 @@ pub(super) fn run<A>(
                 _ => Vec::new(),
             };
             let parts = share(worker, assignment, own)?;
-            return Some(Outcome { answer: gathered.take(), details, parts, rereads });
+            let largest_split = largest_split(&details, &context.files.borrow());
+            return Some(Outcome { answer: gathered.take(), details, parts, rereads, largest_split });
         }
         for (scan, files) in miscut {
             let known = uncut.entry(scan).or_default();
@@ -157,6 +160,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
             rows: counters.rows.get(),
             groups: counters.groups.get(),
             busy_seconds: thread_cpu_seconds(),
+            wait_seconds: counters.waited.get().as_secs_f64(),
         },
         bad_records: counters.bad_records.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
@@ -168,6 +172,16 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         },
         extents: context.extents.take(),
     }
+}
+
+/// The split with the most bytes of rows.
+fn largest_split(details: &[Detail], scans: &[Vec<InputFile>]) -> Option<LargestSplit> {
+    let extents = details.iter().flat_map(|detail| &detail.extents);
+    let (scan, file, extent) = extents.max_by_key(|(scan, file, extent)| {
+        (extent.end - extent.start, Reverse((*scan, *file, extent.start)))
+    })?;
+    let file = scans[*scan][*file].path.display().to_string();
+    Some(LargestSplit { file, bytes: extent.end - extent.start })
 }
 
 /// The files of each scan whose splits do not meet.

@@ -7,13 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use timely::dataflow::operators::probe::Handle;
 
 use crate::error::FirstFailure;
-use crate::input::InputFile;
+use crate::input::{Input, InputFile, Row, SplitAssignment, SplitQueue};
 
 /// The timestamp of every dataflow: which round of a scan a record came from. It is flow control and nothing
 /// else: to the user of an operator there is one epoch, and it is over at [`END`].
@@ -47,6 +48,8 @@ pub struct Counters {
     pub group_bytes: Cell<u64>,
     /// Bytes of records sent to another worker.
     pub exchanged_bytes: Cell<u64>,
+    /// How long scans were held back.
+    pub waited: Cell<Duration>,
 }
 
 /// Adds to a counter.
@@ -61,10 +64,25 @@ pub struct ProcessShared {
     pub failure: FirstFailure,
     /// Bytes of input read by all workers of this process.
     pub bytes: Arc<AtomicU64>,
-    rounds: Arc<AtomicU64>,
+    /// How splits come to workers.
+    pub assignment: SplitAssignment,
+    runs: Arc<Mutex<BTreeMap<u32, Arc<RunShared>>>>,
+}
+
+/// What is shared by all workers of one process in one run of the dataflow: each run starts afresh, though one worker
+/// may build its dataflow while another is still in the run before.
+#[derive(Debug, Default)]
+struct RunShared {
+    rounds: AtomicU64,
+    queues: Mutex<BTreeMap<usize, Arc<SplitQueue>>>,
 }
 
 impl ProcessShared {
+    /// Nothing has happened yet.
+    pub fn new(assignment: SplitAssignment) -> Self {
+        ProcessShared { assignment, ..ProcessShared::default() }
+    }
+
     /// The same in the hands of a worker.
     #[must_use]
     pub fn of_worker(&self, worker: usize) -> Self {
@@ -85,16 +103,23 @@ pub struct WorkerContext {
     pub process: ProcessShared,
     window: u64,
     workers: usize,
+    run: Arc<RunShared>,
     uncut: BTreeMap<usize, BTreeSet<usize>>,
     probes: RefCell<Vec<Handle<Round>>>,
 }
 
 thread_local! {
-    static CURRENT: RefCell<Rc<WorkerContext>> = RefCell::new(WorkerContext::new(ProcessShared::default(), 1, BTreeMap::new()));
+    static CURRENT: RefCell<Rc<WorkerContext>> = RefCell::new(WorkerContext::new(ProcessShared::default(), 1, 0, BTreeMap::new()));
 }
 
 impl WorkerContext {
-    fn new(process: ProcessShared, workers: usize, uncut: BTreeMap<usize, BTreeSet<usize>>) -> Rc<Self> {
+    fn new(
+        process: ProcessShared,
+        workers: usize,
+        run: u32,
+        uncut: BTreeMap<usize, BTreeSet<usize>>,
+    ) -> Rc<Self> {
+        let run = Arc::clone(locked(&process.runs).entry(run).or_default());
         Rc::new(WorkerContext {
             counters: Counters::default(),
             files: RefCell::default(),
@@ -102,19 +127,21 @@ impl WorkerContext {
             process,
             window: WINDOW * workers as u64,
             workers,
+            run,
             uncut,
             probes: RefCell::default(),
         })
     }
 
-    /// Makes a fresh context current on this thread; `workers` is the number of workers in this process, `uncut`
-    /// names for each scan the files that must not be cut.
+    /// Makes a fresh context current on this thread; `workers` is the number of workers in this process, `run` tells
+    /// how often the dataflow ran before, `uncut` names for each scan the files that must not be cut.
     pub fn install(
         process: ProcessShared,
         workers: usize,
+        run: u32,
         uncut: BTreeMap<usize, BTreeSet<usize>>,
     ) -> Rc<Self> {
-        let context = Self::new(process, workers, uncut);
+        let context = Self::new(process, workers, run, uncut);
         CURRENT.with(|current| *current.borrow_mut() = Rc::clone(&context));
         context
     }
@@ -144,6 +171,28 @@ impl WorkerContext {
         (scan, self.uncut.get(&scan).cloned().unwrap_or_default())
     }
 
+    /// Where worker `index` of `peers` takes the splits of a scan from.
+    pub(crate) fn splits<R: Row>(
+        &self,
+        scan: usize,
+        input: &Input<R>,
+        index: usize,
+        peers: usize,
+    ) -> Arc<SplitQueue> {
+        match self.process.assignment {
+            SplitAssignment::Modulo => {
+                Arc::new(SplitQueue::in_order(input.assigned(index, peers).cloned().collect()))
+            }
+            SplitAssignment::Shared => {
+                let (process, processes) = (self.process_of(index), peers / self.workers);
+                let shared = || input.shared(process, processes, self.workers).cloned().collect();
+                let mut queues = locked(&self.run.queues);
+                let queue = queues.entry(scan);
+                Arc::clone(queue.or_insert_with(|| Arc::new(SplitQueue::largest_first(shared()))))
+            }
+        }
+    }
+
     /// The first round of a scan.
     pub(crate) fn first_round(scan: usize) -> Round {
         scan as u64 * ROUNDS_OF_A_SCAN
@@ -152,12 +201,12 @@ impl WorkerContext {
     /// The round to give next, for a scan that gave all rounds before `own`: as late as that of any worker of
     /// this process, so that a worker that is ahead never waits for one that merely gave fewer rounds.
     pub(crate) fn next_round(&self, own: Round) -> Round {
-        own.max(self.process.rounds.load(Ordering::Relaxed))
+        own.max(self.run.rounds.load(Ordering::Relaxed))
     }
 
     /// Notes that a round was given.
     pub(crate) fn gave(&self, round: Round) {
-        self.process.rounds.fetch_max(round + 1, Ordering::Relaxed);
+        self.run.rounds.fetch_max(round + 1, Ordering::Relaxed);
     }
 
     /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, or an
@@ -165,5 +214,30 @@ impl WorkerContext {
     pub(crate) fn must_wait(&self, first: Round, round: Round) -> bool {
         let oldest = first.max(round.saturating_sub(self.window));
         self.probes.borrow().iter().any(|probe| probe.less_than(&oldest))
+    }
+}
+
+/// Locks what holds together even if a worker panicked while it had the lock.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_counts_its_rounds_from_the_start() {
+        // Once it went on where the second scan of the first run had ended: scans were no longer one after the other.
+        let process = ProcessShared::default();
+        let context = |run| WorkerContext::new(process.clone(), 2, run, BTreeMap::new());
+        let (first, second) = (context(0), context(1));
+        first.gave(WorkerContext::first_round(1) + 5);
+        assert_eq!(
+            context(0).next_round(0),
+            WorkerContext::first_round(1) + 6,
+            "workers of a run count together"
+        );
+        assert_eq!(second.next_round(0), 0);
     }
 }

@@ -1,9 +1,10 @@
-//! `scan`: the source. It reads this worker's splits row by row and gives what a closure makes of them.
+//! `scan`: the source. It reads splits row by row, one after the other as this worker comes to them, and gives what a closure makes of them.
 //!
 //! Input is given in rounds of bounded size, one a scheduling, so that the reducers have their turn; a scan waits
 //! while too many rounds are under way anywhere in the job.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::operators::generic::operator::source;
@@ -11,7 +12,7 @@ use timely::dataflow::{Scope, StreamVec};
 
 use super::context::{Round, WorkerContext, add};
 use crate::Error;
-use crate::input::{Input, Row, SplitReader};
+use crate::input::{Input, Row, SplitQueue, SplitReader};
 
 /// A round ends once it has this many records: enough that the rounds themselves cost nothing.
 const ROUND_RECORDS: u64 = 32 << 10;
@@ -24,7 +25,7 @@ const WAIT: Duration = Duration::from_micros(200);
 
 /// Reading a table into a dataflow.
 pub trait Scan<'scope> {
-    /// Reads this worker's splits of `input`; `logic` turns each row into any number of records: `Some(record)`
+    /// Reads `input`, each split on one of the workers; `logic` turns each row into any number of records: `Some(record)`
     /// to map, `condition.then(|| record)` to filter, an array or iterator to give several. A bad record or an
     /// unreadable file fails the job.
     ///
@@ -71,8 +72,9 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         let context = WorkerContext::current();
         let (scan, uncut) = context.next_scan(input.files());
         let input = input.uncut(&uncut);
-        let splits: Vec<_> = input.assigned(self.index(), self.peers()).cloned().collect();
-        let mut reading = Reading { scan, input, splits: splits.into_iter(), current: None };
+        let splits = context.splits(scan, &input, self.index(), self.peers());
+        let mut reading = Reading { scan, input, splits, current: None };
+        let mut waits_since = None;
         source::<_, CapacityContainerBuilder<Vec<I::Item>>, _, _>(*self, "Scan", |capability, info| {
             let activator = self.activator_for(info.address);
             let first = WorkerContext::first_round(scan);
@@ -85,8 +87,13 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                 // Before any wait: the right to give an older round is what others would be waiting for.
                 capability.downgrade(&round);
                 if context.must_wait(first, round) {
+                    waits_since.get_or_insert_with(Instant::now);
                     activator.activate_after(WAIT);
                     return;
+                }
+                if let Some(since) = waits_since.take() {
+                    let waited = &context.counters.waited;
+                    waited.set(waited.get() + since.elapsed());
                 }
                 let mut session = output.session(capability);
                 let outcome = reading.round(&context, |row| {
@@ -118,11 +125,11 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
     }
 }
 
-/// Where a worker is in its share of a table.
+/// Where a worker is in a table.
 struct Reading<R: Row> {
     scan: usize,
     input: Input<R>,
-    splits: std::vec::IntoIter<crate::input::Split>,
+    splits: Arc<SplitQueue>,
     current: Option<(usize, SplitReader<R>)>,
 }
 
@@ -137,8 +144,8 @@ impl<R: Row> Reading<R> {
         let (mut records, mut bytes) = (0, 0);
         while records < ROUND_RECORDS && bytes < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
-                let Some(split) = self.splits.next() else { return Ok(false) };
-                self.current = Some((split.file, self.input.open_split(&split)?));
+                let Some(split) = self.splits.take() else { return Ok(false) };
+                self.current = Some((split.file, self.input.open_split(split)?));
                 continue;
             };
             if let Some(block) = reader.next_block(|row| records += take(row))? {

@@ -18,6 +18,7 @@ pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
 pub use progress::Progress;
 
 use crate::Error;
+use crate::input::SplitAssignment;
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
 /// Everything a run tells about itself; `--report FILE` writes it as JSON. The keys are an interface: other
@@ -32,6 +33,8 @@ pub struct RunReport {
     pub processes: usize,
     /// Worker threads of each process.
     pub workers: usize,
+    /// How splits came to workers.
+    pub assignment: SplitAssignment,
     /// What was read, by all workers.
     pub input: InputFigures,
     /// What came out.
@@ -48,6 +51,8 @@ pub struct RunReport {
     pub exchanged_bytes: u64,
     /// Bytes the group tables occupied at the end of the input, added up over all workers.
     pub group_bytes: u64,
+    /// Processor time of the busiest worker over the mean of all: 1 when all were equally busy.
+    pub imbalance: f64,
     /// Each worker's share.
     pub workers_detail: Vec<WorkerFigures>,
     /// Commit the program was built from.
@@ -73,6 +78,17 @@ pub struct InputFigures {
     pub bad_records: u64,
     /// Times all was read again because line breaks inside quotes crossed a cut.
     pub rereads: u32,
+    /// The largest piece that one worker read; none without rows.
+    pub largest_split: Option<LargestSplit>,
+}
+
+/// A split, by what was read of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LargestSplit {
+    /// The file it is of.
+    pub file: String,
+    /// Bytes of its rows.
+    pub bytes: u64,
 }
 
 /// What came out.
@@ -110,7 +126,21 @@ pub struct WorkerFigures {
     pub groups: u64,
     /// Processor time used.
     pub busy_seconds: f64,
+    /// How long its scans were held back because too much was in flight or an earlier scan had not ended.
+    pub wait_seconds: f64,
 }
+
+/// The processor time of the busiest worker over the mean of all; 1 where nothing was measured.
+pub(crate) fn imbalance(workers: &[WorkerFigures]) -> f64 {
+    let busy = || workers.iter().map(|worker| worker.busy_seconds);
+    let (sum, greatest) = (busy().sum::<f64>(), busy().fold(0.0, f64::max));
+    if greatest > 0.0 { greatest * workers.len() as f64 / sum } else { 1.0 }
+}
+
+/// From here on people are told; a worker that has half of four workers' work has 2.
+const BAD_IMBALANCE: f64 = 1.5;
+/// In shorter runs, nobody waits long for the busiest worker.
+const LEAST_SECONDS: f64 = 1.0;
 
 impl std::fmt::Display for RunReport {
     /// The last lines of a run, for people.
@@ -138,6 +168,19 @@ impl std::fmt::Display for RunReport {
                 f,
                 "\nread again: line breaks inside quotes crossed cuts; --split-size larger than the files avoids it"
             )?;
+        }
+        if self.imbalance > BAD_IMBALANCE && self.seconds.run > LEAST_SECONDS {
+            write!(f, "\nuneven work: the busiest worker took {:.1} times the mean", self.imbalance)?;
+            let share = input.bytes / workers as u64;
+            match &input.largest_split {
+                Some(LargestSplit { file, bytes }) if *bytes > share => {
+                    write!(f, "; {file} was read in one piece of {}, several files avoid it", Bytes(*bytes))?;
+                }
+                _ if self.assignment == SplitAssignment::Modulo => {
+                    write!(f, "; --assignment shared may help")?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -179,4 +222,67 @@ impl RunReport {
 
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(busy_seconds: f64) -> WorkerFigures {
+        WorkerFigures { index: 0, splits: 0, bytes: 0, rows: 0, groups: 0, busy_seconds, wait_seconds: 0.0 }
+    }
+
+    #[test]
+    fn imbalance_is_the_greatest_over_the_mean() {
+        assert!((imbalance(&[worker(3.0), worker(1.0)]) - 1.5).abs() < 1e-9);
+        assert!((imbalance(&[worker(0.0), worker(0.0)]) - 1.0).abs() < 1e-9);
+    }
+
+    /// The last lines of a run over 1 MB, behind its first one.
+    fn remarks(imbalance: f64, run: f64, split_bytes: u64, assignment: SplitAssignment) -> String {
+        let report = RunReport {
+            query: "q".into(),
+            arguments: serde_json::Value::Null,
+            processes: 1,
+            workers: 2,
+            assignment,
+            input: InputFigures {
+                files: 1,
+                splits: 2,
+                bytes: 1_000_000,
+                rows: 1,
+                bad_records: 0,
+                rereads: 0,
+                largest_split: Some(LargestSplit { file: "data/a".into(), bytes: split_bytes }),
+            },
+            answer: AnswerFigures::default(),
+            seconds: Seconds { connect: 0.0, run, total: run },
+            rows_per_second: 1.0,
+            bytes_per_second: 1.0,
+            peak_rss_bytes: None,
+            exchanged_bytes: 0,
+            group_bytes: 0,
+            imbalance,
+            workers_detail: Vec::new(),
+            commit: String::new(),
+            version: String::new(),
+            machine: Machine::here(),
+        };
+        report.to_string().split_once('\n').map_or(String::new(), |(_, remarks)| remarks.to_owned())
+    }
+
+    #[test]
+    fn uneven_work_is_told_with_its_remedy() {
+        use SplitAssignment::{Modulo, Shared};
+        assert_eq!(
+            remarks(1.64, 2.0, 820_000, Shared),
+            "uneven work: the busiest worker took 1.6 times the mean; data/a was read in one piece of 820 kB, several \
+             files avoid it"
+        );
+        let uneven = "uneven work: the busiest worker took 1.6 times the mean";
+        assert_eq!(remarks(1.64, 2.0, 100_000, Modulo), format!("{uneven}; --assignment shared may help"));
+        assert_eq!(remarks(1.64, 2.0, 100_000, Shared), uneven, "keys may be uneven too");
+        assert_eq!(remarks(1.4, 2.0, 820_000, Shared), "", "that is not much");
+        assert_eq!(remarks(1.64, 0.5, 820_000, Shared), "", "nobody waited long");
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millrace::cli::{self, JobArguments, JobSettings};
-use millrace::input::{BadRecords, FormatChoice};
+use millrace::input::{BadRecords, FormatChoice, SplitAssignment};
 use millrace::{Error, cluster};
 
 /// Answers a question.
@@ -60,13 +60,14 @@ fn defaults_are_one_process_and_every_core() {
 fn every_flag_arrives_in_the_settings() {
     let settings = resolve(
         "-w 3 -n 2 --data /tables --set 1node --format csv --bad-records skip --split-size 4MiB --report out.json \
-         --json --no-progress -v --connect-timeout 2.5 --peer-timeout 7",
+         --json --no-progress -v --connect-timeout 2.5 --peer-timeout 7 --assignment shared",
     )
     .unwrap();
     assert_eq!((settings.workers, settings.cluster.processes(), settings.cluster.index()), (3, 2, 0));
     assert_eq!((settings.data, settings.set), (PathBuf::from("/tables"), "1node".to_owned()));
     assert_eq!((settings.format, settings.bad_records), (FormatChoice::Csv, BadRecords::Skip));
     assert_eq!((settings.report, settings.split_bytes), (Some("out.json".into()), Some(4 << 20)));
+    assert_eq!(settings.assignment, SplitAssignment::Shared);
     assert!(settings.json && settings.verbose && !settings.progress);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(2500));
     assert_eq!(settings.timeouts.peer, Duration::from_secs(7));
@@ -180,6 +181,7 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
         ("--format <FORMAT>", "default: auto"),
         ("--bad-records <WHAT>", "default: fail"),
         ("--split-size <BYTES>", "default: chosen"),
+        ("--assignment <HOW>", "default: modulo"),
         ("--report <FILE>", ""),
         ("--json", ""),
         ("--no-progress", ""),
@@ -203,9 +205,14 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
 fn the_fingerprint_holds_what_must_be_equal_and_nothing_else() {
     let print = |words| resolve(words).unwrap().fingerprint();
     let base = print("-w 1");
-    for different in
-        ["-w 2", "-w 1 --set 1node", "-w 1 --format csv", "-w 1 --bad-records skip", "-w 1 --split-size 9"]
-    {
+    for different in [
+        "-w 2",
+        "-w 1 --set 1node",
+        "-w 1 --format csv",
+        "-w 1 --bad-records skip",
+        "-w 1 --split-size 9",
+        "-w 1 --assignment shared",
+    ] {
         assert_ne!(base, print(different), "{different}");
     }
     assert_eq!(

@@ -9,13 +9,17 @@ use std::fs;
 use std::sync::Arc;
 
 use millrace::formats::parts::Output;
+use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
 use millrace::operators::{
-    Count, Fold, Gather, Gathered, ReduceByKey, Round, UnaryNotify, WorkerContext, WriteParts,
+    Count, Fold, Gather, Gathered, ProcessShared, ReduceByKey, Round, Scan, UnaryNotify, WorkerContext,
+    WriteParts,
 };
+use millrace::tables::RANKINGS;
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
@@ -48,6 +52,58 @@ fn share<'scope, D: Clone + 'static>(
 ) -> StreamVec<'scope, Round, D> {
     let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).cloned().collect();
     own.to_stream(scope)
+}
+
+#[derive(serde::Deserialize)]
+struct Page {
+    #[serde(rename = "pageRank")]
+    rank: u64,
+}
+impl Row for Page {
+    type Of<'a> = Page;
+}
+
+#[test]
+fn every_scan_of_every_run_has_all_splits_once() {
+    // Catches scans that take each other's splits, and a run that finds those of the run before gone.
+    let options = InputOptions { split_bytes: Some(1 << 10), peers: 3, ..InputOptions::default() };
+    let pages = Input::<Page>::open(&RANKINGS, &options).unwrap();
+    let splits = pages.splits().len() as u64;
+    assert!(splits > 20);
+    let mut sum = 0;
+    for split in pages.splits() {
+        let mut rows = pages.open_split(split).unwrap();
+        while rows.next_block(|page| sum += page.rank).unwrap().is_some() {}
+    }
+    for assignment in [SplitAssignment::Modulo, SplitAssignment::Shared] {
+        for workers in 1..=3 {
+            let (pages, process) = (pages.clone(), ProcessShared::new(assignment));
+            let guards = timely::execute(timely::Config::process(workers), move |worker| {
+                let mut found = Vec::new();
+                for run in 0..3 {
+                    let context = WorkerContext::install(process.clone(), workers, run, BTreeMap::new());
+                    let gathered = worker.dataflow(|scope| {
+                        let first = scope.scan(&pages, |page| Some((0u64, page.rank)));
+                        let second = scope.scan(&pages, |page| Some((1u64, page.rank)));
+                        first.concat(second).reduce_by_key(|sum, rank| *sum += rank).gather()
+                    });
+                    // No worker waits for the others here: one may be in the next run already.
+                    while worker.has_dataflows() {
+                        worker.step_or_park(None);
+                    }
+                    found.push((gathered.take(), context.counters.splits.get()));
+                }
+                found
+            });
+            let found: Vec<_> = guards.unwrap().join().into_iter().map(Result::unwrap).collect();
+            for run in 0..3 {
+                let mut sums = found[0][run].0.clone().unwrap();
+                sums.sort_unstable();
+                assert_eq!(sums, [(0, sum), (1, sum)], "run {run}, {workers} workers, {assignment:?}");
+                assert_eq!(found.iter().map(|worker| worker[run].1).sum::<u64>(), 2 * splits);
+            }
+        }
+    }
 }
 
 /// Keys in every distribution that is special to a table, a combiner or a router.

@@ -27,19 +27,27 @@ fn all_rows() -> Vec<Vec<u8>> {
     rows(7, 3_000)
 }
 
-/// Runs all numbers of workers and processes on `files`, each with another prefix length, and judges everything a
-/// run says and leaves. Returns the reports.
+/// Runs all numbers of workers and processes on `files`, each with another prefix length, and with both ways to assign
+/// splits where workers could share some; judges everything a run says and leaves. Returns the reports.
 fn judge_all(files: &Files, split_size: &str, first_prefix: usize) -> Vec<Value> {
     let home = Home::with(files);
-    let combinations = (1..=3).flat_map(|workers| (1..=3).map(move |processes| (workers, processes)));
+    let counts = (1..=3).flat_map(|workers| (1..=3).map(move |processes| (workers, processes)));
+    let combinations = counts.flat_map(|(workers, processes)| {
+        let assignments: &[_] = match (workers, processes) {
+            (1, 2) | (3, 3) => &["modulo"],
+            (2..=3, 1..=2) => &["modulo", "shared"],
+            _ => &["shared"],
+        };
+        assignments.iter().map(move |assignment| ((workers, processes), *assignment))
+    });
     let mut reports = Vec::new();
-    for (index, (workers, processes)) in combinations.enumerate() {
+    for (index, ((workers, processes), assignment)) in combinations.enumerate() {
         let prefix = PREFIXES[(first_prefix + index) % PREFIXES.len()];
         let output = format!("out-{index}");
         let ran = home
             .query(&format!(
                 "-k {prefix} -w {workers} -n {processes} --split-size {split_size} --top {TOP} --json \
-                 --output {output} --report report.json"
+                 --output {output} --report report.json --assignment {assignment}"
             ))
             .run();
         let judged = Judged::of(files.iter().map(|(_, bytes)| &bytes[..]), prefix);
@@ -56,12 +64,12 @@ fn judge_all(files: &Files, split_size: &str, first_prefix: usize) -> Vec<Value>
         ran.check(answer["hash"] == hash_of(&judged.groups), "hash");
         let parts: Vec<_> = (0..workers * processes).map(|worker| format!("part-{worker:05}.csv")).collect();
         ran.check(read_parts(&home, &output, &parts) == judged.groups, "groups in the parts");
-        let report = fs::read(home.path().join("report.json")).unwrap();
-        let report: Value = serde_json::from_slice(&report).unwrap();
+        let report = report(&home);
         let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
         ran.check(report["input"]["bytes"] == bytes, "bytes read in the report");
         ran.check(report["input"]["rows"] == judged.rows, "rows read in the report");
         ran.check(report["answer"]["hash"] == answer["hash"], "hash in the report");
+        ran.check(report["assignment"] == assignment, "assignment in the report");
         check_shares(&report);
         reports.push(report);
     }
@@ -106,7 +114,7 @@ fn read_parts(home: &Home, output: &str, parts: &[String]) -> BTreeMap<Vec<u8>, 
     groups
 }
 
-/// What the workers did adds up to the totals, and splits were dealt by index.
+/// What the workers did adds up to the totals, and splits were dealt by the rule.
 fn check_shares(report: &Value) {
     let workers = report["workers_detail"].as_array().unwrap();
     let sum = |key: &str| workers.iter().map(|worker| worker[key].as_u64().unwrap()).sum::<u64>();
@@ -115,13 +123,71 @@ fn check_shares(report: &Value) {
     assert_eq!(report["input"]["bytes"], sum("bytes"), "{report:#}");
     assert_eq!(report["input"]["rows"], sum("rows"), "{report:#}");
     assert_eq!(report["answer"]["rows"], sum("groups"), "{report:#}");
-    for (index, worker) in workers.iter().enumerate() {
-        assert_eq!(worker["index"], index);
-        if report["input"]["rereads"] == 0 {
-            let splits = report["input"]["splits"].as_u64().unwrap();
+    workers.iter().enumerate().for_each(|(index, worker)| assert_eq!(worker["index"], index));
+    if report["input"]["rereads"] != 0 {
+        return;
+    }
+    let splits = report["input"]["splits"].as_u64().unwrap();
+    if report["assignment"] == "modulo" {
+        for (index, worker) in workers.iter().enumerate() {
             let own = (0..splits).filter(|split| split % peers == index as u64).count();
             assert_eq!(worker["splits"], own, "{report:#}");
         }
+    } else {
+        assert_eq!(splits, sum("splits"), "{report:#}");
+        let bytes = |worker: &Value| worker["bytes"].as_f64().unwrap();
+        let mean = sum("bytes") as f64 / report["processes"].as_f64().unwrap();
+        let largest = report["input"]["largest_split"]["bytes"].as_f64().unwrap_or(0.0);
+        // Rows stand on either side of a cut, so that what is read is not quite what was dealt.
+        let limit = (mean * 1.02).max(mean + largest) + splits as f64 * 300.0;
+        for process in workers.chunks(report["workers"].as_u64().unwrap() as usize) {
+            assert!(process.iter().map(bytes).sum::<f64>() <= limit, "{report:#}");
+        }
+    }
+}
+
+/// Reads a report that a run has left.
+fn report(home: &Home) -> Value {
+    serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap()
+}
+
+/// A file that cannot be cut, with many short rows, and small ones around it.
+fn one_huge_file(rows: usize) -> (Files, u64) {
+    let row = b"1.1.1.1,p,1990-01-01,1,a,D,D,w,1\n";
+    let mut files: Files = (0..30).map(|index| file(index, row.repeat(100))).collect();
+    files[7].1 = [b"1.1.1.1,p,1990-01-01,1,\"a\",D,D,w,1\n", &row.repeat(rows - 1)[..]].concat();
+    let bytes = files[7].1.len() as u64;
+    (files, bytes)
+}
+
+#[test]
+fn one_huge_file_leaves_all_the_small_ones_to_the_other_worker() {
+    // More rounds than may be under way before every worker has read its first one, which takes all the small files:
+    // so this holds whichever worker starts first, and however late the other one comes.
+    let (files, huge) = one_huge_file(800_000);
+    let home = Home::with(&files);
+    let ran = home.query("-w 2 --json --report report.json --assignment shared").run();
+    ran.check(ran.json()["rows"] == 802_900 && ran.json()["revenue"] == 802_900.0, "the answer");
+    let report = report(&home);
+    assert_eq!(report["input"]["largest_split"]["bytes"], huge, "{report:#}");
+    let workers = report["workers_detail"].as_array().unwrap();
+    let reader = workers.iter().position(|worker| worker["bytes"] == huge);
+    let reader = reader.unwrap_or_else(|| panic!("nobody read the huge file alone: {report:#}"));
+    assert_eq!((&workers[reader]["splits"], &workers[1 - reader]["splits"]), (&1.into(), &29.into()));
+}
+
+#[test]
+fn one_huge_file_leaves_all_the_small_ones_to_the_other_process() {
+    let (files, huge) = one_huge_file(5_000);
+    let home = Home::with(&files);
+    for (assignment, splits) in [("shared", [1, 29]), ("modulo", [15, 15])] {
+        let words = format!("-n 2 -w 1 --json --report report.json --assignment {assignment}");
+        let ran = home.query(&words).run();
+        ran.check(ran.json()["rows"] == 7_900, "the answer");
+        let report = report(&home);
+        let found = report["workers_detail"].as_array().unwrap().iter().map(|worker| &worker["splits"]);
+        assert!(found.eq(&splits.map(Value::from)), "{report:#}");
+        assert_eq!(report["workers_detail"][0]["bytes"] == huge, assignment == "shared", "{report:#}");
     }
 }
 
@@ -220,7 +286,12 @@ fn line_breaks_in_quotes_that_cross_cuts() {
     let files = vec![file(0, late_quotes(trap)), file(1, all_rows()[..100].concat())];
     let reports = judge_all(&files, "8K", 0);
     let read_again = |report: &&Value| report["input"]["rereads"] == 1;
-    assert_eq!(reports.iter().filter(read_again).count(), 9, "the cuts met no quote: {:#}", reports[0]);
+    assert_eq!(
+        reports.iter().filter(read_again).count(),
+        reports.len(),
+        "the cuts met no quote: {:#}",
+        reports[0]
+    );
 }
 
 #[test]
@@ -318,13 +389,17 @@ fn the_report_has_its_keys() {
         "/workers_detail/3/rows",
         "/workers_detail/3/groups",
         "/workers_detail/3/busy_seconds",
+        "/workers_detail/3/wait_seconds",
+        "/imbalance",
+        "/input/largest_split/bytes",
     ];
     for key in numbers {
         let found = report.pointer(key).and_then(Value::as_f64);
-        let may_be_zero = key.ends_with("records") || key.ends_with("rereads");
+        let may_be_zero = ["records", "rereads", "wait_seconds"].iter().any(|end| key.ends_with(end));
         assert!(found.is_some_and(|number| number > 0.0 || may_be_zero), "{key} in {report:#}");
     }
-    for key in ["/query", "/answer/hash", "/commit", "/version", "/machine/cpu", "/machine/os"] {
+    for key in ["/query", "/answer/hash", "/commit", "/version", "/machine/cpu", "/machine/os", "/assignment"]
+    {
         let found = report.pointer(key).and_then(Value::as_str);
         assert!(found.is_some_and(|text| !text.is_empty()), "{key} in {report:#}");
     }
@@ -385,7 +460,9 @@ fn two_processes_of_a_host_file() {
 fn processes_that_ask_for_different_things_give_no_answer() {
     // Stock timely gives a wrong answer and exit code 0 here.
     let home = Home::with(&[file(0, all_rows()[..50].concat())]);
-    for (first, second) in [("-k 8", "-k 10"), ("-w 1", "-w 2"), ("--top 1", "--top 2")] {
+    for (first, second) in
+        [("-k 8", "-k 10"), ("-w 1", "-w 2"), ("--top 1", "--top 2"), ("", "--assignment shared")]
+    {
         host_file(&home);
         let other = home.query(&format!("-h hosts -p 1 {second}")).start();
         let ran = home.query(&format!("-h hosts -p 0 {first}")).run();

@@ -23,6 +23,7 @@ def start(options):
                "--json", "--no-progress"]
     if options.processes > 1:
         command += ["-n", str(options.processes)]
+    command += options.flags
     if options.write:
         command += ["--output", str(options.write)]
     return command
@@ -45,7 +46,8 @@ def run(command, options):
     if answer["hash"] != report["answer"]["hash"] or answer["groups"] != report["answer"]["rows"]:
         raise RuntimeError("the answer and the report disagree")
     return {"seconds": seconds, "peak_rss_bytes": report["peak_rss_bytes"],
-            "table_bytes": report.get("group_bytes"), "input_bytes": report["input"]["bytes"], "answer": answer}
+            "table_bytes": report.get("group_bytes"), "input_bytes": report["input"]["bytes"],
+            "imbalance": report.get("imbalance"), "answer": answer}
 
 
 if __name__ == "__main__":
