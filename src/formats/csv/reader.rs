@@ -9,6 +9,7 @@ use super::fault::{Fault, Judge, Verdict};
 use super::field::FieldError;
 use super::index::{Instructions, SLACK, Tally};
 use super::row::{Fields, RowDeserializer};
+use super::text::Text;
 use super::window::Window;
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
@@ -51,8 +52,8 @@ impl CsvReader {
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
         // The byte before a range tells whether a row starts with its first.
         let first = source.range.start.saturating_sub(1);
-        let window = Window::open(&source.path, source.file_bytes, first)
-            .map_err(Error::file("open", &source.path))?;
+        let text = Text::open(&source.path, source.file_bytes).map_err(Error::file("open", &source.path))?;
+        let window = Window::new(text, first);
         let front = window.filled();
         Ok(CsvReader {
             dialect: Dialect::of(&source.table),
