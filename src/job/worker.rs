@@ -38,6 +38,7 @@ pub(super) struct Assignment {
 pub(super) struct Detail {
     pub figures: WorkerFigures,
     pub bad_records: u64,
+    pub text_bytes: u64,
     pub exchanged_bytes: u64,
     pub group_bytes: u64,
     /// Of the whole process, told by its first worker.
@@ -158,6 +159,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
             busy_seconds: thread_cpu_seconds(),
         },
         bad_records: counters.bad_records.get(),
+        text_bytes: counters.text_bytes.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
         group_bytes: counters.group_bytes.get(),
         peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) {

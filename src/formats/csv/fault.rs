@@ -65,6 +65,7 @@ impl Judge {
         Err(Error::BadRecord(Box::new(BadRecord {
             path: source.path.to_path_buf(),
             byte,
+            decompressed: source.compression.is_some(),
             line: Some(survey.newlines + 1),
             column: fault.field.map(|field| source.table.columns[source.wanted[field]].name.to_owned()),
             reason: fault.reason,
