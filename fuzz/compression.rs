@@ -58,7 +58,7 @@ pub(crate) fn judge_bytes(bytes: &[u8]) {
     let read = |block_bytes| text_of(file.path(), compression, block_bytes);
     match (read(block_bytes), read(64 << 10)) {
         (Ok(small), Ok(large)) => {
-            assert!(small == large, "{compression:?} reads differently in small blocks")
+            assert_eq!(small, large, "{compression:?} reads differently in small blocks");
         }
         (Err(_), Err(_)) => {}
         (small, large) => panic!("{compression:?}: {:?} against {:?}", small.err(), large.err()),
