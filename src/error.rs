@@ -77,8 +77,10 @@ impl Error {
 pub struct BadRecord {
     /// The file.
     pub path: PathBuf,
-    /// Offset of the record's first byte in the file, from 0.
+    /// Offset of the record's first byte in the file, from 0; where that is compressed, in the decompressed text.
     pub byte: u64,
+    /// Whether the file is compressed.
+    pub decompressed: bool,
     /// Line on which the record starts, from 1; `None` where the format has no lines.
     pub line: Option<u64>,
     /// The column that could not be read, where one is to blame.
@@ -105,6 +107,9 @@ impl BadRecord {
 impl fmt::Display for BadRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bad record in {}, byte {}", self.path.display(), self.byte)?;
+        if self.decompressed {
+            f.write_str(" of the decompressed text")?;
+        }
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
         }

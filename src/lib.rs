@@ -71,12 +71,12 @@
 //! | `src/bin/` | one thin program per query, and `generate` | what it needs |
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
-//! | [`generate`] | the benchmark's tables at any size | [`tables`] |
+//! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
-//! | [`formats`] | one encoding per file (CSV), and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
+//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
 //! | [`exchange`] | the routed container that records travel in | - |
 //! | [`keys`] | keys of fixed width, the packed record, the two hashes | - |
 //! | [`tables`] | tables, their columns and types; the benchmark's three | - |

@@ -9,12 +9,13 @@ use std::thread::available_parallelism;
 
 use clap::{ArgGroup, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use millrace::formats::compression::Compression;
 use millrace::generate::{Job, PublishedSet, RowCount, Sizes, Stop, TableName, run};
 use millrace::{Error, cli};
 
 /// Makes the tables of the Big Data Benchmark as part files under DIR/FORMAT/NAME/TABLE/.
 ///
-/// The same sizes, seed and number of files give the same bytes, whatever the number of threads. Tables appear whole at
+/// The same sizes, seed, number of files and compression give the same bytes, whatever the number of threads. Tables appear whole at
 /// the end or, after an error or Ctrl-C, not at all.
 #[derive(Parser)]
 #[command(name = "generate", group = ArgGroup::new("size").required(true))]
@@ -64,6 +65,13 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
 
+    /// How each file is compressed; the name then ends in .deflate, .gz, .zst, .sz, .lz4 or .bz2
+    ///
+    /// A compressed file is read by one worker: make a few times as many as there will be workers. Memory is up to 1 MB for each
+    /// file, with zstd and bzip2 several MB.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::None)]
+    compression: Compress,
+
     /// Replace tables that exist already
     #[arg(long)]
     overwrite: bool,
@@ -78,6 +86,35 @@ struct Arguments {
 enum Format {
     /// Comma-separated text without header or quotes
     Csv,
+}
+
+/// What can be typed for a compression.
+#[derive(Clone, Copy, ValueEnum)]
+enum Compress {
+    /// Text as it is
+    None,
+    /// zlib streams, which Hadoop calls deflate
+    Deflate,
+    Gzip,
+    Zstd,
+    /// The framing format of snappy
+    Snappy,
+    Lz4,
+    Bzip2,
+}
+
+impl Compress {
+    fn compression(self) -> Option<Compression> {
+        match self {
+            Compress::None => None,
+            Compress::Deflate => Some(Compression::Deflate),
+            Compress::Gzip => Some(Compression::Gzip),
+            Compress::Zstd => Some(Compression::Zstd),
+            Compress::Snappy => Some(Compression::Snappy),
+            Compress::Lz4 => Some(Compression::Lz4),
+            Compress::Bzip2 => Some(Compression::Bzip2),
+        }
+    }
 }
 
 impl Arguments {
@@ -102,6 +139,7 @@ impl Arguments {
             tables,
             sizes,
             files: self.files,
+            compression: self.compression.compression(),
             seed: self.seed,
             threads: self.workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get),
             directory: self.data.join(value_name(&self.format)).join(name),

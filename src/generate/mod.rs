@@ -3,7 +3,7 @@
 //! The published tables came from `HiBench`'s generator. `rankings` repeats its recipe draw for draw: with seed 0
 //! and the size of `tiny` the first file is the published one in all that is known of it. `uservisits` draws
 //! in the same order from the same streams, with lists of words of its own. `documents` only has the published
-//! shape. Bytes depend on the sizes, the seed and the number of files, never on the number of threads.
+//! shape. Bytes depend on the sizes, the seed, the number of files and their compression, never on the number of threads.
 //!
 //! ```text
 //! sizes ──► rankings │ uservisits │ documents      what a row is made of (each a write::Source)
@@ -34,6 +34,7 @@ use indicatif::ProgressBar;
 use tempfile::TempDir;
 
 use crate::Error;
+use crate::formats::compression::Compression;
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed};
 
 pub use parallel::Stop;
@@ -48,6 +49,8 @@ pub struct Job {
     pub sizes: Sizes,
     /// Part files of each table, where the sizes' own numbers are not wanted.
     pub files: Option<u64>,
+    /// How files are compressed, if they are.
+    pub compression: Option<Compression>,
     /// 0 for `HiBench`'s own seeds.
     pub seed: u64,
     /// Threads that make rows.
@@ -169,19 +172,20 @@ fn make(
     let start = Instant::now();
     let Job { sizes, seed, threads, .. } = *job;
     let files = job.files.unwrap_or_else(|| sizes.files(table));
+    let target = write::Target { directory: room, files, compression: job.compression };
     let written = match table {
         TableName::Rankings => {
             let source = rankings::Rankings::count_links(sizes.rankings, seed, threads, stop)?;
-            write::write_table(&source, room, files, threads, progress, stop)?
+            write::write_table(&source, target, threads, progress, stop)?
         }
         TableName::Uservisits => {
             let source =
                 uservisits::UserVisits::count_visits(sizes.uservisits, sizes.rankings, seed, threads, stop)?;
-            write::write_table(&source, room, files, threads, progress, stop)?
+            write::write_table(&source, target, threads, progress, stop)?
         }
         TableName::Documents => {
             let source = documents::Documents::new(sizes.documents, seed);
-            write::write_table(&source, room, files, threads, progress, stop)?
+            write::write_table(&source, target, threads, progress, stop)?
         }
     };
     let write::Written { rows, bytes } = written;

@@ -7,7 +7,7 @@
 //! threads nobody waits for long.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::parallel::{Stop, for_each_slot};
 use crate::Error;
+use crate::formats::compression::{Compression, Encoder};
 
 /// Bytes gathered for a file before they are written; 2,037 files of `uservisits` then hold 130 MB.
 const WRITE_BYTES: usize = 64 << 10;
@@ -50,21 +51,30 @@ pub(super) trait Source: Sync {
 pub(super) struct Written {
     /// Rows of the table; lines of `documents` count as rows of their page, so here it is pages.
     pub(super) rows: u64,
-    /// Bytes of all files.
+    /// Bytes of all files, as they are.
     pub(super) bytes: u64,
 }
 
-/// Writes `source` into `files` files named `part-NNNNN` in the empty directory `directory`.
+/// Where a table goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// An empty directory.
+    pub(super) directory: &'a Path,
+    pub(super) files: u64,
+    pub(super) compression: Option<Compression>,
+}
+
+/// Writes `source` into files named `part-NNNNN`, or `part-NNNNN.gz` and so on.
 pub(super) fn write_table<T: Source>(
     source: &T,
-    directory: &Path,
-    files: u64,
+    target: Target<'_>,
     threads: usize,
     progress: &ProgressBar,
     stop: &Stop,
 ) -> Result<Written, Error> {
+    let files = target.files;
     allow_open_files(files)?;
-    let create = |file| Part::create(directory, file, source.open(file), stop);
+    let create = |file| Part::create(target, file, source.open(file), stop);
     let parts: Vec<Part<'_, T::Stream>> = (0..files).map(create).collect::<Result<_, _>>()?;
     for_each_slot(threads, source.slots(), stop, T::Slot::default, |room, slot| {
         source.prepare(slot, room);
@@ -92,7 +102,7 @@ pub(super) fn write_table<T: Source>(
 pub(super) struct RowWriter<'a> {
     /// Where a row's bytes are appended.
     pub(super) out: Vec<u8>,
-    file: File,
+    file: Sink,
     path: PathBuf,
     written: Written,
     stop: &'a Stop,
@@ -109,16 +119,49 @@ impl RowWriter<'_> {
     fn flush(&mut self) -> Result<(), Error> {
         self.stop.check()?;
         self.file.write_all(&self.out).map_err(Error::file("write", &self.path))?;
-        self.written.bytes += self.out.len() as u64;
         self.out.clear();
         Ok(())
     }
 
     fn finish(mut self) -> Result<Written, Error> {
         self.flush()?;
+        let file = self.file.finish().map_err(Error::file("write", &self.path))?;
         // A cut file would be a smaller answer: a crash must not leave one under the table's final name.
-        self.file.sync_data().map_err(Error::file("sync", &self.path))?;
+        file.sync_data().map_err(Error::file("sync", &self.path))?;
+        self.written.bytes = file.metadata().map_err(Error::file("look at", &self.path))?.len();
         Ok(self.written)
+    }
+}
+
+/// A file, or what writes its text there compressed.
+enum Sink {
+    Plain(File),
+    Compressed(Box<Encoder<BufWriter<File>>>),
+}
+
+impl Sink {
+    fn create(path: &Path, compression: Option<Compression>) -> io::Result<Self> {
+        let file = File::create_new(path)?;
+        Ok(match compression {
+            None => Sink::Plain(file),
+            Some(compression) => Sink::Compressed(Box::new(Encoder::new(compression, BufWriter::new(file))?)),
+        })
+    }
+
+    fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
+        match self {
+            Sink::Plain(file) => file.write_all(text),
+            Sink::Compressed(encoder) => encoder.write_all(text),
+        }
+    }
+
+    fn finish(self) -> io::Result<File> {
+        match self {
+            Sink::Plain(file) => Ok(file),
+            Sink::Compressed(encoder) => {
+                encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)
+            }
+        }
     }
 }
 
@@ -136,9 +179,12 @@ struct OpenPart<'a, S> {
 }
 
 impl<'a, S> Part<'a, S> {
-    fn create(directory: &Path, file: u64, stream: S, stop: &'a Stop) -> Result<Self, Error> {
-        let path = directory.join(format!("part-{file:05}"));
-        let file = File::create_new(&path).map_err(Error::file("create", &path))?;
+    fn create(target: Target<'_>, file: u64, stream: S, stop: &'a Stop) -> Result<Self, Error> {
+        let mut path = target.directory.join(format!("part-{file:05}"));
+        if let Some(compression) = target.compression {
+            path.set_extension(compression.extensions()[0]);
+        }
+        let file = Sink::create(&path, target.compression).map_err(Error::file("create", &path))?;
         let rows = RowWriter { out: Vec::new(), file, path, written: Written::default(), stop };
         Ok(Part { open: Mutex::new(OpenPart { turn: 0, stream, rows }), turn_passed: Condvar::new() })
     }

@@ -1,4 +1,4 @@
-//! A table's files: `<data>/<format>/<set>/<table>/`, every regular file in it, sorted by name.
+//! A table's files: `<data>/<format>/<set>/<table>/`, every regular file in it, sorted by name, compressed or not.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{FormatChoice, InputOptions};
 use crate::Error;
+use crate::formats::compression::{Compression, HEAD_BYTES, identify};
 use crate::tables::{Layout, Table};
 
 /// A file with a quote in this many bytes at its start is not cut.
@@ -23,6 +24,8 @@ pub struct InputFile {
     pub path: Arc<Path>,
     /// Its size when the job was planned.
     pub bytes: u64,
+    /// How it is compressed, if it is; such a file is one split.
+    pub compression: Option<Compression>,
 }
 
 /// A format that can be read.
@@ -49,8 +52,16 @@ impl FormatChoice {
     }
 }
 
+/// A table's files.
+pub(super) struct Listed {
+    pub(super) format: Format,
+    pub(super) files: Vec<InputFile>,
+    /// What is odd about them.
+    pub(super) warnings: Vec<String>,
+}
+
 /// Finds a table and lists its files.
-pub(super) fn list(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
+pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Error> {
     let at = |format: &Format| options.data.join(format.directory()).join(&options.set).join(table.name);
     let formats = options.format.formats();
     let Some(format) = formats.iter().find(|format| at(format).is_dir()) else {
@@ -58,11 +69,29 @@ pub(super) fn list(table: &Table, options: &InputOptions) -> Result<(Format, Vec
         return Err(not_there(table, options, &looked_for));
     };
     let directory = at(format);
-    let files = list_directory(&directory)?;
+    let mut files = list_directory(&directory)?;
     if files.is_empty() {
         return Err(Error::Data(format!("{} holds no files", directory.display())));
     }
-    Ok((*format, files))
+    let mut warnings = Vec::new();
+    let mut head = Vec::new();
+    for file in &mut files {
+        read_head(file, HEAD_BYTES as u64, &mut head)?;
+        let (compression, warning) = identify(&file.path, file.bytes, &head)?;
+        file.compression = compression;
+        warnings.extend(warning);
+    }
+    Ok(Listed { format: *format, files, warnings })
+}
+
+/// The first bytes of a file.
+fn read_head(file: &InputFile, bytes: u64, head: &mut Vec<u8>) -> Result<(), Error> {
+    head.clear();
+    if file.bytes == 0 {
+        return Ok(());
+    }
+    let opened = File::open(&file.path).map_err(Error::file("open", &file.path))?;
+    opened.take(bytes).read_to_end(head).map(drop).map_err(Error::file("read", &file.path))
 }
 
 fn list_directory(directory: &Path) -> Result<Vec<InputFile>, Error> {
@@ -82,7 +111,7 @@ fn list_directory(directory: &Path) -> Result<Vec<InputFile>, Error> {
                 path.display()
             )));
         }
-        files.push(InputFile { path: path.into(), bytes: metadata.len() });
+        files.push(InputFile { path: path.into(), bytes: metadata.len(), compression: None });
     }
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
@@ -129,13 +158,10 @@ pub(super) fn with_quotes(
         return Ok(found);
     }
     let mut head = Vec::new();
-    for (index, file) in files.iter().enumerate().filter(|(_, file)| file.bytes > split_bytes) {
-        head.clear();
-        let opened = File::open(&file.path).map_err(Error::file("open", &file.path))?;
-        opened
-            .take(QUOTES_LOOKED_FOR_BYTES)
-            .read_to_end(&mut head)
-            .map_err(Error::file("read", &file.path))?;
+    // What is compressed is not cut, and a quote in it would be none.
+    let cut = |file: &InputFile| file.compression.is_none() && file.bytes > split_bytes;
+    for (index, file) in files.iter().enumerate().filter(|(_, file)| cut(file)) {
+        read_head(file, QUOTES_LOOKED_FOR_BYTES, &mut head)?;
         if head.contains(&b'"') {
             found.insert(index);
         }
@@ -143,13 +169,31 @@ pub(super) fn with_quotes(
     Ok(found)
 }
 
-/// FNV-1a over names and sizes: the same in every process, whatever the data's directory is called there.
+/// What is to be said when a table's compressed files, which cannot be cut, leave workers without work.
+pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Option<String> {
+    let compressed = files.iter().filter(|file| file.compression.is_some());
+    let (count, bytes, largest) = compressed.fold((0, 0, 0), |(count, bytes, largest), file| {
+        (count + 1, bytes + file.bytes, file.bytes.max(largest))
+    });
+    let most = 2 * bytes >= files.iter().map(|file| file.bytes).sum();
+    // Smaller ones would not be cut either.
+    (count > 0 && count < peers && most && largest > split_bytes).then(|| {
+        let files = if count == 1 { "file" } else { "files" };
+        format!(
+            "{count} compressed {files} for {peers} workers: each is read by one worker, so others have nothing to read\n  \
+             try: {peers} files or more (`generate --files`), or decompressed ones, which are cut"
+        )
+    })
+}
+
+/// FNV-1a over names, sizes and compressions: the same in every process, whatever the data's directory is called there.
 pub(super) fn digest(files: &[InputFile]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for file in files {
         let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
         // Behind its name, which has no zero byte, a file's entry has a fixed length: lists cannot run together.
-        for byte in name.iter().chain(&[0]).chain(&file.bytes.to_le_bytes()) {
+        let compression = file.compression.map_or(0, |compression| 1 + compression as u8);
+        for byte in name.iter().chain(&[0]).chain(&file.bytes.to_le_bytes()).chain(&[compression]) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::files::{self, Format, InputFile};
+use super::files::{self, Format, InputFile, Listed};
 use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
@@ -66,6 +66,7 @@ struct Plan {
     format: Format,
     wanted: Arc<[usize]>,
     files: Arc<[InputFile]>,
+    warnings: Arc<[String]>,
     splits: Vec<Split>,
     split_bytes: u64,
     uncut: BTreeSet<usize>,
@@ -84,17 +85,19 @@ impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let wanted = projection::resolve::<R>(table)?.into();
-        let (format, files) = files::list(table, options)?;
+        let Listed { format, files, mut warnings } = files::list(table, options)?;
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
         let uncut = files::with_quotes(table, &files, split_bytes)?;
+        warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
             format,
             wanted,
             splits: split::cut(&files, split_bytes, &uncut),
             files: files.into(),
+            warnings: warnings.into(),
             split_bytes,
             uncut,
             bad_records: options.bad_records,
@@ -111,12 +114,13 @@ impl<R: Row> Input<R> {
             splits: split::cut(&plan.files, plan.split_bytes, &uncut),
             uncut,
             files: Arc::clone(&plan.files),
+            warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
             ..*plan
         })
     }
 
-    /// The same plan with splits and blocks of about these sizes, and with every file cut, quotes or not.
+    /// The same plan with splits and blocks of about these sizes, and with every file cut, quotes or not, that is not compressed.
     ///
     /// For tests, which want to meet the edges of both; the defaults are the fastest that were measured.
     #[must_use]
@@ -128,6 +132,7 @@ impl<R: Row> Input<R> {
             uncut: BTreeSet::new(),
             block_bytes: block_bytes.max(1),
             files: Arc::clone(&plan.files),
+            warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
             ..*plan
         })
@@ -140,6 +145,11 @@ impl<R: Row> Input<R> {
     /// The table's files, sorted by name.
     pub fn files(&self) -> &[InputFile] {
         &self.plan.files
+    }
+
+    /// What the user should know of them: names that say something else than contents, compressed files that are too few.
+    pub fn warnings(&self) -> &[String] {
+        &self.plan.warnings
     }
 
     /// All splits, sorted by file and place in it.
@@ -165,7 +175,7 @@ impl<R: Row> Input<R> {
         self.plan.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// A number that differs where the files' names or sizes do: processes compare it before they start.
+    /// A number that differs where the files' names, sizes or compressions do: processes compare it before they start.
     pub fn digest(&self) -> u64 {
         files::digest(&self.plan.files)
     }
@@ -178,6 +188,7 @@ impl<R: Row> Input<R> {
             Format::Csv => Ok(SplitReader::csv(CsvReader::open(Source {
                 path: Arc::clone(&file.path),
                 file_bytes: file.bytes,
+                compression: file.compression,
                 range: split.range.clone(),
                 table: plan.table,
                 wanted: Arc::clone(&plan.wanted),

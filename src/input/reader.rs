@@ -25,6 +25,8 @@ pub struct Block {
     pub rows: u64,
     /// Bytes of the file gone through; over all blocks of all splits they are the bytes of the files.
     pub bytes: u64,
+    /// Bytes of text parsed; the same, unless the file is compressed.
+    pub text_bytes: u64,
     /// Records left out because they do not fit.
     pub bad_records: u64,
 }
@@ -43,7 +45,8 @@ impl<R: Row> SplitReader<R> {
         }
     }
 
-    /// After the end: the bytes of the rows really read, from the first row's start to the last row's end.
+    /// After the end: the bytes of the rows really read, from the first row's start to the last row's end; of a compressed
+    /// file, its own bytes, which are all of them, since its end was reached.
     ///
     /// [`miscut_files`](super::miscut_files) wants the extents of all splits.
     pub fn extent(&self) -> Range<u64> {

@@ -38,11 +38,12 @@ pub(super) fn chosen_bytes(total: u64, peers: usize) -> u64 {
     (total / (peers.max(1) as u64 * SPLITS_A_WORKER)).clamp(LEAST_BYTES, MOST_BYTES)
 }
 
-/// Cuts files into splits of about equal size; those in `uncut` stay whole, and empty ones have none.
+/// Cuts files into splits of about equal size; those that are compressed or in `uncut` stay whole, and empty ones have none.
 pub(super) fn cut(files: &[InputFile], split_bytes: u64, uncut: &BTreeSet<usize>) -> Vec<Split> {
     let mut splits = Vec::new();
-    for (file, InputFile { bytes, .. }) in files.iter().enumerate() {
-        let pieces = if uncut.contains(&file) { bytes.min(&1) } else { &bytes.div_ceil(split_bytes) };
+    for (file, InputFile { bytes, compression, .. }) in files.iter().enumerate() {
+        let whole = compression.is_some() || uncut.contains(&file);
+        let pieces = if whole { bytes.min(&1) } else { &bytes.div_ceil(split_bytes) };
         for piece in 0..*pieces {
             // In 128 bits, since the product of two sizes overflows 64.
             let cut_at = |piece: u64| (u128::from(*bytes) * u128::from(piece) / u128::from(*pieces)) as u64;
@@ -77,9 +78,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::formats::compression::Compression;
 
     fn files(sizes: &[u64]) -> Vec<InputFile> {
-        sizes.iter().map(|bytes| InputFile { path: Path::new("part").into(), bytes: *bytes }).collect()
+        let file =
+            |bytes: &u64| InputFile { path: Path::new("part").into(), bytes: *bytes, compression: None };
+        sizes.iter().map(file).collect()
     }
 
     #[test]
@@ -106,6 +110,10 @@ mod tests {
         };
         assert_eq!(ranges(BTreeSet::new()), [(0, 0..1), (0, 1..2), (0, 2..3), (2, 0..1), (2, 1..2)]);
         assert_eq!(ranges(BTreeSet::from([0, 1])), [(0, 0..3), (2, 0..1), (2, 1..2)]);
+        let mut files = files(&[3, 2]);
+        files[0].compression = Some(Compression::Gzip);
+        let splits = cut(&files, 1, &BTreeSet::new());
+        assert_eq!(splits.iter().map(|split| split.range.clone()).collect::<Vec<_>>(), [0..3, 0..1, 1..2]);
     }
 
     #[test]

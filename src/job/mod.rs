@@ -47,6 +47,7 @@ pub struct Job {
     started: Instant,
     fingerprint: Fingerprint,
     files: usize,
+    compressed_files: usize,
     splits: usize,
     bytes: u64,
     output: Option<Output>,
@@ -119,6 +120,7 @@ impl Job {
             started,
             fingerprint,
             files: 0,
+            compressed_files: 0,
             splits: 0,
             bytes: 0,
             output: None,
@@ -146,9 +148,13 @@ impl Job {
                 peers: settings.workers * settings.cluster.processes(),
             },
         )?;
+        if self.settings.cluster.index() == 0 {
+            input.warnings().iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
+        }
         let digest = format!("{} files, digest {:016x}", input.files().len(), input.digest());
         self.fingerprint = self.fingerprint.clone().with(&format!("the table {}", table.name), digest);
         self.files += input.files().len();
+        self.compressed_files += input.files().iter().filter(|file| file.compression.is_some()).count();
         self.splits += input.splits().len();
         self.bytes += input.bytes();
         Ok(input)
@@ -330,8 +336,10 @@ impl Job {
             assignment: self.settings.assignment,
             input: InputFigures {
                 files: self.files,
+                compressed_files: self.compressed_files,
                 splits: self.splits,
                 bytes,
+                decompressed_bytes: (self.compressed_files > 0).then(|| sum(|detail| detail.text_bytes)),
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,

@@ -39,6 +39,7 @@ pub(super) struct Assignment {
 pub(super) struct Detail {
     pub figures: WorkerFigures,
     pub bad_records: u64,
+    pub text_bytes: u64,
     pub exchanged_bytes: u64,
     pub group_bytes: u64,
     /// Of the whole process, told by its first worker.
@@ -163,6 +164,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
             wait_seconds: counters.waited.get().as_secs_f64(),
         },
         bad_records: counters.bad_records.get(),
+        text_bytes: counters.text_bytes.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
         group_bytes: counters.group_bytes.get(),
         peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) {

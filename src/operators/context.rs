@@ -38,6 +38,8 @@ pub struct Counters {
     pub splits: Cell<u64>,
     /// Bytes of input read.
     pub bytes: Cell<u64>,
+    /// Bytes of text parsed: more, where files are compressed.
+    pub text_bytes: Cell<u64>,
     /// Rows read, bad ones not counted.
     pub rows: Cell<u64>,
     /// Rows skipped because they were bad.

@@ -16,7 +16,7 @@ use crate::input::{Input, Row, SplitQueue, SplitReader};
 
 /// A round ends once it has this many records: enough that the rounds themselves cost nothing.
 const ROUND_RECORDS: u64 = 32 << 10;
-/// A round also ends once this many bytes were read, for scans that keep few of their rows.
+/// A round also ends once this many bytes were read or parsed, for scans that keep few of their rows.
 const ROUND_BYTES: u64 = 8 << 20;
 /// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
 const CONTAINER_RECORDS: usize = 2048;
@@ -141,8 +141,8 @@ impl<R: Row> Reading<R> {
         mut take: impl FnMut(R::Of<'_>) -> u64,
     ) -> Result<bool, Error> {
         let counters = &context.counters;
-        let (mut records, mut bytes) = (0, 0);
-        while records < ROUND_RECORDS && bytes < ROUND_BYTES {
+        let (mut records, mut bytes, mut parsed) = (0, 0, 0);
+        while records < ROUND_RECORDS && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
                 let Some(split) = self.splits.take() else { return Ok(false) };
                 self.current = Some((split.file, self.input.open_split(split)?));
@@ -150,7 +150,10 @@ impl<R: Row> Reading<R> {
             };
             if let Some(block) = reader.next_block(|row| records += take(row))? {
                 bytes += block.bytes;
+                // Either may be far more than the other: much text of few bytes, or streams without text.
+                parsed += block.text_bytes.max(block.bytes);
                 add(&counters.bytes, block.bytes);
+                add(&counters.text_bytes, block.text_bytes);
                 add(&counters.rows, block.rows);
                 add(&counters.bad_records, block.bad_records);
             } else {

@@ -68,10 +68,14 @@ pub struct RunReport {
 pub struct InputFigures {
     /// Files.
     pub files: usize,
+    /// How many of them are compressed.
+    pub compressed_files: usize,
     /// Splits they were cut into.
     pub splits: usize,
-    /// Bytes read.
+    /// Bytes read, of compressed files as they are.
     pub bytes: u64,
+    /// Bytes of text, where some of the files are compressed.
+    pub decompressed_bytes: Option<u64>,
     /// Good rows read.
     pub rows: u64,
     /// Rows passed over under `--bad-records skip`.
@@ -146,11 +150,14 @@ impl std::fmt::Display for RunReport {
     /// The last lines of a run, for people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let input = &self.input;
+        let decompressed = (input.decompressed_bytes)
+            .map_or(String::new(), |bytes| format!(" that decompressed to {}", Bytes(bytes)));
         write!(
             f,
-            "{} rows, {} in {} ({}, {})",
+            "{} rows, {}{} in {} ({}, {})",
             Count(input.rows),
             Bytes(input.bytes),
+            decompressed,
             Elapsed(Duration::from_secs_f64(self.seconds.total)),
             RowsPerSecond(self.rows_per_second),
             BytesPerSecond(self.bytes_per_second)

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 #[path = "../../fuzz/judge.rs"]
-mod judge;
+pub(crate) mod judge;
 
 /// Fields of rows that mostly fit.
 const FIELDS: [&[u8]; 9] = [
@@ -27,7 +27,7 @@ const FIELDS: [&[u8]; 9] = [
 ];
 
 /// Bytes that are mostly the ones with a meaning.
-fn any_text(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn any_text(longest: usize) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         8 => proptest::sample::select(b"\",\n\r".as_slice()),
         4 => proptest::sample::select(b"abc".as_slice()),
@@ -83,7 +83,7 @@ fn seeded_random_bytes() {
 #[derive(serde::Deserialize)]
 pub(crate) struct Page {
     #[serde(rename = "pageRank")]
-    rank: i32,
+    pub(crate) rank: i32,
 }
 
 impl Row for Page {
@@ -149,6 +149,7 @@ pub(crate) fn read_all<R: Row, T>(
         while let Some(block) = reader.next_block(|row| rows.push(take(row)))? {
             total.rows += block.rows;
             total.bytes += block.bytes;
+            total.text_bytes += block.text_bytes;
             total.bad_records += block.bad_records;
         }
         extents.push((split.file, reader.extent()));
@@ -204,7 +205,10 @@ fn visits_with_exponents_early_dates_and_empty_fields() {
     let take = |visit: Visit| (visit.ad_revenue, visit.date.days(), visit.source_ip.to_vec(), visit.duration);
     let (rows, total) = read_all(&input, take).unwrap();
     assert_eq!(rows, [(4.5e-4, -1, b"1.2.3.4".to_vec(), Some(7)), (0.5, 1, Vec::new(), None)]);
-    assert_eq!(total, Block { rows: 2, bytes: content.len() as u64, bad_records: 0 });
+    assert_eq!(
+        total,
+        Block { rows: 2, bytes: content.len() as u64, text_bytes: content.len() as u64, bad_records: 0 }
+    );
 }
 
 #[test]
@@ -269,7 +273,7 @@ fn skipped_records_are_counted() {
     let (rows, total) =
         read_all(&Input::<Page>::open(&RANKINGS, &options).unwrap(), |page| page.rank).unwrap();
     assert_eq!(rows, [1, 2]);
-    assert_eq!(total, Block { rows: 2, bytes: 29, bad_records: 3 });
+    assert_eq!(total, Block { rows: 2, bytes: 29, text_bytes: 29, bad_records: 3 });
 }
 
 /// A split that starts inside a quoted field sees bad records that are none: it must not report them.

@@ -220,12 +220,12 @@ fn all_pages_of_a_listing_are_fetched_once() {
 }
 
 #[test]
-fn the_compressed_kind_has_its_own_format_and_name() {
+fn the_compressed_kind_is_csv_too_and_can_have_another_name() {
     let store = Store::start(&[("text-deflate/tiny/rankings/000000_0.deflate", Object::default())]);
     let data = TempDir::new().expect("a temporary directory");
     let arguments = ["tiny", "--kind", "text-deflate", "--table", "rankings", "--name", "original"];
     assert_fetched(&store.fetch(data.path(), &arguments));
-    assert_eq!(names_in(&data.path().join("csv-deflate/original/rankings")), ["000000_0.deflate"]);
+    assert_eq!(names_in(&data.path().join("csv/original/rankings")), ["000000_0.deflate"]);
 }
 
 #[test]

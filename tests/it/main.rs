@@ -6,6 +6,8 @@ mod chaos;
 mod cli;
 /// Processes becoming one job, over real connections, among strangers.
 mod cluster;
+/// Compressed input: many streams, files of other programs, and damage of every kind.
+mod compression;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
 /// The download script, against a small S3 of our own.

@@ -1,10 +1,9 @@
 //! What happens when a record is bad. Nothing here is fast, and nothing here runs while all is well.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
+use super::text::Text;
 use super::window::Window;
 use super::{Dialect, Source};
 use crate::input::BadRecords;
@@ -49,10 +48,11 @@ impl Judge {
         if skip && self.unproven_start.is_none() {
             return Ok(Verdict::Skip);
         }
-        // A file is read from its start to prove a split or to count lines: both happen once at most.
+        // A text is read from its start to prove a split or to count lines: both happen once at most.
         let start = self.unproven_start.take();
         let until = if skip { start.unwrap_or(0) } else { byte };
-        let survey = Survey::of(window.file(), Dialect::of(&source.table), start.unwrap_or(0), until)
+        let survey = (window.source().again())
+            .and_then(|text| Survey::of(text, Dialect::of(&source.table), start.unwrap_or(0), until))
             .map_err(Error::file("read", &source.path))?;
         if !survey.starts_row {
             return Ok(Verdict::Miscut);
@@ -65,6 +65,7 @@ impl Judge {
         Err(Error::BadRecord(Box::new(BadRecord {
             path: source.path.to_path_buf(),
             byte,
+            decompressed: source.compression.is_some(),
             line: Some(survey.newlines + 1),
             column: fault.field.map(|field| source.table.columns[source.wanted[field]].name.to_owned()),
             reason: fault.reason,
@@ -73,7 +74,7 @@ impl Judge {
     }
 }
 
-/// What is only known after reading a file from its start.
+/// What is only known after reading a text from its start.
 struct Survey {
     /// Whether a row starts at the offset asked about.
     starts_row: bool,
@@ -83,7 +84,7 @@ struct Survey {
 
 impl Survey {
     /// Reads up to `until`, which is not before `start`, with an eye on quotes.
-    fn of(file: &File, dialect: Dialect, start: u64, until: u64) -> io::Result<Self> {
+    fn of(mut text: Text, dialect: Dialect, start: u64, until: u64) -> io::Result<Self> {
         #[derive(PartialEq)]
         enum State {
             RowStart,
@@ -99,7 +100,10 @@ impl Survey {
         let mut offset = 0;
         while offset < until {
             let length = (until - offset).min(buffer.len() as u64) as usize;
-            file.read_exact_at(&mut buffer[..length], offset)?;
+            let length = text.read_at(&mut buffer[..length], offset)?;
+            if text.end().is_some_and(|end| end < until) {
+                return Err(io::Error::other("it changed while it was read"));
+            }
             for &byte in &buffer[..length] {
                 let quote = dialect.quoted && byte == dialect.marks.quote;
                 survey.newlines += u64::from(byte == b'\n');

@@ -9,7 +9,7 @@
 //! - Only fields that are read are looked at: the others may hold any bytes.
 //! - A row may be up to [`MAX_ROW_BYTES`] long.
 //!
-//! How a split becomes rows: [`window`] reads a block of the file; [`index`] finds every delimiter, newline and quote of
+//! How a split becomes rows: [`window`] reads a block of the [`text`], which is the file or what it decompresses to; [`index`] finds every delimiter, newline and quote of
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
 //! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
 //! [`careful`], row by row. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
@@ -22,6 +22,7 @@ mod index;
 mod number;
 mod reader;
 mod row;
+mod text;
 mod window;
 mod write;
 
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 pub(crate) use reader::CsvReader;
 
+use crate::formats::compression::Compression;
 use crate::input::BadRecords;
 use crate::tables::{Layout, Table};
 use index::Marks;
@@ -45,6 +47,8 @@ pub(crate) struct Source {
     pub(crate) path: Arc<Path>,
     /// Size of the file when the job was planned.
     pub(crate) file_bytes: u64,
+    /// How the text is compressed, if it is: the range is then the whole file.
+    pub(crate) compression: Option<Compression>,
     pub(crate) range: Range<u64>,
     pub(crate) table: Table,
     /// Columns of the table, in the order of the query's struct.

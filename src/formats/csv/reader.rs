@@ -9,6 +9,7 @@ use super::fault::{Fault, Judge, Verdict};
 use super::field::FieldError;
 use super::index::{Instructions, SLACK, Tally};
 use super::row::{Fields, RowDeserializer};
+use super::text::Text;
 use super::window::Window;
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
@@ -36,6 +37,8 @@ pub(crate) struct CsvReader {
     row: CarefulRow,
     judge: Judge,
     stage: Stage,
+    /// Offset behind the last byte at which a row may start; of a compressed text it shows only when all is read.
+    end: u64,
     extent: Range<u64>,
 }
 
@@ -51,8 +54,8 @@ impl CsvReader {
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
         // The byte before a range tells whether a row starts with its first.
         let first = source.range.start.saturating_sub(1);
-        let window = Window::open(&source.path, source.file_bytes, first)
-            .map_err(Error::file("open", &source.path))?;
+        let text = Text::open(&source).map_err(Error::file("open", &source.path))?;
+        let window = Window::new(text, first);
         let front = window.filled();
         Ok(CsvReader {
             dialect: Dialect::of(&source.table),
@@ -64,15 +67,16 @@ impl CsvReader {
             row: CarefulRow::default(),
             judge: Judge { unproven_start: None },
             stage: Stage::New,
+            end: if source.compression.is_some() { u64::MAX } else { source.range.end },
             extent: first..first,
             window,
             source,
         })
     }
 
-    /// The bytes of the rows that were read, or [`MISCUT`].
+    /// The bytes of the rows that were read, or [`MISCUT`]; of a compressed file, all that was gone through.
     pub(crate) fn extent(&self) -> Range<u64> {
-        self.extent.clone()
+        self.window.source().compressed_bytes().map_or(self.extent.clone(), |bytes| 0..bytes)
     }
 
     /// Reads and parses the next block; `None` at the end.
@@ -87,24 +91,28 @@ impl CsvReader {
             return Ok(None);
         }
         let start = self.window.offset_of(self.row_start());
-        let mut block = Block { rows: 0, bytes: 0, bad_records: 0 };
+        let compressed_start = self.window.source().compressed_bytes();
+        let mut block = Block::default();
         if self.scanned == self.window.filled() {
             self.fill()?;
         }
-        while self.stage == Stage::Reading && self.scanned < self.window.filled() {
+        // At the end there is something to do even if nothing was read: a row without an end is an error.
+        while self.stage == Stage::Reading && (self.scanned < self.window.filled() || self.window.at_end()) {
             let tally = self.scan_chunk();
             match self.plain_rows(tally) {
                 Some(rows) => self.read_plain::<R>(rows, &mut block, &mut emit)?,
                 None => self.read_careful::<R>(&mut block, &mut emit)?,
             }
             let next = self.window.offset_of(self.row_start());
-            if next >= self.source.range.end {
+            if next >= self.end {
                 self.stage = Stage::Done;
             }
         }
         if self.extent != MISCUT {
             self.extent.end = self.window.offset_of(self.row_start());
-            block.bytes = self.extent.end - start;
+            block.text_bytes = self.extent.end - start;
+            let compressed = self.window.source().compressed_bytes().zip(compressed_start);
+            block.bytes = compressed.map_or(block.text_bytes, |(now, before)| now - before);
         }
         Ok(Some(block))
     }
@@ -166,7 +174,7 @@ impl CsvReader {
             };
             return self.decide(fault).map(|_| ());
         }
-        let left = self.source.range.end.saturating_sub(self.window.next_offset());
+        let left = self.end.saturating_sub(self.window.next_offset());
         let bytes = self
             .source
             .block_bytes
@@ -180,6 +188,7 @@ impl CsvReader {
         self.scanned = kept + pending;
         if self.window.at_end() {
             self.window.end_with_newline();
+            self.end = self.end.min(self.window.next_offset());
         }
         Ok(())
     }
@@ -208,7 +217,7 @@ impl CsvReader {
         if self.dialect.quoted && (tally.any_quote || self.quote_left_over) {
             return None;
         }
-        if self.window.offset_of(self.scanned) > self.source.range.end {
+        if self.window.offset_of(self.scanned) > self.end {
             return None;
         }
         let ends = &self.ends[1..self.known.end];
@@ -267,7 +276,7 @@ impl CsvReader {
         block: &mut Block,
         emit: &mut impl FnMut(R::Of<'_>),
     ) -> Result<(), Error> {
-        while self.window.offset_of(self.row_start()) < self.source.range.end {
+        while self.window.offset_of(self.row_start()) < self.end {
             let text = self.window.text();
             let start = self.row_start();
             let Some(last) = self.row.walk(text, &self.ends[self.known.clone()], self.dialect) else {

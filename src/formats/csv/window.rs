@@ -1,21 +1,21 @@
-//! The part of a file that is in memory: one buffer, read into block by block, that keeps the row a block cut.
+//! The part of a text that is in memory: one buffer, read into block by block, that keeps the row a block cut.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
-/// Bytes in memory are addressed by position, their index in the buffer, which a refill changes; bytes of the file by
+use super::text::Text;
+
+/// Bytes in memory are addressed by position, their index in the buffer, which a refill changes; bytes of the text by
 /// offset, which stays.
 pub(super) struct Window {
-    file: File,
-    file_bytes: u64,
+    text: Text,
     buffer: Vec<CacheLine>,
     /// Where blocks are read to: a kept row ends here, so that every block lies on whole cache lines.
     front: usize,
+    /// Position of the kept row, or of the block where none is kept.
+    start: usize,
     /// Position behind the last byte read.
     read: usize,
-    /// Position behind the last byte, which may be a newline that the file lacks.
+    /// Position behind the last byte, which may be a newline that the text lacks.
     filled: usize,
     /// Offset of the next byte to read.
     next_offset: u64,
@@ -33,22 +33,22 @@ const PAGE_BYTES: u64 = 4096;
 const FIRST_FRONT: usize = 4096;
 
 impl Window {
-    /// An empty window at an offset of a file that had `file_bytes` bytes when the job was planned.
-    pub(super) fn open(path: &Path, file_bytes: u64, offset: u64) -> io::Result<Self> {
-        let file = File::open(path)?;
-        Ok(Window {
-            file,
-            file_bytes,
+    /// An empty window at an offset of a text.
+    pub(super) fn new(text: Text, offset: u64) -> Self {
+        Window {
+            text,
             buffer: Vec::new(),
             front: FIRST_FRONT,
+            start: FIRST_FRONT,
             read: FIRST_FRONT,
             filled: FIRST_FRONT,
             next_offset: offset,
-        })
+        }
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    /// What is read.
+    pub(super) fn source(&self) -> &Text {
+        &self.text
     }
 
     /// The buffer up to the last byte read; what stands before the kept row is of no meaning.
@@ -67,61 +67,51 @@ impl Window {
         self.next_offset
     }
 
-    /// Whether the file has been read to its end.
+    /// Whether the text has been read to its end.
     pub(super) fn at_end(&self) -> bool {
-        self.next_offset == self.file_bytes
+        self.text.end() == Some(self.next_offset)
     }
 
-    /// Where in the file a position of the buffer is.
+    /// Where in the text a position of the buffer is.
     pub(super) fn offset_of(&self, position: usize) -> u64 {
         let behind = self.next_offset.saturating_add(position as u64).saturating_sub(self.read as u64);
-        behind.min(self.file_bytes)
+        self.text.end().map_or(behind, |end| behind.min(end))
     }
 
     /// Keeps what stands at `keep..`, reads about `bytes` more behind it and says where the kept bytes are now.
     ///
-    /// The bytes up to the planned size must be there: a file that has shrunk is an error.
+    /// It may read less, or nothing, also before the end.
     pub(super) fn refill(&mut self, keep: usize, bytes: usize) -> io::Result<usize> {
         let kept = self.filled - keep;
         let start = self.next_offset;
         let wanted_end = start.saturating_add(bytes as u64);
         let page_end = wanted_end / PAGE_BYTES * PAGE_BYTES;
-        let end = if page_end > start { page_end } else { wanted_end }.min(self.file_bytes);
-        let length = (end - start) as usize;
+        let end = if page_end > start { page_end } else { wanted_end };
+        let length = (self.text.end().map_or(end, |text_end| end.min(text_end)) - start) as usize;
 
         // The byte before a row has a position too.
         let front =
             if kept < self.front { self.front } else { (kept + 1).next_power_of_two().max(LINE_BYTES) };
-        // And a newline that the file's end lacks has a place.
+        // And a newline that the text's end lacks has a place.
         let lines = (front + length + 1).div_ceil(LINE_BYTES);
         if lines > self.buffer.len() {
             self.buffer.resize(lines, CacheLine([0; LINE_BYTES]));
         }
-        let text: &mut [u8] = bytemuck::cast_slice_mut(&mut self.buffer);
-        text.copy_within(keep..self.filled, front - kept);
-        self.file.read_exact_at(&mut text[front..front + length], start).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::UnexpectedEof => io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!(
-                        "it had {} bytes when the job was planned and has become shorter",
-                        self.file_bytes
-                    ),
-                ),
-                _ => error,
-            }
-        })?;
+        let buffer: &mut [u8] = bytemuck::cast_slice_mut(&mut self.buffer);
+        buffer.copy_within(keep..self.filled, front - kept);
+        let read = self.text.read_at(&mut buffer[front..front + length], start)?;
         self.front = front;
-        self.read = front + length;
+        self.start = front - kept;
+        self.read = front + read;
         self.filled = self.read;
-        self.next_offset = end;
-        Ok(front - kept)
+        self.next_offset = start + read as u64;
+        Ok(self.start)
     }
 
-    /// Gives the file's last row the newline it lacks.
+    /// Gives the text's last row the newline it lacks, if there is one.
     pub(super) fn end_with_newline(&mut self) {
         let filled = self.filled;
-        if self.text().last() != Some(&b'\n') {
+        if filled > self.start && self.text().last() != Some(&b'\n') {
             bytemuck::cast_slice_mut(&mut self.buffer)[filled] = b'\n';
             self.filled += 1;
         }

@@ -1,0 +1,186 @@
+//! zlib, gzip, zstd and bzip2: decoders that are given bytes and fill a slice, so that text is written once, where it is parsed.
+
+use std::io;
+
+use flate2::{FlushDecompress, Status};
+use zstd::stream::raw::{Decoder, Operation};
+
+use super::bytes::Bytes;
+use super::decompressor::{Fault, Step, Stream};
+use super::detect;
+
+/// What the decoders have in common.
+pub(super) trait Codec {
+    /// Whether a stream may begin with these bytes, of which there are four unless the file ends.
+    fn starts(&self, head: &[u8]) -> bool;
+    /// Prepares for the next stream.
+    fn restart(&mut self);
+    /// Decodes some of `from` into `into`.
+    fn step(&mut self, from: &[u8], into: &mut [u8]) -> Stepped;
+}
+
+/// What a codec did; the bytes it took count also where it failed.
+pub(super) struct Stepped {
+    taken: usize,
+    written: usize,
+    /// Whether the stream has ended, or what is wrong with it.
+    ended: Result<bool, String>,
+}
+
+/// Streams, one after the other.
+pub(super) struct Streams<C> {
+    codec: C,
+    bytes: Bytes,
+    place: Place,
+}
+
+#[derive(PartialEq)]
+enum Place {
+    Start,
+    Inside,
+    Between,
+}
+
+impl<C: Codec> Streams<C> {
+    pub(super) fn new(codec: C, bytes: Bytes) -> Self {
+        Streams { codec, bytes, place: Place::Start }
+    }
+}
+
+impl<C: Codec> Stream for Streams<C> {
+    fn step(&mut self, into: &mut [u8]) -> Result<Step, Fault> {
+        if self.place != Place::Inside {
+            let head = self.bytes.peek::<4>()?;
+            if head.is_empty() {
+                return if self.place == Place::Start { Err(Fault::CutOff) } else { Ok(Step::End) };
+            }
+            // The first one is the codec's to judge: it says more than that it is none.
+            if self.place == Place::Between {
+                if !self.codec.starts(head) {
+                    return Err(Fault::Garbage);
+                }
+                self.codec.restart();
+            }
+            self.place = Place::Inside;
+        }
+        let from = self.bytes.fill()?;
+        let at_end = from.is_empty();
+        let Stepped { taken, written, ended } = self.codec.step(from, into);
+        self.bytes.take(taken);
+        if ended.map_err(Fault::Damaged)? {
+            self.place = Place::Between;
+        } else if (taken, written) == (0, 0) {
+            return Err(if at_end { Fault::CutOff } else { Fault::Damaged("it does not go on".to_owned()) });
+        }
+        Ok(Step::Text(written))
+    }
+
+    fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+/// zlib and gzip.
+pub(super) struct Inflate {
+    decoder: flate2::Decompress,
+    gzip: bool,
+}
+
+impl Inflate {
+    pub(super) fn zlib() -> Self {
+        Inflate { decoder: flate2::Decompress::new(true), gzip: false }
+    }
+
+    pub(super) fn gzip() -> Self {
+        // The largest window there is.
+        Inflate { decoder: flate2::Decompress::new_gzip(15), gzip: true }
+    }
+}
+
+impl Codec for Inflate {
+    fn starts(&self, head: &[u8]) -> bool {
+        if self.gzip { detect::is_gzip(head) } else { detect::is_zlib(head) }
+    }
+
+    fn restart(&mut self) {
+        self.decoder.reset(true);
+    }
+
+    fn step(&mut self, from: &[u8], into: &mut [u8]) -> Stepped {
+        let (taken, written) = (self.decoder.total_in(), self.decoder.total_out());
+        let done = self.decoder.decompress(from, into, FlushDecompress::None);
+        Stepped {
+            taken: (self.decoder.total_in() - taken) as usize,
+            written: (self.decoder.total_out() - written) as usize,
+            ended: match done {
+                Ok(status) => Ok(status == Status::StreamEnd),
+                Err(error) if error.needs_dictionary().is_some() => Err("it needs a dictionary".to_owned()),
+                Err(error) => Err(error.message().unwrap_or("it cannot be decoded").to_owned()),
+            },
+        }
+    }
+}
+
+/// zstd; frames that are to be skipped are skipped by its library.
+pub(super) struct Zstd(Decoder<'static>);
+
+impl Zstd {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Zstd(Decoder::new()?))
+    }
+}
+
+impl Codec for Zstd {
+    fn starts(&self, head: &[u8]) -> bool {
+        detect::is_zstd(head)
+    }
+
+    fn restart(&mut self) {
+        // A frame that has ended leaves its decoder ready for another.
+    }
+
+    fn step(&mut self, from: &[u8], into: &mut [u8]) -> Stepped {
+        match self.0.run_on_buffers(from, into) {
+            Ok(done) => Stepped {
+                taken: done.bytes_read,
+                written: done.bytes_written,
+                ended: Ok(done.remaining == 0),
+            },
+            Err(error) => Stepped { taken: 0, written: 0, ended: Err(error.to_string()) },
+        }
+    }
+}
+
+/// bzip2.
+pub(super) struct Bzip2(bzip2::Decompress);
+
+impl Bzip2 {
+    pub(super) fn new() -> Self {
+        Bzip2(bzip2::Decompress::new(false))
+    }
+}
+
+impl Codec for Bzip2 {
+    fn starts(&self, head: &[u8]) -> bool {
+        detect::is_bzip2(head)
+    }
+
+    fn restart(&mut self) {
+        *self = Bzip2::new();
+    }
+
+    fn step(&mut self, from: &[u8], into: &mut [u8]) -> Stepped {
+        let (taken, written) = (self.0.total_in(), self.0.total_out());
+        let done = self.0.decompress(from, into);
+        Stepped {
+            taken: (self.0.total_in() - taken) as usize,
+            written: (self.0.total_out() - written) as usize,
+            ended: match done {
+                Ok(bzip2::Status::MemNeeded) => Err("there is no memory left to decode it".to_owned()),
+                Ok(status) => Ok(status == bzip2::Status::StreamEnd),
+                Err(bzip2::Error::DataMagic) => Err("it does not start as bzip2 data does".to_owned()),
+                Err(_) => Err("a checksum or a block is wrong".to_owned()),
+            },
+        }
+    }
+}
