@@ -25,6 +25,8 @@ def start(options):
         command += ["-n", str(options.processes)]
     if options.write:
         command += ["--output", str(options.write)]
+    if options.memory_bytes:
+        command += ["--memory", f"{options.memory_bytes}B", "--spill-dir", str(options.spill)]
     return command
 
 
@@ -45,7 +47,8 @@ def run(command, options):
     if answer["hash"] != report["answer"]["hash"] or answer["groups"] != report["answer"]["rows"]:
         raise RuntimeError("the answer and the report disagree")
     return {"seconds": seconds, "peak_rss_bytes": report["peak_rss_bytes"],
-            "table_bytes": report.get("group_bytes"), "input_bytes": report["input"]["bytes"], "answer": answer}
+            "table_bytes": report.get("group_bytes"), "spilled_bytes": report.get("spilled_bytes"),
+            "input_bytes": report["input"]["bytes"], "answer": answer}
 
 
 if __name__ == "__main__":
