@@ -71,6 +71,15 @@ impl<R: Pod> Routed<R> {
         }
     }
 
+    /// The same container with records of its own: those that lie where they were received are copied to `buffer`.
+    #[must_use]
+    pub fn into_owned(self, buffer: impl FnOnce() -> Vec<R>) -> Self {
+        let Records::Received(_) = self.records else { return self };
+        let mut owned = buffer();
+        owned.extend_from_slice(self.records());
+        Routed { records: Records::Owned(owned), ..self }
+    }
+
     /// Reads a container from bytes another process sent, or says what is wrong with them.
     ///
     /// Records of alignment one (every [`Pair`](crate::keys::Pair)) are viewed in place; others are copied where
@@ -195,6 +204,10 @@ mod tests {
             prop_assert_eq!(received.partition, partition);
             prop_assert_eq!(bytemuck::cast_slice::<_, u8>(received.records()), bytemuck::cast_slice::<_, u8>(&records));
             prop_assert_eq!(received.record_count(), records.len() as i64);
+            let owned = received.into_owned(Vec::new);
+            prop_assert_eq!((owned.worker, owned.partition), (worker, partition));
+            prop_assert_eq!(bytemuck::cast_slice::<_, u8>(owned.records()), bytemuck::cast_slice::<_, u8>(&records));
+            prop_assert!(owned.into_buffer().is_some());
         }
 
         /// Catches trust in a length or a count that came from the network.

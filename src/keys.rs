@@ -121,6 +121,8 @@ const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 const ROUTE_SEED: u64 = 0x243F_6A88_85A3_08D3;
 /// Start of the hash that chooses the place inside a table (further digits of pi).
 const PLACE_SEED: u64 = 0x1319_8A2E_0370_7344;
+/// Start of the hashes that divide a partition (further digits of pi).
+const DIVIDE_SEED: u64 = 0xA409_3822_299F_31D0;
 
 /// The hash that routes a key to a worker and a partition.
 ///
@@ -135,6 +137,21 @@ pub fn route_hash<K: Key>(key: K) -> u64 {
 #[inline]
 pub fn place_hash<K: Key>(key: K) -> u64 {
     hash_bytes(bytemuck::bytes_of(&key), PLACE_SEED)
+}
+
+/// Where a table starts to hash from to place its keys; [`place_hash`] is generation 0.
+///
+/// A table that is filled from another one needs another generation: a table is read in the order of its hash, and
+/// keys that come in the order of the hash which places them crowd the front of a table that is still small.
+pub(crate) fn place_seed(generation: usize) -> u64 {
+    PLACE_SEED.wrapping_add((generation as u64).wrapping_mul(MULTIPLIER))
+}
+
+/// The hash that divides a partition which is too large for memory, and again what is too large of that: each `depth`
+/// has its own, so that keys which were together are not so for ever.
+#[inline]
+pub fn dividing_hash<K: Key>(key: K, depth: usize) -> u64 {
+    hash_bytes(bytemuck::bytes_of(&key), DIVIDE_SEED.wrapping_add((depth as u64).wrapping_mul(MULTIPLIER)))
 }
 
 /// Hashes bytes from a start value, eight at a time: each step multiplies to 128 bits and adds the halves without

@@ -12,6 +12,7 @@ Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
     rounds.py    the interleaved rounds, each row with its answer or its failure
     figures.py   medians, ratios and how numbers are written
     targets.py   what issue-level targets the figures meet or miss
+    limited.py   targets and tables of the run in limited memory
     machine.py   what the run ran on, without naming anyone's machine
     report.py    README.md, results.jsonl and summary.md of a run
 """

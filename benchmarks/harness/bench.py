@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import dataset, machine, report
+from harness import dataset, limited, machine, report
 from harness.cases import blocks_for
 from harness.figures import seconds
 from harness.options import ROOT, parse
@@ -27,7 +27,8 @@ def main(arguments):
     load_average = machine.load_average()
     facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
     facts["name"] = machine.short_name(facts["machine"])
-    out = options.out or ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}"
+    out = options.out or ROOT / "benchmarks" / "runs" / (
+        f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else ""))
     if out.exists() and not options.smoke:
         say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
         return 2
@@ -77,7 +78,7 @@ def conclude(rows, options, out):
     """Says how the run ended."""
     say("")
     if not options.smoke:
-        for target in evaluate(rows, options):
+        for target in (limited.evaluate if options.limited else evaluate)(rows, options):
             outcome = {True: "met", False: "MISSED", None: "not measured"}[target.met]
             say(f"{outcome:<13}{target.name}: {target.measured}, wanted {target.wanted}")
     failed = [row for row in rows if row["failure"]]

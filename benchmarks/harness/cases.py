@@ -6,27 +6,38 @@ of the machine hits all of them alike, and all must give the same answer.
 
 from dataclasses import dataclass
 
+from harness.figures import megabytes
+
 PREFIXES = {8: "2A", 10: "2B", 12: "2C"}
 HELD = "held"
 WRITTEN = "written"
+FOLDED = "folded"
+# Bytes that a process may use, in the runs in limited memory.
+LIMITS = (512 * 10**6, 256 * 10**6)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One engine at one setting. `workers` counts threads of each of `processes` processes; `flags` are the engine's own."""
+    """One engine at one setting. `workers` counts threads of each of `processes` processes; `flags` are the engine's own.
+
+    `memory_bytes` is what each process may use; None leaves it to the engine.
+    """
 
     engine: str
     workers: int
     processes: int = 1
     flags: tuple = ()
+    memory_bytes: int | None = None
 
     @property
     def setting(self):
         """How a reader knows the case: the flags of ours, the thread count of others."""
         if self.engine != "millrace":
-            return f"{self.workers} thread" + ("s" if self.workers > 1 else "")
+            words = f"{self.workers} thread" + ("s" if self.workers > 1 else "")
+            return words if self.memory_bytes is None else f"{words}, {megabytes(self.memory_bytes)}"
         counts = f"-n {self.processes} -w {self.workers}" if self.processes > 1 else f"-w {self.workers}"
-        return " ".join((counts, *self.flags))
+        limit = () if self.memory_bytes is None else (f"--memory {self.memory_bytes // 10**6}MB",)
+        return " ".join((counts, *limit, *self.flags))
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,15 @@ def cases_for(peers, small):
     return tuple(cases)
 
 
+def limited_cases(peers):
+    """Every peer with as much memory as it likes, and with less than the groups of Query 2C need."""
+    return tuple(Case(peer, 2, memory_bytes=limit) for limit in (None, *LIMITS) for peer in peers)
+
+
 def blocks_for(options):
     """All blocks of a run, in order."""
+    if options.limited:
+        return [Block(options.rows, 12, FOLDED, limited_cases(options.peers))]
     blocks = []
     for prefix in PREFIXES:
         blocks.append(Block(options.rows, prefix, HELD, cases_for(options.peers, small=False)))

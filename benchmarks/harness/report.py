@@ -2,18 +2,20 @@
 
 import json
 
+from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
 from harness.targets import DUCKDB, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
 
 
 def write(out, rows, options, facts):
     """All three files; `facts` holds command, commit, date, versions, machine and input."""
+    of_this_kind = limited.summary if options.limited else summary
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
         for row in rows:
             lines.write(json.dumps(row) + "\n")
     (out / "README.md").write_text(readme(facts), encoding="utf-8")
-    (out / "summary.md").write_text(summary(rows, options, facts), encoding="utf-8")
+    (out / "summary.md").write_text(of_this_kind(rows, options, facts), encoding="utf-8")
 
 
 def readme(facts):

@@ -8,7 +8,7 @@ import shlex
 import shutil
 
 from harness import answers
-from harness.cases import WRITTEN
+from harness.cases import FOLDED, WRITTEN
 from harness.peers import Failure, Session
 
 CHECK_ROUND = 0
@@ -78,6 +78,12 @@ def _session(block, case, dataset, scratch, timeout_seconds):
         arguments += ["--flags=" + shlex.join(case.flags)]
     if block.mode == WRITTEN:
         arguments += ["--write", str(_output(scratch, case))]
+    if block.mode == FOLDED:
+        arguments += ["--fold"]
+    if case.memory_bytes is not None:
+        spill = scratch / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        arguments += ["--memory-bytes", str(case.memory_bytes), "--spill", str(spill)]
     return Session(case.engine, arguments, timeout_seconds)
 
 
@@ -98,7 +104,7 @@ def _run_once(row, session, judge, case, scratch):
             "engine_hash": answer.get("hash"), "written_hash": written[1] if written else None,
         }
         row["startup_seconds"] = session.startup_seconds
-        for key in ("peak_rss_bytes", "table_bytes", "input_bytes", "imbalance"):
+        for key in ("peak_rss_bytes", "table_bytes", "input_bytes", "imbalance", "spilled_bytes"):
             row[key] = result.get(key)
         if row["failure"] is None:
             row["seconds"] = float(result["seconds"])
@@ -113,6 +119,6 @@ def _row(block, case, round_number):
         "query": block.name, "prefix": block.prefix, "rows": block.rows, "mode": block.mode,
         "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
         "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None,
-        "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None, "input_bytes": None,
-        "imbalance": None, "answer": None,
+        "memory_bytes": case.memory_bytes, "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None,
+        "input_bytes": None, "imbalance": None, "spilled_bytes": None, "answer": None,
     }

@@ -23,6 +23,9 @@ def serve(start, run):
     parser.add_argument("--processes", type=int, default=1, help="processes")
     parser.add_argument("--flags", type=shlex.split, default=[], help="further flags, for the engine that knows them")
     parser.add_argument("--write", type=Path, help="also write all groups as CSV into this folder")
+    parser.add_argument("--fold", action="store_true", help="keep no groups: count them, add them up, find the top")
+    parser.add_argument("--memory-bytes", type=int, help="memory a process may use; default: the engine's own")
+    parser.add_argument("--spill", type=Path, help="folder for what does not fit in it")
     options = parser.parse_args()
 
     begin = time.perf_counter()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use crate::input::{BadRecords, FormatChoice, SplitAssignment};
+use crate::memory::MemoryLimit;
 use crate::units::parse_positive_bytes;
 
 /// The flags every query shares; flatten them into the query's own parser with `#[command(flatten)]`.
@@ -51,6 +52,22 @@ pub struct JobArguments {
     /// Seconds after which a silent process counts as lost, which ends the job
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Parallelism")]
     pub peer_timeout: std::time::Duration,
+
+    /// Memory that each process may use, as 512MB or 50%; what exceeds it goes to --spill-dir
+    ///
+    /// A share is that of the machine's memory or of the cgroup's limit, whichever is less; processes that -n starts on
+    /// one machine divide it. Processes may differ in it. Measured: Query 2C in a quarter of the memory that its
+    /// groups need takes about twice as long.
+    #[arg(long, value_name = "BYTES|PERCENT%", default_value = "70%", help_heading = "Memory")]
+    pub memory: MemoryLimit,
+
+    /// Directory for what exceeds --memory; should be on a disk, since a tmpfs is memory as well [default: the
+    /// variable TMPDIR, or /tmp]
+    ///
+    /// It needs as much room as the groups that do not fit, or twice that. Files there have no name and are gone with
+    /// the process, however it ends.
+    #[arg(long, value_name = "DIR", help_heading = "Memory")]
+    pub spill_dir: Option<PathBuf>,
 
     /// Directory with the tables, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
     #[arg(long, value_name = "DIR", help_heading = "Input")]

@@ -8,9 +8,13 @@ use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
 use crate::input::{BadRecords, FormatChoice, SplitAssignment};
+use crate::memory::{self, MemoryLimit};
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
 const MOST_WORKERS: usize = 1024;
+
+/// A process whose groups take no memory has more than this.
+const LEAST_MEMORY_BYTES: u64 = 32_000_000;
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
@@ -27,6 +31,10 @@ pub struct JobSettings {
     pub cluster: Membership,
     /// How long to wait for the other processes.
     pub timeouts: Timeouts,
+    /// Bytes of memory this process may use; `None` where a share was asked for and the system does not tell of what.
+    pub memory_bytes: Option<u64>,
+    /// Where what exceeds it goes.
+    pub spill_dir: PathBuf,
     /// The directory above the formats and sets.
     pub data: PathBuf,
     /// The set of tables.
@@ -72,9 +80,12 @@ impl JobArguments {
     /// Checks the flags against each other and fills in the defaults; reads the host file and the secret.
     pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
         let cluster = self.membership()?;
+        let workers = self.threads()?;
         Ok(JobSettings {
             program: program.to_owned(),
-            workers: self.threads()?,
+            workers,
+            memory_bytes: self.memory_bytes()?,
+            spill_dir: self.spill_directory()?,
             timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
             data: self.data.clone().unwrap_or_else(bundled_data),
             set: self.set_name()?,
@@ -104,6 +115,32 @@ impl JobArguments {
             None if self.hosts.is_none() => Ok((cores() / self.processes.unwrap_or(1).max(1)).max(1)),
             None => Ok(cores()),
         }
+    }
+
+    fn memory_bytes(&self) -> Result<Option<u64>, Error> {
+        // Processes that this one starts share the machine.
+        let sharing = if self.hosts.is_none() { self.processes.unwrap_or(1).max(1) } else { 1 };
+        let available = memory::available_bytes().map(|bytes| bytes / sharing as u64);
+        match (self.memory, self.memory.bytes(available)) {
+            (MemoryLimit::Bytes(bytes), _) if bytes < LEAST_MEMORY_BYTES => Err(Error::usage(
+                format!("--memory {bytes} is less than any process needs"),
+                format!("--memory {}MB, or more, or a share as 50%", LEAST_MEMORY_BYTES / 1_000_000),
+            )),
+            // A small machine is no mistake of whoever typed nothing.
+            (_, bytes) => Ok(bytes.map(|bytes| bytes.max(LEAST_MEMORY_BYTES))),
+        }
+    }
+
+    fn spill_directory(&self) -> Result<PathBuf, Error> {
+        let Some(directory) = &self.spill_dir else { return Ok(std::env::temp_dir()) };
+        // A file is the only proof that files can be made; it has no name and leaves nothing.
+        tempfile::tempfile_in(directory).map_err(|source| {
+            Error::usage(
+                format!("cannot write to the directory of --spill-dir, {}: {source}", directory.display()),
+                "--spill-dir DIR with a directory that exists and may be written to",
+            )
+        })?;
+        Ok(directory.clone())
     }
 
     fn set_name(&self) -> Result<String, Error> {

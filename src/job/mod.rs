@@ -4,6 +4,7 @@
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
 mod progress;
+mod queues;
 mod watch;
 mod worker;
 
@@ -16,9 +17,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use timely::communication::Config;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
-use timely::communication::{Config, Hooks};
 use timely::dataflow::Scope;
 
 use crate::Error;
@@ -27,6 +28,7 @@ use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
 use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{Input, InputOptions, Row};
+use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
     AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
@@ -103,7 +105,8 @@ impl Job {
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
-        let shared = ProcessShared::new(settings.assignment);
+        let budget = Budget::new(settings.memory_bytes, settings.spill_dir.clone(), settings.workers);
+        let shared = ProcessShared::new(settings.assignment, budget);
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
@@ -312,7 +315,8 @@ impl Job {
             let config = if workers == 1 { Config::Thread } else { Config::Process(workers) };
             return config.try_build().map_err(Error::Cluster);
         }
-        let hooks = Hooks::default();
+        let queues = 2 * workers * (self.settings.cluster.processes() - 1);
+        let hooks = queues::hooks(&self.shared.memory, queues, &self.shared.failure);
         let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
         let index = self.settings.cluster.index();
         let (builders, guard) = initialize_networking_from_sockets(local, sockets, index, workers, hooks)
@@ -359,6 +363,10 @@ impl Job {
                 .reduce(|sum, more| sum + more),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
+            memory_limit_bytes: self.settings.memory_bytes,
+            spilled_bytes: sum(|detail| detail.spilled_bytes),
+            spilled_partitions: sum(|detail| detail.spilled_partitions),
+            queue_spilled_bytes: sum(|detail| detail.queue_spilled_bytes),
             imbalance: imbalance(&workers_detail),
             workers_detail,
             commit: env!("MILLRACE_COMMIT").into(),

@@ -42,8 +42,12 @@ pub(super) struct Detail {
     pub text_bytes: u64,
     pub exchanged_bytes: u64,
     pub group_bytes: u64,
+    pub spilled_bytes: u64,
+    pub spilled_partitions: u64,
     /// Of the whole process, told by its first worker.
     pub peak_rss_bytes: Option<u64>,
+    /// The same.
+    pub queue_spilled_bytes: u64,
     extents: Vec<(usize, usize, Range<u64>)>,
 }
 
@@ -153,6 +157,7 @@ where
 
 fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> Detail {
     let counters = &context.counters;
+    let first = worker.index().is_multiple_of(assignment.workers);
     Detail {
         figures: WorkerFigures {
             index: worker.index(),
@@ -167,11 +172,10 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         text_bytes: counters.text_bytes.get(),
         exchanged_bytes: counters.exchanged_bytes.get(),
         group_bytes: counters.group_bytes.get(),
-        peak_rss_bytes: if worker.index().is_multiple_of(assignment.workers) {
-            peak_rss_bytes()
-        } else {
-            None
-        },
+        spilled_bytes: counters.spilled_bytes.get(),
+        spilled_partitions: counters.spilled_partitions.get(),
+        peak_rss_bytes: if first { peak_rss_bytes() } else { None },
+        queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
         extents: context.extents.take(),
     }
 }

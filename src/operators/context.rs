@@ -15,6 +15,7 @@ use timely::dataflow::operators::probe::Handle;
 
 use crate::error::FirstFailure;
 use crate::input::{Input, InputFile, Row, SplitAssignment, SplitQueue};
+use crate::memory::Budget;
 
 /// The timestamp of every dataflow: which round of a scan a record came from. It is flow control and nothing
 /// else: to the user of an operator there is one epoch, and it is over at [`END`].
@@ -52,6 +53,10 @@ pub struct Counters {
     pub exchanged_bytes: Cell<u64>,
     /// How long scans were held back.
     pub waited: Cell<Duration>,
+    /// Bytes written to spill files.
+    pub spilled_bytes: Cell<u64>,
+    /// Partitions that were spilled, wholly or in part.
+    pub spilled_partitions: Cell<u64>,
 }
 
 /// Adds to a counter.
@@ -64,6 +69,8 @@ pub(crate) fn add(counter: &Cell<u64>, more: u64) {
 pub struct ProcessShared {
     /// The first failure of the process; workers stop when it is set. In the hands of a worker it names that worker.
     pub failure: FirstFailure,
+    /// What the reducers may hold in memory, and where they spill what exceeds it.
+    pub memory: Budget,
     /// Bytes of input read by all workers of this process.
     pub bytes: Arc<AtomicU64>,
     /// How splits come to workers.
@@ -80,9 +87,9 @@ struct RunShared {
 }
 
 impl ProcessShared {
-    /// Nothing has happened yet.
-    pub fn new(assignment: SplitAssignment) -> Self {
-        ProcessShared { assignment, ..ProcessShared::default() }
+    /// Nothing read yet, nothing failed, and so much memory.
+    pub fn new(assignment: SplitAssignment, memory: Budget) -> Self {
+        ProcessShared { assignment, memory, ..ProcessShared::default() }
     }
 
     /// The same in the hands of a worker.
@@ -103,7 +110,6 @@ pub struct WorkerContext {
     pub extents: RefCell<Vec<(usize, usize, Range<u64>)>>,
     /// What the process shares.
     pub process: ProcessShared,
-    window: u64,
     workers: usize,
     run: Arc<RunShared>,
     uncut: BTreeMap<usize, BTreeSet<usize>>,
@@ -127,7 +133,6 @@ impl WorkerContext {
             files: RefCell::default(),
             extents: RefCell::default(),
             process,
-            window: WINDOW * workers as u64,
             workers,
             run,
             uncut,
@@ -153,6 +158,11 @@ impl WorkerContext {
         CURRENT.with(|current| Rc::clone(&current.borrow()))
     }
 
+    /// Workers of this process.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
     /// Which process a worker of the job belongs to.
     pub(crate) fn process_of(&self, worker: usize) -> usize {
         worker / self.workers
@@ -163,6 +173,12 @@ impl WorkerContext {
         let probe = Handle::new();
         self.probes.borrow_mut().push(probe.clone());
         probe
+    }
+
+    /// How many records of `record_bytes` a round may have so that a window of them keeps to its share of the budget.
+    pub(crate) fn round_records(&self, record_bytes: usize) -> u64 {
+        let rounds = WINDOW as usize * self.workers;
+        ((self.process.memory.in_flight_bytes() / rounds / record_bytes.max(1)) as u64).max(1)
     }
 
     /// The number of a scan of `files` that is being built, and which of them it must not cut.
@@ -214,7 +230,7 @@ impl WorkerContext {
     /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, or an
     /// earlier scan is not over.
     pub(crate) fn must_wait(&self, first: Round, round: Round) -> bool {
-        let oldest = first.max(round.saturating_sub(self.window));
+        let oldest = first.max(round.saturating_sub(WINDOW * self.workers as u64));
         self.probes.borrow().iter().any(|probe| probe.less_than(&oldest))
     }
 }

@@ -11,6 +11,7 @@ mod gather;
 mod notify;
 mod partial;
 mod partition;
+mod partitions;
 mod reduce_by_key;
 mod router;
 mod scan;

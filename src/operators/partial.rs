@@ -10,6 +10,7 @@ use bytemuck::Pod;
 use super::partition::{Partition, Shelf, Spare};
 use crate::exchange::Routed;
 use crate::keys::{Key, Pair};
+use crate::memory::Budget;
 
 /// What the groups of one worker may occupy.
 pub(super) const MOST_BYTES: usize = 32 << 20;
@@ -43,11 +44,19 @@ pub(super) enum Verdict {
 }
 
 impl<K: Key, V: Pod + Send> PartialAggregate<K, V> {
-    /// For `targets` partitions, in at most `most_bytes`; buffers of merged containers go to `spare`.
-    pub(super) fn new(targets: usize, most_bytes: usize, spare: Spare<Pair<K, V>>) -> Self {
+    /// For `targets` partitions, in at most `most_bytes`; buffers of merged containers, which have room for
+    /// `container_records`, go to `spare`.
+    pub(super) fn new(
+        targets: usize,
+        most_bytes: usize,
+        container_records: usize,
+        spare: Spare<Pair<K, V>>,
+    ) -> Self {
+        // What it holds is bounded here, and no reducer's to spill.
+        let seat = Budget::default().seat();
         PartialAggregate {
             partitions: (0..targets).map(|_| Partition::default()).collect(),
-            shelf: Shelf::new(spare),
+            shelf: Shelf::new(spare, container_records, most_bytes / 2, seat),
             most_bytes,
             records: 0,
             containers: 0,
@@ -88,7 +97,7 @@ impl<K: Key, V: Pod + Send> PartialAggregate<K, V> {
         for (target, partition) in self.partitions.iter_mut().enumerate() {
             partition.merge_waiting(merge, &mut self.shelf);
             partition.table.groups().for_each(|(key, value)| give(target, Pair { key, value }));
-            partition.table.clear(&mut self.shelf.slots);
+            partition.take_table(&mut self.shelf).recycle(&mut self.shelf.slots);
         }
         self.records = 0;
     }
@@ -125,7 +134,8 @@ mod tests {
     /// Takes `keys` until told to stop, and returns how many records it took, how many left, and how often.
     fn run(most_bytes: usize, keys: impl Iterator<Item = u64>) -> (u64, u64, Vec<Verdict>) {
         let sum = |sum: &mut u64, value: u64| *sum += value;
-        let mut partial = PartialAggregate::<u64, u64>::new(2, most_bytes, Spare::default());
+        let mut partial =
+            PartialAggregate::<u64, u64>::new(2, most_bytes, CONTAINER_RECORDS, Spare::default());
         let (mut taken, mut left, mut verdicts) = (0, Vec::new(), Vec::new());
         for (number, container) in keys.collect::<Vec<_>>().chunks(CONTAINER_RECORDS).enumerate() {
             let pairs: Vec<_> = container.iter().map(|&key| Pair { key, value: 1 }).collect();

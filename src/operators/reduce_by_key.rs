@@ -20,18 +20,21 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
 
-use super::context::{END, Round, WorkerContext, add};
+use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::partition::{Partition, Shelf};
-use super::router::{Router, route};
-use crate::Error;
+use super::partition::Shelf;
+use super::partitions::Partitions;
+use super::router::{CONTAINER_RECORDS, Router, route};
 use crate::exchange::routed;
-use crate::keys::Key;
+use crate::keys::{Key, Pair};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
 const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
+
+/// A container has so many records at least, however small the budget.
+const LEAST_CONTAINER_RECORDS: usize = 16;
 
 /// Keyed aggregation.
 pub trait ReduceByKey<'scope, K: Key, V: Pod> {
@@ -61,36 +64,46 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
         let spare = Rc::new(RefCell::new(Vec::new()));
         let peers = self.scope().peers();
         let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
-        let router =
-            Router::new(peers, per_worker, self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
+        let router_bytes = context.process.memory.router_bytes() / context.workers();
+        let records = container_records(router_bytes, size_of::<Pair<K, V>>(), peers * per_worker);
+        let router = Router::new(
+            peers,
+            per_worker,
+            records,
+            self.scope().index(),
+            Rc::clone(&spare),
+            Rc::clone(&context),
+        );
         let routed_stream = route(self, router, merge.clone());
 
-        let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
-        let (mut given, mut shelf) = (0, Shelf::new(spare));
+        let shelf = Shelf::new(spare, records, router_bytes / 4, context.process.memory.seat());
+        let mut partitions = Partitions::new(per_worker, shelf, Rc::clone(&context));
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
                 "Reduce",
                 [END],
                 move |input, output, notificator| {
+                    let failure = &context.process.failure;
                     input.for_each(|_, container| {
-                        // A partition from the network may be any number.
-                        if let Some(partition) = partitions.get_mut(container.partition as usize) {
-                            partition.take(std::mem::take(container), &merge, &mut shelf);
-                        } else {
-                            context.process.failure.set(unknown_partition(container.partition, per_worker));
+                        // What comes after a failure is of no use to anyone.
+                        if !failure.is_set()
+                            && let Err(error) = partitions.take(std::mem::take(container), &merge)
+                        {
+                            failure.set(error);
                         }
                     });
-                    let Some(end) = notificator.next() else { return };
+                    let Some(end) = notificator.next() else {
+                        // Also when nothing came: other reducers may need the memory.
+                        return partitions.relieve(&merge).unwrap_or_else(|error| failure.set(error));
+                    };
                     // One partition a turn: what reads the groups takes them away before more come.
-                    if let Some(partition) = partitions.get_mut(given) {
-                        partition.merge_waiting(&merge, &mut shelf);
-                        add(&context.counters.groups, partition.table.len() as u64);
-                        add(&context.counters.group_bytes, partition.table.allocated_bytes() as u64);
-                        output.session(&end).give_iterator(partition.table.groups());
-                        partition.table.clear(&mut shelf.slots);
-                        given += 1;
-                        notificator.notify_at(end);
+                    match partitions
+                        .turn(&merge, |groups| output.session(&end).give_iterator(groups.groups()))
+                    {
+                        Ok(true) => notificator.notify_at(end),
+                        Ok(false) => {}
+                        Err(error) => failure.set(error),
                     }
                 },
             )
@@ -98,6 +111,7 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
     }
 }
 
-fn unknown_partition(partition: u32, partitions: usize) -> Error {
-    Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
+/// Records of a container: fewer where so many buffers would take too much memory.
+fn container_records(bytes: usize, record_bytes: usize, buffers: usize) -> usize {
+    (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS)
 }

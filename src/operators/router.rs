@@ -15,7 +15,7 @@ use super::partition::Spare;
 use crate::exchange::Routed;
 use crate::keys::{Key, Pair, route_hash, scale};
 
-/// Records of one container.
+/// Records of one container, unless memory is short.
 pub(super) const CONTAINER_RECORDS: usize = 512;
 
 /// Sorts records into containers, merging on the way what repeats.
@@ -64,6 +64,8 @@ pub(super) struct Router<K: Key, V: Pod> {
     buffers: Vec<Vec<Pair<K, V>>>,
     /// Partitions of each worker.
     per_worker: usize,
+    /// Records of one container.
+    container_records: usize,
     own_index: usize,
     /// What goes to other processes, while merging it here pays.
     partial: Option<PartialAggregate<K, V>>,
@@ -76,14 +78,18 @@ impl<K: Key, V: Pod + Send> Router<K, V> {
     pub(super) fn new(
         peers: usize,
         per_worker: usize,
+        container_records: usize,
         own_index: usize,
         spare: Spare<Pair<K, V>>,
         context: Rc<WorkerContext>,
     ) -> Self {
         let targets = peers * per_worker;
         let one_process = context.process_of(peers - 1) == 0;
-        let partial = (!one_process).then(|| PartialAggregate::new(targets, MOST_BYTES, Rc::clone(&spare)));
-        Router { buffers: vec![Vec::new(); targets], per_worker, own_index, partial, spare, context }
+        let most_bytes = MOST_BYTES.min(context.process.memory.router_bytes() / context.workers() / 2);
+        let partial = (!one_process)
+            .then(|| PartialAggregate::new(targets, most_bytes, container_records, Rc::clone(&spare)));
+        let buffers = vec![Vec::new(); targets];
+        Router { buffers, per_worker, container_records, own_index, partial, spare, context }
     }
 
     #[inline]
@@ -142,7 +148,8 @@ impl<K: Key, V: Pod + Send> Router<K, V> {
 
     /// The container of what a buffer holds, if anything; leaves an empty buffer of full capacity.
     fn take(&mut self, target: usize) -> Option<Routed<Pair<K, V>>> {
-        let fresh = self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(CONTAINER_RECORDS));
+        let fresh =
+            self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(self.container_records));
         let full = std::mem::replace(&mut self.buffers[target], fresh);
         let partition = target % self.per_worker;
         (!full.is_empty()).then(|| Routed::new(self.worker(target) as u32, partition as u32, full))

@@ -81,6 +81,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
             let mut held = Some(capability.delayed(&first));
             drop(capability);
             let mut batch = Vec::with_capacity(CONTAINER_RECORDS);
+            let most = context.round_records(size_of::<I::Item>()).min(ROUND_RECORDS);
             move |output| {
                 let Some(capability) = &mut held else { return };
                 let round = context.next_round(*capability.time());
@@ -96,7 +97,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                     waited.set(waited.get() + since.elapsed());
                 }
                 let mut session = output.session(capability);
-                let outcome = reading.round(&context, |row| {
+                let outcome = reading.round(&context, most, |row| {
                     let before = batch.len();
                     batch.extend(logic(row));
                     let more = batch.len() - before;
@@ -134,15 +135,17 @@ struct Reading<R: Row> {
 }
 
 impl<R: Row> Reading<R> {
-    /// Reads one round; `take` is given every row and tells how many records it made. False when all is read.
+    /// Reads one round of at most some `most` records; `take` is given every row and tells how many it made. False
+    /// when all is read.
     fn round(
         &mut self,
         context: &WorkerContext,
+        most: u64,
         mut take: impl FnMut(R::Of<'_>) -> u64,
     ) -> Result<bool, Error> {
         let counters = &context.counters;
         let (mut records, mut bytes, mut parsed) = (0, 0, 0);
-        while records < ROUND_RECORDS && parsed < ROUND_BYTES {
+        while records < most && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
                 let Some(split) = self.splits.take() else { return Ok(false) };
                 self.current = Some((split.file, self.input.open_split(split)?));

@@ -6,7 +6,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::keys::{Key, Pair, place_hash};
+use crate::keys::{Key, Pair, hash_bytes, place_seed};
 
 /// Slots of the first allocation.
 const SMALLEST: usize = 64;
@@ -15,6 +15,8 @@ const SMALLEST: usize = 64;
 const DOUBLE_UP_TO: usize = 1 << 12;
 /// Records hashed ahead of their update: enough to keep every load buffer of a core busy.
 const BATCH: usize = 64;
+/// Groups handed over at a time by [`GroupTable::for_each_piece`].
+const PIECE: usize = 512;
 
 /// Groups by key, each with its merged value.
 ///
@@ -25,15 +27,27 @@ pub(crate) struct GroupTable<K: Key, V: Pod> {
     slots: Vec<Pair<K, V>>,
     used: usize,
     zero: Option<V>,
+    /// Start of the placing hash.
+    seed: u64,
 }
 
 impl<K: Key, V: Pod> Default for GroupTable<K, V> {
     fn default() -> Self {
-        GroupTable { slots: Vec::new(), used: 0, zero: None }
+        GroupTable::placed_by(place_seed(0))
     }
 }
 
 impl<K: Key, V: Pod> GroupTable<K, V> {
+    /// An empty table that places its keys by the hash of `seed`, one of [`place_seed`].
+    pub(crate) fn placed_by(seed: u64) -> Self {
+        GroupTable { slots: Vec::new(), used: 0, zero: None, seed }
+    }
+
+    /// Takes all groups away.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, GroupTable::placed_by(self.seed))
+    }
+
     /// Number of groups.
     pub(crate) fn len(&self) -> usize {
         self.used + usize::from(self.zero.is_some())
@@ -41,7 +55,7 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
 
     /// Bytes allocated.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        self.slots.len() * size_of::<Pair<K, V>>()
+        self.slots.capacity() * size_of::<Pair<K, V>>()
     }
 
     /// Merges every record into the group of its key.
@@ -101,7 +115,12 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
     #[inline]
     fn position(&self, key: K) -> usize {
         // 32 bits of hash and of size: a partition never has four billion slots.
-        (((place_hash(key) >> 32) * self.slots.len() as u64) >> 32) as usize
+        (((hash_bytes(bytemuck::bytes_of(&key), self.seed) >> 32) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    /// Bytes that `more` new groups would have it allocate, if it were exactly as large as it must be.
+    pub(crate) fn bytes_with(&self, more: usize) -> usize {
+        ((self.used + more) * 5 / 4 + 1) * size_of::<Pair<K, V>>()
     }
 
     /// Makes room for `more` new groups, at four fifths full.
@@ -130,10 +149,25 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
         groups.map(|slot| (slot.key, slot.value)).chain(self.zero.map(|value| (K::zeroed(), value)))
     }
 
-    /// Forgets every group; another table may have the memory.
-    pub(crate) fn clear(&mut self, pool: &mut SlotPool<K, V>) {
-        let table = std::mem::take(self);
-        pool.give(table.slots);
+    /// Every group, once, some at a time.
+    pub(crate) fn for_each_piece<E>(
+        &self,
+        mut take: impl FnMut(&[Pair<K, V>]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut piece = Vec::with_capacity(PIECE);
+        for (key, value) in self.groups() {
+            piece.push(Pair { key, value });
+            if piece.len() == PIECE {
+                take(&piece)?;
+                piece.clear();
+            }
+        }
+        if piece.is_empty() { Ok(()) } else { take(&piece) }
+    }
+
+    /// Gives the memory to other tables.
+    pub(crate) fn recycle(self, pool: &mut SlotPool<K, V>) {
+        pool.give(self.slots);
     }
 }
 
@@ -159,6 +193,16 @@ impl<K: Key, V: Pod> SlotPool<K, V> {
         pooled.clear();
         pooled.resize(slots, Pair::zeroed());
         pooled
+    }
+
+    /// Bytes allocated.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        self.0.iter().map(|slots| slots.capacity() * size_of::<Pair<K, V>>()).sum()
+    }
+
+    /// Gives all memory back.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     fn give(&mut self, slots: Vec<Pair<K, V>>) {
@@ -199,10 +243,17 @@ mod tests {
             prop_assert_eq!(table.len(), model.len());
             let mut groups: Vec<_> = table.groups().collect();
             groups.sort_unstable();
-            prop_assert_eq!(groups, model.into_iter().collect::<Vec<_>>());
-            table.clear(&mut pool);
-            prop_assert_eq!(table.len(), 0);
+            prop_assert_eq!(&groups, &model.into_iter().collect::<Vec<_>>());
+            let mut pieces = Vec::new();
+            let taken = table.for_each_piece(|piece| {
+                pieces.extend(piece.iter().map(|group| (group.key, group.value)));
+                Ok::<_, ()>(())
+            });
+            pieces.sort_unstable();
+            prop_assert_eq!((taken, pieces), (Ok(()), groups.clone()));
+            table.recycle(&mut pool);
             // Pooled memory must come back empty.
+            let mut table = GroupTable::default();
             table.merge(&[Pair { key: 7, value: 1 }], &|sum, value| *sum += value, &mut pool);
             table.reserve(100, &mut pool);
             prop_assert_eq!(table.groups().collect::<Vec<_>>(), [(7, 1)]);

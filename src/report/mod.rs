@@ -53,6 +53,14 @@ pub struct RunReport {
     pub group_bytes: u64,
     /// Processor time of the busiest worker over the mean of all: 1 when all were equally busy.
     pub imbalance: f64,
+    /// Memory that process 0 was allowed; absent where it had no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes written to spill files, added up over all workers.
+    pub spilled_bytes: u64,
+    /// Partitions that went to spill files, wholly or in part; those that a partition was divided into count as well.
+    pub spilled_partitions: u64,
+    /// Bytes that queues between processes wrote to disk, because a receiver was slow; added up over all processes.
+    pub queue_spilled_bytes: u64,
     /// Each worker's share.
     pub workers_detail: Vec<WorkerFigures>,
     /// Commit the program was built from.
@@ -167,6 +175,10 @@ impl std::fmt::Display for RunReport {
         }
         let workers = self.processes * self.workers;
         write!(f, ", {workers} worker{}", if workers == 1 { "" } else { "s" })?;
+        if self.spilled_bytes > 0 {
+            let partitions = Count(self.spilled_partitions);
+            write!(f, ", {} of {partitions} partitions spilled to disk", Bytes(self.spilled_bytes))?;
+        }
         if input.bad_records > 0 {
             write!(f, "\n{} bad records were skipped: the answer is without them", Count(input.bad_records))?;
         }
@@ -255,8 +267,10 @@ mod tests {
             assignment,
             input: InputFigures {
                 files: 1,
+                compressed_files: 0,
                 splits: 2,
                 bytes: 1_000_000,
+                decompressed_bytes: None,
                 rows: 1,
                 bad_records: 0,
                 rereads: 0,
@@ -269,6 +283,10 @@ mod tests {
             peak_rss_bytes: None,
             exchanged_bytes: 0,
             group_bytes: 0,
+            memory_limit_bytes: None,
+            spilled_bytes: 0,
+            spilled_partitions: 0,
+            queue_spilled_bytes: 0,
             imbalance,
             workers_detail: Vec::new(),
             commit: String::new(),

@@ -50,6 +50,9 @@ fn defaults_are_one_process_and_every_core() {
     assert_eq!((settings.format, settings.bad_records), (FormatChoice::Auto, BadRecords::Fail));
     assert_eq!((settings.report, settings.split_bytes), (None, None));
     assert!(!settings.json && !settings.verbose);
+    let available = millrace::memory::available_bytes().unwrap();
+    assert_eq!(settings.memory_bytes, Some(available / 100 * 70));
+    assert_eq!(settings.spill_dir, std::env::temp_dir());
     assert_eq!(settings.timeouts, cluster::Timeouts::default());
     assert_eq!(settings.data.file_name(), Some("data".as_ref()));
     let crate_data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
@@ -220,4 +223,42 @@ fn the_fingerprint_holds_what_must_be_equal_and_nothing_else() {
         print("-w 1 --data elsewhere --report r.json --json -v"),
         "each process may differ in these"
     );
+}
+
+#[test]
+fn memory_is_an_amount_or_a_share() {
+    assert_eq!(resolve("--memory 512MB").unwrap().memory_bytes, Some(512_000_000));
+    let whole = resolve("--memory 100%").unwrap().memory_bytes.unwrap();
+    // Processes that are started here share what there is, and each may have the amount that is typed.
+    let halves = resolve("--memory 100% -n 2").unwrap().memory_bytes.unwrap();
+    assert!(halves.abs_diff(whole / 2) <= 100, "{halves} of {whole}");
+    assert_eq!(resolve("--memory 512MB -n 2").unwrap().memory_bytes, Some(512_000_000));
+    assert_eq!(
+        usage("--memory 4MB"),
+        "--memory 4000000 is less than any process needs\n  try: --memory 32MB, or more, or a share as 50%"
+    );
+    for words in ["--memory 0", "--memory 200%", "--memory much"] {
+        assert!(refused(words).contains('%'), "{words}");
+    }
+}
+
+#[test]
+fn a_spill_directory_must_be_one() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().display();
+    let settings = resolve(&format!("--spill-dir {path}")).unwrap();
+    assert_eq!(settings.spill_dir, home.path());
+    assert_eq!(home.path().read_dir().unwrap().count(), 0);
+    std::fs::write(home.path().join("file"), "").unwrap();
+    for name in ["absent", "file"] {
+        let message = usage(&format!("--spill-dir {path}/{name}"));
+        assert!(
+            message.starts_with(&format!("cannot write to the directory of --spill-dir, {path}/{name}: ")),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("\n  try: --spill-dir DIR with a directory that exists and may be written to"),
+            "{message}"
+        );
+    }
 }

@@ -18,6 +18,8 @@ mod generate;
 mod hostile;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
+/// Query 2 in less memory than it needs: what is spilled, what fails, what is left, and a slow receiver.
+mod memory;
 /// Query 2 on machines in small: network namespaces with addresses of their own and links that can be cut.
 mod namespaces;
 /// Network namespaces, for the tests that want several machines.

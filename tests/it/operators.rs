@@ -11,6 +11,7 @@ use std::sync::Arc;
 use millrace::formats::parts::Output;
 use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
+use millrace::memory::Budget;
 use millrace::operators::{
     Count, Fold, Gather, Gathered, ProcessShared, ReduceByKey, Round, Scan, UnaryNotify, WorkerContext,
     WriteParts,
@@ -77,7 +78,7 @@ fn every_scan_of_every_run_has_all_splits_once() {
     }
     for assignment in [SplitAssignment::Modulo, SplitAssignment::Shared] {
         for workers in 1..=3 {
-            let (pages, process) = (pages.clone(), ProcessShared::new(assignment));
+            let (pages, process) = (pages.clone(), ProcessShared::new(assignment, Budget::default()));
             let guards = timely::execute(timely::Config::process(workers), move |worker| {
                 let mut found = Vec::new();
                 for run in 0..3 {

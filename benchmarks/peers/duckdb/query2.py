@@ -23,6 +23,9 @@ def start(options):
     connection = duckdb.connect()
     connection.execute(f"SET threads = {options.workers}")
     connection.execute("SET preserve_insertion_order = false")
+    if options.memory_bytes:
+        connection.execute(f"SET memory_limit = '{options.memory_bytes}B'")
+        connection.execute(f"SET temp_directory = '{options.spill}'")
     return connection
 
 
@@ -38,6 +41,10 @@ def run(connection, options):
     if options.write:
         shutil.rmtree(options.write, ignore_errors=True)
         statement = f"COPY ({query}) TO '{options.write}' (FORMAT csv, HEADER false, PER_THREAD_OUTPUT true)"
+    elif options.fold:
+        statement = f"""
+            CREATE TABLE result AS SELECT count(*) AS groups, coalesce(sum(revenue), 0) AS revenue,
+            max(revenue, {options.top}) AS revenues, arg_max(prefix, revenue, {options.top}) AS prefixes FROM ({query})"""
     else:
         statement = f"CREATE TABLE result AS {query}"
     reset_peak()
@@ -49,8 +56,12 @@ def run(connection, options):
 
 
 def answer(connection, options):
-    """Number of groups, total and top of the materialised result."""
+    """Number of groups, total and top of the result."""
     result = "result"
+    if options.fold:
+        groups, revenue, revenues, prefixes = connection.execute("FROM result").fetchone()
+        top = [{"prefix": prefix, "revenue": sum_} for prefix, sum_ in zip(prefixes, revenues)]
+        return {"groups": groups, "revenue": revenue, "top": top}
     if options.write:
         result = (f"read_csv('{options.write}/*.csv', columns = {{'prefix': 'VARCHAR', 'revenue': 'DOUBLE'}}, "
                   "header = false, delim = ',', quote = '', auto_detect = false)")

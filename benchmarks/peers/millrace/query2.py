@@ -26,6 +26,8 @@ def start(options):
     command += options.flags
     if options.write:
         command += ["--output", str(options.write)]
+    if options.memory_bytes:
+        command += ["--memory", f"{options.memory_bytes}B", "--spill-dir", str(options.spill)]
     return command
 
 
@@ -46,8 +48,8 @@ def run(command, options):
     if answer["hash"] != report["answer"]["hash"] or answer["groups"] != report["answer"]["rows"]:
         raise RuntimeError("the answer and the report disagree")
     return {"seconds": seconds, "peak_rss_bytes": report["peak_rss_bytes"],
-            "table_bytes": report.get("group_bytes"), "input_bytes": report["input"]["bytes"],
-            "imbalance": report.get("imbalance"), "answer": answer}
+            "table_bytes": report.get("group_bytes"), "spilled_bytes": report.get("spilled_bytes"),
+            "input_bytes": report["input"]["bytes"], "imbalance": report.get("imbalance"), "answer": answer}
 
 
 if __name__ == "__main__":

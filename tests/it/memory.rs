@@ -1,0 +1,188 @@
+//! Query 2 in less memory than its groups need, with real processes and files.
+//!
+//! These tests would catch a group lost or doubled on its way through a file, a limit that is not kept, a full disk or a
+//! lost directory that ends in a smaller answer, a file left behind, and a queue that grows while its reader is slow.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::{Home, Ran};
+
+/// Addresses that all differ: at 24 bytes each, 12 MB of groups and more.
+const DISTINCT: u32 = 500_000;
+/// Of which a process of up to three workers may hold 4 MB.
+const LITTLE: &str = "--memory 32MB --spill-dir spill";
+
+/// One file of rows as short as they can be, each with an address of its own, and an empty directory to spill to.
+fn home() -> Home {
+    let mut text = String::new();
+    for number in 0..DISTINCT {
+        // In no order: neighbours fall into different partitions anyway, but prefixes should not come in groups.
+        let [a, b, c, d] = number.wrapping_mul(2_654_435_761).to_be_bytes();
+        let revenue = f64::from(number % 1024) / 1024.0;
+        text += &format!("{a}.{b}.{c}.{d},u,1990-01-01,{revenue},a,DEU,DEU-DE,w,1\n");
+    }
+    let home = Home::with(&[("a".into(), text.into_bytes())]);
+    fs::create_dir(home.path().join("spill")).unwrap();
+    home
+}
+
+fn report(home: &Home) -> Value {
+    serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap()
+}
+
+fn nothing_left(home: &Home, ran: &Ran) {
+    ran.check(home.listing("spill").is_empty(), "a spill file is left behind");
+    let asked = std::time::Instant::now();
+    while !home.processes().is_empty() {
+        ran.check(asked.elapsed() < Duration::from_secs(2), "a process is left behind");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process has a file in the directory it spills to.
+fn has_spilled(home: &Home, process: Pid) -> bool {
+    let spill = fs::canonicalize(home.path().join("spill")).unwrap();
+    let files =
+        fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).into_iter().flatten().flatten();
+    files.flat_map(|file| fs::read_link(file.path())).any(|target| target.starts_with(&spill))
+}
+
+#[test]
+fn the_answer_is_the_same_in_little_memory() {
+    let home = home();
+    let plain = home.query("-k 15 --json -w 2 --report report.json").run().json();
+    assert_eq!(plain["groups"], DISTINCT);
+    let unlimited = report(&home);
+    assert_eq!((&unlimited["spilled_bytes"], &unlimited["spilled_partitions"]), (&0.into(), &0.into()));
+    for words in ["-w 1", "-w 2", "-w 3", "-n 2 -w 1"] {
+        let ran = home.query(&format!("-k 15 --json {words} {LITTLE} --report report.json")).run();
+        ran.check(ran.json() == plain, "the answer");
+        let report = report(&home);
+        ran.check(report["memory_limit_bytes"] == 32_000_000, "the limit in the report");
+        let [bytes, partitions] =
+            ["spilled_bytes", "spilled_partitions"].map(|key| report[key].as_u64().unwrap());
+        ran.check(bytes > 1 << 20 && partitions > 20, &format!("{bytes} bytes of {partitions} partitions"));
+        nothing_left(&home, &ran);
+    }
+    let ran = home.query(&format!("-k 15 -w 1 {LITTLE}")).run();
+    ran.ended_with(0).check(ran.stderr.contains(" partitions spilled to disk"), "a user is told");
+}
+
+#[test]
+fn parts_are_whole_in_little_memory() {
+    let home = home();
+    home.query(&format!("-k 15 -w 2 {LITTLE} --output out")).run().ended_with(0);
+    let mut rows: Vec<_> = ["out/part-00000.csv", "out/part-00001.csv"]
+        .map(|part| fs::read_to_string(home.path().join(part)).unwrap())
+        .iter()
+        .flat_map(|part| part.lines())
+        .map(|line| line.split_once(',').unwrap().0.to_owned())
+        .collect();
+    rows.sort_unstable();
+    rows.dedup();
+    assert_eq!(rows.len(), DISTINCT as usize);
+}
+
+#[test]
+fn a_killed_process_leaves_no_spill_file() {
+    let home = home();
+    for index in 0..1_000 {
+        symlink("a", home.table().join(format!("b-{index:04}"))).unwrap();
+    }
+    let mut running = home.query(&format!("-k 15 -w 2 {LITTLE}")).start();
+    let pid = running.pid();
+    running = running.until(|| has_spilled(&home, pid));
+    running.signal(pid, Signal::KILL);
+    let ran = running.end();
+    ran.check(ran.code.is_none(), "it was killed");
+    nothing_left(&home, &ran);
+}
+
+#[test]
+fn a_full_disk_ends_all_processes_with_its_cause() {
+    let home = home();
+    // Half a megabyte a file; the signal that comes with it is ignored, so that writing is refused instead.
+    let script = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
+    for words in ["-w 2", "-w 1 -n 2"] {
+        let ran = home.query_in_shell(script, &format!("-k 15 {words} {LITTLE}")).run();
+        ran.failed_saying("cannot write a spill file in spill: File too large");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
+fn a_directory_that_vanishes_ends_the_job() {
+    let home = home();
+    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let hosts = ports.each_ref().map(|port| port.local_addr().unwrap().to_string()).join("\n");
+    fs::write(home.path().join("hosts"), hosts).unwrap();
+    drop(ports);
+    // It looks for its directory at the start, and waits for the other.
+    let first = home.query(&format!("-k 15 -w 1 -h hosts -p 0 {LITTLE}")).start();
+    let listening = |pid: Pid| {
+        let sockets =
+            fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+        sockets.flat_map(|file| fs::read_link(file.path())).any(|target| target.starts_with("socket:"))
+    };
+    let pid = first.pid();
+    let first = first.until(|| listening(pid));
+    fs::remove_dir(home.path().join("spill")).unwrap();
+    let second = home.query("-k 15 -w 1 -h hosts -p 1").start();
+    let cause = "cannot write a spill file in spill: No such file";
+    first.end().failed_saying(cause);
+    second.end().failed_saying(cause);
+}
+
+#[test]
+fn memory_does_not_grow_while_a_receiver_is_slow() {
+    let home = home();
+    let peak = |files: usize| {
+        for index in 0..files {
+            let _ = symlink("a", home.table().join(format!("b-{index:04}")));
+        }
+        // Few groups, so that what is in flight is nearly all there is; so many that the combiner lets them pass.
+        let running = home.query("-k 6 -n 2 -w 1 --json --report report.json").start();
+        let slow = slow_child(&home, running.pid());
+        let ran = running.end();
+        slow.join().unwrap();
+        assert_eq!(ran.json()["rows"], DISTINCT * (files as u32 + 1));
+        report(&home)
+    };
+    let [few, many] = [1, 13].map(peak);
+    let bytes = |report: &Value, key: &str| report[key].as_u64().unwrap();
+    let (more_sent, more_memory) = (
+        bytes(&many, "exchanged_bytes") - bytes(&few, "exchanged_bytes"),
+        bytes(&many, "peak_rss_bytes").saturating_sub(bytes(&few, "peak_rss_bytes")),
+    );
+    assert!(more_sent > 36_000_000, "{more_sent} bytes more were exchanged: too few to tell");
+    assert!(
+        more_memory < more_sent / 3,
+        "{more_memory} bytes more memory for {more_sent} bytes more in passing"
+    );
+}
+
+/// Stops the process that `parent` started for most of the time, until it has ended.
+fn slow_child(home: &Home, parent: Pid) -> std::thread::JoinHandle<()> {
+    let mut child = None;
+    while child.is_none() && Path::new(&format!("/proc/{}", parent.as_raw_nonzero())).exists() {
+        child = home.processes().into_iter().find(|&process| process != parent);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::spawn(move || {
+        let Some(child) = child else { return };
+        while kill_process(child, Signal::STOP).is_ok() {
+            std::thread::sleep(Duration::from_millis(40));
+            if kill_process(child, Signal::CONT).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    })
+}
