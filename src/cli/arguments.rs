@@ -56,8 +56,8 @@ pub struct JobArguments {
     /// Memory that each process may use, as 512MB or 50%; what exceeds it goes to --spill-dir
     ///
     /// A share is that of the machine's memory or of the cgroup's limit, whichever is less; processes that -n starts on
-    /// one machine divide it. Processes may differ in it. Measured: Query 2C in a quarter of the memory that its
-    /// groups need takes about twice as long.
+    /// one machine divide it. Processes may differ in it. What a process takes whatever its groups are, some
+    /// 30 MB and 30 MB for each worker, cannot be limited.
     #[arg(long, value_name = "BYTES|PERCENT%", default_value = "70%", help_heading = "Memory")]
     pub memory: MemoryLimit,
 

@@ -13,8 +13,9 @@ use crate::Error;
 
 /// A block is written once it has so many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
-/// Compression is tried on one block of a run, and again after so many.
+/// Compression is tried on the start of a run's first block, and again after so many.
 const TRY_EVERY: usize = 32;
+const TRY_BYTES: usize = 64 << 10;
 /// Blocks stay compressed while that leaves at most this share of them: packing and unpacking a byte costs about as
 /// much as writing and reading one on a disk of some 500 MB/s.
 const PAYS_BELOW_PERCENT: usize = 50;
@@ -100,15 +101,13 @@ impl SpillFile {
             return Ok(());
         }
         let block = std::mem::take(&mut self.block);
-        let stored = if run.compress || run.blocks.len().is_multiple_of(TRY_EVERY) {
-            self.packed.resize(snap::raw::max_compress_len(block.len()), 0);
-            let packed = snap::raw::Encoder::new().compress(&block, &mut self.packed).unwrap_or(usize::MAX);
-            run.compress = packed <= block.len() / 100 * PAYS_BELOW_PERCENT;
-            self.packed.truncate(packed);
-            if run.compress { &self.packed } else { &block }
-        } else {
-            &block
-        };
+        if !run.compress && run.blocks.len().is_multiple_of(TRY_EVERY) {
+            run.compress = pack(&block[..block.len().min(TRY_BYTES)], &mut self.packed);
+        }
+        if run.compress {
+            run.compress = pack(&block, &mut self.packed);
+        }
+        let stored = if run.compress { &self.packed } else { &block };
         let bytes = block.len();
         let stored = self.store.append(stored)?;
         run.blocks.push(Block { stored, bytes, compressed: run.compress });
@@ -141,6 +140,14 @@ impl SpillFile {
             Err(self.store.damaged(stored))
         }
     }
+}
+
+/// Compresses bytes, and tells whether that pays.
+fn pack(bytes: &[u8], packed: &mut Vec<u8>) -> bool {
+    packed.resize(snap::raw::max_compress_len(bytes.len()), 0);
+    let length = snap::raw::Encoder::new().compress(bytes, packed).unwrap_or(usize::MAX);
+    packed.truncate(length);
+    length <= bytes.len() / 100 * PAYS_BELOW_PERCENT
 }
 
 #[cfg(test)]

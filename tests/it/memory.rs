@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::support::{Home, Ran};
 
-/// Addresses that all differ: at 24 bytes each, 12 MB of groups and more.
-const DISTINCT: u32 = 500_000;
+/// Addresses that all differ: at 24 bytes each, nearly 10 MB of groups and more.
+const DISTINCT: u32 = 400_000;
 /// Of which a process of up to three workers may hold 4 MB.
 const LITTLE: &str = "--memory 32MB --spill-dir spill";
 
@@ -68,7 +68,7 @@ fn the_answer_is_the_same_in_little_memory() {
         ran.check(report["memory_limit_bytes"] == 32_000_000, "the limit in the report");
         let [bytes, partitions] =
             ["spilled_bytes", "spilled_partitions"].map(|key| report[key].as_u64().unwrap());
-        ran.check(bytes > 1 << 20 && partitions > 20, &format!("{bytes} bytes of {partitions} partitions"));
+        ran.check(bytes > 500_000 && partitions > 5, &format!("{bytes} bytes of {partitions} partitions"));
         nothing_left(&home, &ran);
     }
     let ran = home.query(&format!("-k 15 -w 1 {LITTLE}")).run();
@@ -127,9 +127,10 @@ fn a_directory_that_vanishes_ends_the_job() {
     // It looks for its directory at the start, and waits for the other.
     let first = home.query(&format!("-k 15 -w 1 -h hosts -p 0 {LITTLE}")).start();
     let listening = |pid: Pid| {
-        let sockets =
+        let files =
             fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).into_iter().flatten().flatten();
-        sockets.flat_map(|file| fs::read_link(file.path())).any(|target| target.starts_with("socket:"))
+        let socket = |target: PathBuf| target.to_string_lossy().starts_with("socket:");
+        files.flat_map(|file| fs::read_link(file.path())).any(socket)
     };
     let pid = first.pid();
     let first = first.until(|| listening(pid));
@@ -147,21 +148,22 @@ fn memory_does_not_grow_while_a_receiver_is_slow() {
         for index in 0..files {
             let _ = symlink("a", home.table().join(format!("b-{index:04}")));
         }
-        // Few groups, so that what is in flight is nearly all there is; so many that the combiner lets them pass.
-        let running = home.query("-k 6 -n 2 -w 1 --json --report report.json").start();
+        // What is in flight is nearly all there is, beside a small budget of groups.
+        let words = format!("-k 15 -n 2 -w 1 --json {LITTLE} --report report.json");
+        let running = home.query(&words).start();
         let slow = slow_child(&home, running.pid());
         let ran = running.end();
         slow.join().unwrap();
         assert_eq!(ran.json()["rows"], DISTINCT * (files as u32 + 1));
         report(&home)
     };
-    let [few, many] = [1, 13].map(peak);
+    let [few, many] = [0, 5].map(peak);
     let bytes = |report: &Value, key: &str| report[key].as_u64().unwrap();
     let (more_sent, more_memory) = (
         bytes(&many, "exchanged_bytes") - bytes(&few, "exchanged_bytes"),
         bytes(&many, "peak_rss_bytes").saturating_sub(bytes(&few, "peak_rss_bytes")),
     );
-    assert!(more_sent > 36_000_000, "{more_sent} bytes more were exchanged: too few to tell");
+    assert!(more_sent > 20_000_000, "{more_sent} bytes more were exchanged: too few to tell");
     assert!(
         more_memory < more_sent / 3,
         "{more_memory} bytes more memory for {more_sent} bytes more in passing"
@@ -178,7 +180,7 @@ fn slow_child(home: &Home, parent: Pid) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let Some(child) = child else { return };
         while kill_process(child, Signal::STOP).is_ok() {
-            std::thread::sleep(Duration::from_millis(40));
+            std::thread::sleep(Duration::from_millis(25));
             if kill_process(child, Signal::CONT).is_err() {
                 break;
             }
