@@ -72,13 +72,13 @@
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`tables`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`keys`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
 //! | [`formats`] | one encoding per file (CSV), and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
-//! | [`exchange`] | the routed container that records travel in | - |
-//! | [`keys`] | keys of fixed width, the packed record, the two hashes | - |
+//! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
+//! | [`keys`] | keys of fixed width, the packed record, the two hashes of any key | - |
 //! | [`tables`] | tables, their columns and types; the benchmark's three | - |
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
 //!

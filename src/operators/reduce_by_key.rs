@@ -12,7 +12,6 @@
 //! wait to be merged (as many as there are groups, or up to sixteen times as many while nearly every record makes a
 //! new group, and four times once they take 64 MiB of a worker), and what is in flight.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytemuck::Pod;
@@ -23,9 +22,9 @@ use timely::dataflow::operators::Probe;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
 use super::partition::{Partition, Shelf};
-use super::router::{Router, route};
+use super::router::{Exit, PlainSender, route};
 use crate::Error;
-use crate::exchange::routed;
+use crate::exchange::{Spare, routed};
 use crate::keys::Key;
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
@@ -58,12 +57,12 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
     fn reduce_by_key(self, merge: impl Fn(&mut V, V) + Clone + 'static) -> StreamVec<'scope, Round, (K, V)> {
         let context = WorkerContext::current();
         let probe = context.flow_probe();
-        let spare = Rc::new(RefCell::new(Vec::new()));
+        let spare = Spare::default();
         let peers = self.scope().peers();
         let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
-        let router =
-            Router::new(peers, per_worker, self.scope().index(), Rc::clone(&spare), Rc::clone(&context));
-        let routed_stream = route(self, router, merge.clone());
+        let exit = Exit::new(self.scope().index(), Rc::clone(&context));
+        let sender = PlainSender::new(peers, per_worker, Rc::clone(&spare), exit, merge.clone());
+        let routed_stream = route(self, sender);
 
         let mut partitions: Vec<Partition<K, V>> = (0..per_worker).map(|_| Partition::default()).collect();
         let (mut given, mut shelf) = (0, Shelf::new(spare));
@@ -98,6 +97,6 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
     }
 }
 
-fn unknown_partition(partition: u32, partitions: usize) -> Error {
+pub(super) fn unknown_partition(partition: u32, partitions: usize) -> Error {
     Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
 }
