@@ -206,15 +206,14 @@ mod tests {
     }
 
     /// Records of a test; Miri would take minutes for as many as the others.
-    const MANY: u64 = if cfg!(miri) { 10_000 } else { 300_000 };
+    const MANY: u64 = if cfg!(miri) { 2_000 } else { 300_000 };
 
     #[test]
     fn repeating_keys_are_merged() {
-        let keys = || (0..MANY).map(|number| number % 500);
+        let keys = || (0..MANY).map(|number| number % 100);
         let left = run(false, keys());
-        assert!(left < 2_000, "{left} of {MANY} left");
+        assert!(left < MANY / 5, "{left} of {MANY} left");
         let left = run(true, keys());
-        // The hashes of numbers in a row keep clear of each other, those of texts do so only by chance.
         assert!(left < MANY / 5, "{left} of {MANY} texts left");
     }
 

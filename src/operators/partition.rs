@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     /// Records of a test; Miri would take minutes for as many as the others.
-    const MANY: u64 = if cfg!(miri) { 20_000 } else { 200_000 };
+    const MANY: u64 = if cfg!(miri) { 6_000 } else { 200_000 };
 
     /// Merges keys as they come, 512 at a time, and returns the most records that ever waited, and the groups.
     fn run(keys: impl Iterator<Item = u64>) -> (usize, usize) {
