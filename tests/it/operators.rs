@@ -227,7 +227,7 @@ fn records_that_cannot_be_encoded_fail_the_job() {
         while worker.has_dataflows() {
             worker.step_or_park(None);
         }
-        failure.take().map(|error| error.to_string())
+        failure.take().map(|failure| failure.error.to_string())
     })
     .expect("started");
     for failure in failures.join() {
