@@ -1,7 +1,9 @@
-//! Keys of fixed width, the records that carry them, and their two hashes.
+//! Keys of fixed width, the records that carry them, and the two hashes of these and of any other keys.
 //!
-//! A key is plain bytes: it is copied, compared and hashed without following a pointer, lives inline in tables
+//! A [`Key`] is plain bytes: it is copied, compared and hashed without following a pointer, lives inline in tables
 //! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`].
+
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -154,6 +156,66 @@ pub fn dividing_hash<K: Key>(key: K, depth: usize) -> u64 {
     hash_bytes(bytemuck::bytes_of(&key), DIVIDE_SEED.wrapping_add((depth as u64).wrapping_mul(MULTIPLIER)))
 }
 
+/// [`route_hash`] of a key that is not plain bytes.
+#[inline]
+pub fn route_hash_of(key: &(impl Hash + ?Sized)) -> u64 {
+    BuildHasherDefault::<KeyHasher<ROUTE_SEED>>::new().hash_one(key)
+}
+
+/// [`place_hash`] of a key that is not plain bytes, as a [`PlaceHasher`] gives it.
+#[inline]
+pub fn place_hash_of(key: &(impl Hash + ?Sized)) -> u64 {
+    PlaceHasher::new().hash_one(key)
+}
+
+/// Places keys that are not plain bytes inside a [`HashMap`](std::collections::HashMap), independent of where
+/// [`route_hash_of`] sends them.
+pub type PlaceHasher = BuildHasherDefault<KeyHasher<PLACE_SEED>>;
+
+/// The hash of plain bytes, for any [`Hash`]. Where the standard library's hashers start at random or are slow,
+/// this one starts from a constant.
+#[derive(Debug, Clone)]
+pub struct KeyHasher<const SEED: u64>(u64);
+
+impl<const SEED: u64> Default for KeyHasher<SEED> {
+    fn default() -> Self {
+        KeyHasher(SEED)
+    }
+}
+
+impl<const SEED: u64> Hasher for KeyHasher<SEED> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        // The length too, in the byte that a last, shorter word leaves empty: zero bytes at the end are significant.
+        self.0 = hash_bytes(bytes, self.0 ^ (bytes.len() as u64) << 56);
+    }
+
+    #[inline]
+    fn write_u8(&mut self, byte: u8) {
+        self.write_u64(byte.into());
+    }
+
+    #[inline]
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(word.into());
+    }
+
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0 = fold(self.0 ^ word);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Hashes bytes from a start value, eight at a time: each step multiplies to 128 bits and adds the halves without
 /// carry (as wyhash does). The length is no part of it.
 #[inline]
@@ -200,20 +262,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn hashes_spread_and_differ() {
-        // Catches a hash that leaves buckets empty for keys as alike as address prefixes are.
-        let mut routed = vec![0u32; 64];
+    /// Catches a hash that leaves buckets empty for keys as alike as address prefixes are, and two hashes that
+    /// crowd the keys of a partition in one stretch of its table.
+    fn assert_spread(routed: impl Fn(&str) -> u64, placed: impl Fn(&str) -> u64) {
+        let (keys, least, most) = if cfg!(miri) { (640, 1, 40) } else { (64_000, 700, 1300) };
+        let mut in_partition = vec![0u32; 64];
         let mut placed_in_first = vec![0u32; 64];
-        for number in 0..64_000u32 {
-            let key = Prefix::<8>::new(format!("{}.{}.77", number / 255, number % 255).as_bytes(), 8);
-            let partition = scale(route_hash(key), 64);
-            routed[partition] += 1;
+        for number in 0..keys {
+            let key = format!("{}.{}.77", number / 255, number % 255);
+            let partition = scale(routed(&key), 64);
+            in_partition[partition] += 1;
             if partition == 0 {
-                placed_in_first[scale(place_hash(key), 64)] += 1;
+                placed_in_first[scale(placed(&key), 64)] += 1;
             }
         }
-        assert!(routed.iter().all(|&count| (700..1300).contains(&count)), "{routed:?}");
+        assert!(in_partition.iter().all(|&count| (least..most).contains(&count)), "{in_partition:?}");
         assert!(placed_in_first.iter().all(|&count| count < 50), "{placed_in_first:?}");
+    }
+
+    #[test]
+    fn hashes_spread_and_differ() {
+        let key = |text: &str| Prefix::<8>::new(text.as_bytes(), 8);
+        assert_spread(|text| route_hash(key(text)), |text| place_hash(key(text)));
+        // A map takes its buckets from the low bits.
+        assert_spread(route_hash_of, |text| place_hash_of(text).reverse_bits());
+    }
+
+    #[test]
+    fn hashes_of_any_key_are_the_same_in_every_run_and_see_all_of_it() {
+        assert_eq!(route_hash_of("millrace"), route_hash_of(&"millrace".to_owned()));
+        assert_eq!(route_hash_of("millrace"), 18_222_674_428_171_791_507);
+        let mut hashes: Vec<_> =
+            ["", "\0", "a", "a\0", "a\0\0", "b", "millrace", "millrace\0"].map(route_hash_of).to_vec();
+        hashes.extend([route_hash_of(&("a", "b")), route_hash_of(&("ab", ""))]);
+        hashes.extend([1u16, 2].map(|number| route_hash_of(&number)));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
     }
 }

@@ -7,8 +7,8 @@
 
 use bytemuck::Pod;
 
-use super::partition::{Partition, Shelf, Spare};
-use crate::exchange::Routed;
+use super::partition::{Partition, Shelf};
+use crate::exchange::{Routed, Spare};
 use crate::keys::{Key, Pair};
 use crate::memory::Budget;
 
@@ -128,8 +128,8 @@ fn expected_groups(records: u64, groups: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::router::CONTAINER_RECORDS;
     use super::*;
+    use crate::exchange::CONTAINER_RECORDS;
 
     /// Takes `keys` until told to stop, and returns how many records it took, how many left, and how often.
     fn run(most_bytes: usize, keys: impl Iterator<Item = u64>) -> (u64, u64, Vec<Verdict>) {

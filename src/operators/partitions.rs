@@ -149,11 +149,7 @@ impl<K: Key, V: Pod + Send> Level<K, V> {
         shelf: &mut Shelf<K, V>,
     ) -> Result<(), Error> {
         let Some(partition) = self.partitions.get_mut(container.partition as usize) else {
-            // A partition from the network may be any number.
-            let (found, count) = (container.partition, self.partitions.len());
-            return Err(Error::Cluster(format!(
-                "a peer sent records for partition {found}; there are {count}"
-            )));
+            return Err(unknown_partition(container.partition, self.partitions.len()));
         };
         partition.take(container, merge, shelf);
         shelf.account();
@@ -308,11 +304,16 @@ impl<K: Key, V: Pod + Send> Parts<K, V> {
     }
 }
 
+/// What is wrong with a container whose partition does not exist: from the network it may be any number.
+pub(super) fn unknown_partition(partition: u32, partitions: usize) -> Error {
+    Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Spare;
     use crate::memory::Budget;
-    use crate::operators::partition::Spare;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

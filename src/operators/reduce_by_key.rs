@@ -12,7 +12,6 @@
 //! wait to be merged (as many as there are groups, or up to sixteen times as many while nearly every record makes a
 //! new group, and four times once they take 64 MiB of a worker), and what is in flight.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytemuck::Pod;
@@ -24,8 +23,8 @@ use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
 use super::partition::Shelf;
 use super::partitions::Partitions;
-use super::router::{CONTAINER_RECORDS, Router, route};
-use crate::exchange::routed;
+use super::router::{Exit, PlainSender, route};
+use crate::exchange::{CONTAINER_RECORDS, Spare, routed};
 use crate::keys::{Key, Pair};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
@@ -61,20 +60,14 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
     fn reduce_by_key(self, merge: impl Fn(&mut V, V) + Clone + 'static) -> StreamVec<'scope, Round, (K, V)> {
         let context = WorkerContext::current();
         let probe = context.flow_probe();
-        let spare = Rc::new(RefCell::new(Vec::new()));
+        let spare = Spare::default();
         let peers = self.scope().peers();
         let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
         let router_bytes = context.process.memory.router_bytes() / context.workers();
         let records = container_records(router_bytes, size_of::<Pair<K, V>>(), peers * per_worker);
-        let router = Router::new(
-            peers,
-            per_worker,
-            records,
-            self.scope().index(),
-            Rc::clone(&spare),
-            Rc::clone(&context),
-        );
-        let routed_stream = route(self, router, merge.clone());
+        let exit = Exit::new(self.scope().index(), Rc::clone(&context));
+        let sender = PlainSender::new(peers, per_worker, records, Rc::clone(&spare), exit, merge.clone());
+        let routed_stream = route(self, sender);
 
         let shelf = Shelf::new(spare, records, router_bytes / 4, context.process.memory.seat());
         let mut partitions = Partitions::new(per_worker, shelf, Rc::clone(&context));

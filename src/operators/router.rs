@@ -1,4 +1,4 @@
-//! The sending side of `reduce_by_key`: sorts records into containers, one buffer for each partition of each worker.
+//! The sending side of the reducers: merges what repeats and sorts records into containers.
 
 use std::rc::Rc;
 
@@ -11,21 +11,24 @@ use timely::dataflow::{Stream, StreamVec};
 use super::combiner::Combiner;
 use super::context::{Round, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
-use super::partition::Spare;
-use crate::exchange::Routed;
-use crate::keys::{Key, Pair, route_hash, scale};
+use crate::exchange::{Addressed, Body, Full, Plain, Routed, Router, Spare};
+use crate::keys::{Key, Pair, route_hash};
 
-/// Records of one container, unless memory is short.
-pub(super) const CONTAINER_RECORDS: usize = 512;
+/// What happens to records before the exchange.
+pub(super) trait Sender<K, V, B> {
+    /// Takes records, and gives the containers that are to leave.
+    fn take(&mut self, records: &mut Vec<(K, V)>, give: impl FnMut(&mut Addressed<B>));
 
-/// Sorts records into containers, merging on the way what repeats.
-pub(super) fn route<K: Key, V: Pod + Send>(
+    /// Gives all that is held.
+    fn flush(&mut self, give: impl FnMut(&mut Addressed<B>));
+}
+
+/// Makes containers of records.
+pub(super) fn route<K: 'static, V: 'static, B: Body>(
     records: StreamVec<'_, Round, (K, V)>,
-    mut router: Router<K, V>,
-    merge: impl Fn(&mut V, V) + 'static,
-) -> Stream<'_, Round, Routed<Pair<K, V>>> {
+    mut sender: impl Sender<K, V, B> + 'static,
+) -> Stream<'_, Round, Addressed<B>> {
     records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", |_, _| {
-        let mut combiner = Combiner::default();
         let mut held: Option<Capability<Round>> = None;
         move |(input, frontier), output| {
             input.for_each(|capability, batch| {
@@ -35,9 +38,7 @@ pub(super) fn route<K: Key, V: Pod + Send>(
                 }
                 let Some(held) = &held else { return };
                 let mut session = output.session_with_builder(held);
-                combiner.combine(batch, &merge, |key, value| {
-                    router.push(key, value, &merge, |container| session.give_container(container));
-                });
+                sender.take(batch, |container| session.give_container(container));
                 batch.clear();
             });
             let Some(capability) = &mut held else { return };
@@ -49,134 +50,155 @@ pub(super) fn route<K: Key, V: Pod + Send>(
                 return;
             }
             let mut session = output.session_with_builder(capability);
-            combiner.flush(|key, value| {
-                router.push(key, value, &merge, |container| session.give_container(container));
-            });
-            router.flush(&merge, |container| session.give_container(container));
+            sender.flush(|container| session.give_container(container));
             drop(session);
             held = None;
         }
     })
 }
 
-/// One buffer for each partition of each worker.
-pub(super) struct Router<K: Key, V: Pod> {
-    buffers: Vec<Vec<Pair<K, V>>>,
-    /// Partitions of each worker.
-    per_worker: usize,
-    /// Records of one container.
-    container_records: usize,
+/// The way out of a worker.
+pub(super) struct Exit {
     own_index: usize,
-    /// What goes to other processes, while merging it here pays.
-    partial: Option<PartialAggregate<K, V>>,
-    spare: Spare<Pair<K, V>>,
     context: Rc<WorkerContext>,
 }
 
-impl<K: Key, V: Pod + Send> Router<K, V> {
-    /// A router of worker `own_index` to `per_worker` partitions of each of `peers` workers.
+impl Exit {
+    pub(super) fn new(own_index: usize, context: Rc<WorkerContext>) -> Self {
+        Exit { own_index, context }
+    }
+
+    /// Gives a container, counts it if it goes to another worker, and takes back what is left of it.
+    pub(super) fn send<B: Body>(
+        &self,
+        mut container: Addressed<B>,
+        router: &Router<B::Record>,
+        give: &mut impl FnMut(&mut Addressed<B>),
+    ) {
+        if container.worker as usize != self.own_index {
+            add(&self.context.counters.exchanged_bytes, container.wire_bytes() as u64);
+        }
+        give(&mut container);
+        router.reuse(container);
+    }
+
+    /// Whether a worker is one of another process.
+    fn leaves(&self, worker: u32) -> bool {
+        self.context.process_of(worker as usize) != self.context.process_of(self.own_index)
+    }
+}
+
+/// Sends plain records: those of near repetitions as one, and groups in their place where they go to other processes.
+pub(super) struct PlainSender<K: Key, V: Pod, M> {
+    combiner: Combiner<K, V>,
+    buffers: Buffers<K, V>,
+    merge: M,
+}
+
+impl<K: Key, V: Pod + Send, M: Fn(&mut V, V)> PlainSender<K, V, M> {
+    /// For `per_worker` partitions of each of `peers` workers.
     pub(super) fn new(
         peers: usize,
         per_worker: usize,
         container_records: usize,
-        own_index: usize,
         spare: Spare<Pair<K, V>>,
-        context: Rc<WorkerContext>,
+        exit: Exit,
+        merge: M,
     ) -> Self {
-        let targets = peers * per_worker;
-        let one_process = context.process_of(peers - 1) == 0;
+        let several_processes = exit.leaves(0) || exit.leaves(peers as u32 - 1);
+        let context = &exit.context;
         let most_bytes = MOST_BYTES.min(context.process.memory.router_bytes() / context.workers() / 2);
-        let partial = (!one_process)
-            .then(|| PartialAggregate::new(targets, most_bytes, container_records, Rc::clone(&spare)));
-        let buffers = vec![Vec::new(); targets];
-        Router { buffers, per_worker, container_records, own_index, partial, spare, context }
+        let partial = several_processes.then(|| {
+            PartialAggregate::new(peers * per_worker, most_bytes, container_records, Rc::clone(&spare))
+        });
+        let router = Router::new(peers, per_worker, container_records, spare);
+        PlainSender { combiner: Combiner::default(), buffers: Buffers { router, partial, exit }, merge }
+    }
+}
+
+impl<K: Key, V: Pod + Send, M: Fn(&mut V, V)> Sender<K, V, Plain<Pair<K, V>>> for PlainSender<K, V, M> {
+    #[inline]
+    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
+        let PlainSender { combiner, buffers, merge } = self;
+        combiner.combine(records, merge, |key, value| buffers.push(key, value, merge, &mut give));
     }
 
+    fn flush(&mut self, mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
+        let PlainSender { combiner, buffers, merge } = self;
+        combiner.flush(|key, value| buffers.push(key, value, merge, &mut give));
+        buffers.flush(merge, &mut give);
+    }
+}
+
+/// One buffer for each partition of each worker, and groups for those of other processes while merging pays.
+struct Buffers<K: Key, V: Pod> {
+    router: Router<Pair<K, V>>,
+    partial: Option<PartialAggregate<K, V>>,
+    exit: Exit,
+}
+
+impl<K: Key, V: Pod + Send> Buffers<K, V> {
     #[inline]
     fn push(
         &mut self,
         key: K,
         value: V,
         merge: &impl Fn(&mut V, V),
-        give: impl FnMut(&mut Routed<Pair<K, V>>),
+        give: &mut impl FnMut(&mut Routed<Pair<K, V>>),
     ) {
-        let target = scale(route_hash(key), self.buffers.len());
-        let buffer = &mut self.buffers[target];
-        if buffer.len() == buffer.capacity() {
-            self.pass_on(target, merge, give);
+        if let Some(full) = self.router.push(route_hash(key), Pair { key, value }) {
+            self.pass_on(full, merge, give);
         }
-        self.buffers[target].push(Pair { key, value });
     }
 
-    /// Empties a full buffer: into the tables of what goes to other processes, or on its way.
+    /// Brings records on their way, or into the tables of what goes to other processes.
     #[cold]
     fn pass_on(
         &mut self,
-        target: usize,
+        full: Full<Pair<K, V>>,
         merge: &impl Fn(&mut V, V),
-        mut give: impl FnMut(&mut Routed<Pair<K, V>>),
+        give: &mut impl FnMut(&mut Routed<Pair<K, V>>),
     ) {
-        let Some(mut container) = self.take(target) else { return };
-        let leaves = self.context.process_of(self.worker(target)) != self.context.process_of(self.own_index);
-        let Some(partial) = self.partial.as_mut().filter(|_| leaves) else {
-            return self.send(&mut container, give);
-        };
-        match partial.take(target, container, merge) {
+        let (target, leaves) = (full.target, self.exit.leaves(full.worker));
+        let Some(partial) = self.partial.as_mut().filter(|_| leaves) else { return self.send(full, give) };
+        match partial.take(target, Routed::new(full.worker, full.partition, full.records), merge) {
             Verdict::Keep => {}
             Verdict::Drain => self.drain_partial(merge, give),
             Verdict::Stop => {
-                self.drain_partial(merge, &mut give);
+                self.drain_partial(merge, give);
                 self.partial = None;
             }
         }
     }
 
     /// Sends the groups held for other processes.
-    fn drain_partial(&mut self, merge: &impl Fn(&mut V, V), mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
+    fn drain_partial(&mut self, merge: &impl Fn(&mut V, V), give: &mut impl FnMut(&mut Routed<Pair<K, V>>)) {
         let Some(mut partial) = self.partial.take() else { return };
         partial.drain(merge, |target, group| {
-            let buffer = &mut self.buffers[target];
-            if buffer.len() == buffer.capacity()
-                && let Some(mut full) = self.take(target)
-            {
-                self.send(&mut full, &mut give);
+            if let Some(full) = self.router.push_to(target, group) {
+                self.send(full, give);
             }
-            self.buffers[target].push(group);
         });
         self.partial = Some(partial);
     }
 
-    /// The container of what a buffer holds, if anything; leaves an empty buffer of full capacity.
-    fn take(&mut self, target: usize) -> Option<Routed<Pair<K, V>>> {
-        let fresh =
-            self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(self.container_records));
-        let full = std::mem::replace(&mut self.buffers[target], fresh);
-        let partition = target % self.per_worker;
-        (!full.is_empty()).then(|| Routed::new(self.worker(target) as u32, partition as u32, full))
+    fn send(&self, full: Full<Pair<K, V>>, give: &mut impl FnMut(&mut Routed<Pair<K, V>>)) {
+        let container = Routed::new(full.worker, full.partition, full.records);
+        self.exit.send(container, &self.router, give);
     }
 
-    fn send(&self, container: &mut Routed<Pair<K, V>>, mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
-        if container.worker as usize != self.own_index {
-            add(&self.context.counters.exchanged_bytes, size_of_val(container.records()) as u64);
-        }
-        give(container);
-    }
-
-    fn worker(&self, target: usize) -> usize {
-        target / self.per_worker
-    }
-
-    fn flush(&mut self, merge: &impl Fn(&mut V, V), mut give: impl FnMut(&mut Routed<Pair<K, V>>)) {
-        for target in 0..self.buffers.len() {
-            self.pass_on(target, merge, &mut give);
-        }
-        self.drain_partial(merge, &mut give);
-        for target in 0..self.buffers.len() {
-            if let Some(mut container) = self.take(target) {
-                self.send(&mut container, &mut give);
+    fn flush(&mut self, merge: &impl Fn(&mut V, V), give: &mut impl FnMut(&mut Routed<Pair<K, V>>)) {
+        for target in 0..self.router.targets() {
+            if let Some(full) = self.router.take(target) {
+                self.pass_on(full, merge, give);
             }
         }
-        self.buffers.clear();
+        self.drain_partial(merge, give);
         self.partial = None;
+        for target in 0..self.router.targets() {
+            if let Some(full) = self.router.take(target) {
+                self.send(full, give);
+            }
+        }
     }
 }

@@ -32,5 +32,7 @@ mod query2;
 mod query2_failures;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
+/// The example of a query whose key is a text: real processes, against a plain judge.
+mod search_words;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;

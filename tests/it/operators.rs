@@ -2,7 +2,7 @@
 //!
 //! These tests would catch a record lost or doubled on its way between workers, keys that go wrong because they are
 //! all zeros, all equal or never repeat (which turns the combiner on and off), a worker without data that never ends,
-//! and a part file that is not what passed by. Several processes are the business of `query2`.
+//! and a part file that is not what passed by. Several processes are the business of `query2` and `search_words`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +13,8 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Fold, Gather, Gathered, ProcessShared, ReduceByKey, Round, Scan, UnaryNotify, WorkerContext,
-    WriteParts,
+    Count, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan, UnaryNotify,
+    WorkerContext, WriteParts,
 };
 use millrace::tables::RANKINGS;
 use timely::ExchangeData;
@@ -154,6 +154,95 @@ fn reduce_by_key_is_a_map() {
                 model.len()
             );
         }
+    }
+}
+
+#[test]
+fn reduce_by_any_key_is_a_map() {
+    // Keys of any length, the empty text among them, and values that grow: catches what only plain bytes survive.
+    for (name, mut keys) in key_sets() {
+        // So many that a single worker's combiner still gives up where keys never repeat.
+        keys.truncate(80_000);
+        let text = |key: u64| "k".repeat((key % 9) as usize) + &key.to_string()[usize::from(key == 0)..];
+        let records: Arc<[_]> =
+            keys.into_iter().enumerate().map(|(place, key)| (text(key), vec![place as u64])).collect();
+        let mut model = BTreeMap::<_, Vec<u64>>::new();
+        records.iter().for_each(|(key, places)| model.entry(key.clone()).or_default().extend(places));
+        let model: Vec<_> = model.into_iter().collect();
+        for workers in 1..=3 {
+            let records = Arc::clone(&records);
+            let mut groups = run(workers, move |scope| {
+                share(scope, &records).reduce_by_any_key(|all, mut more| all.append(&mut more)).gather()
+            });
+            groups.iter_mut().for_each(|(_, places)| places.sort_unstable());
+            groups.sort_unstable();
+            assert!(
+                groups == model,
+                "{name} with {workers} workers: {} groups, not {}",
+                groups.len(),
+                model.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn reduce_by_any_key_counts_what_it_did() {
+    let records: Arc<[_]> = (0..20_000u64).map(|number| (number.to_string(), 1u64)).collect();
+    let encoded: u64 = records.iter().map(|(key, _)| key.len() as u64 + 2).sum();
+    for workers in 1..=3 {
+        let records = Arc::clone(&records);
+        let guards = timely::execute(timely::Config::process(workers), move |worker| {
+            let context = WorkerContext::current();
+            worker.dataflow::<Round, _, _>(|scope| {
+                share(scope, &records).reduce_by_any_key(|sum, more| *sum += more);
+            });
+            while worker.has_dataflows() {
+                worker.step_or_park(None);
+            }
+            let counters = &context.counters;
+            [counters.groups.get(), counters.exchanged_bytes.get(), counters.group_bytes.get()]
+        })
+        .expect("started");
+        let counted = guards.join().into_iter().map(|outcome| outcome.expect("ended"));
+        let [groups, exchanged, held] = counted.fold([0; 3], |[a, b, c], [x, y, z]| [a + x, b + y, c + z]);
+        assert_eq!(groups, 20_000);
+        assert!((20_000 * 33..20_000 * 33 * 4).contains(&held), "{held} bytes");
+        // All but each worker's own share of the keys, which are spread evenly.
+        let expected = encoded * (workers as u64 - 1) / workers as u64;
+        assert!(
+            exchanged.abs_diff(expected) <= encoded / 20,
+            "{exchanged} of {encoded} with {workers} workers"
+        );
+    }
+}
+
+#[test]
+fn records_that_cannot_be_encoded_fail_the_job() {
+    // Catches an error of serde's that is lost, or that panics.
+    let failures = timely::execute(timely::Config::process(2), |worker| {
+        let failure = WorkerContext::current().process.failure.clone();
+        worker.dataflow::<Round, _, _>(|scope| {
+            share(scope, &[(1u64, Unsendable), (2, Unsendable)]).reduce_by_any_key(|_, _| ());
+        });
+        while worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+        failure.take().map(|failure| failure.error.to_string())
+    })
+    .expect("started");
+    for failure in failures.join() {
+        let failure = failure.expect("ended").expect("it failed");
+        assert!(failure.contains("Unsendable) cannot be encoded"), "{failure}");
+    }
+}
+
+#[derive(Clone, serde::Deserialize)]
+struct Unsendable;
+
+impl serde::Serialize for Unsendable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("not this one"))
     }
 }
 
