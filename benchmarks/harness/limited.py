@@ -38,7 +38,7 @@ def of(figures, case, options, key="seconds"):
 
 def slowdown(figures, case, limit, options):
     """Spread of the per-round ratios of limited to unlimited time, or None."""
-    slow, fast = of(figures, limited(case, limit), options), of(figures, case, options)
+    slow, fast = (of(figures, limited(case, bytes_), options) for bytes_ in (limit, None))
     return spread(paired_ratios(slow, fast)) if slow and len(slow) == len(fast) else None
 
 
