@@ -1,6 +1,8 @@
 """The run in limited memory: what it is held to, and its tables."""
 
-from harness.cases import LIMITS, Case
+from dataclasses import replace
+
+from harness.cases import LIMITS
 from harness.figures import megabytes, paired_ratios, seconds, spread, table, times
 from harness.targets import DUCKDB, TWO_WORKERS, Figures, Target
 
@@ -11,7 +13,7 @@ MOST_TIMES_SLOWER = 4
 
 def limited(case, limit):
     """The same case with so many bytes."""
-    return Case(case.engine, case.workers, case.processes, limit)
+    return replace(case, memory_bytes=limit)
 
 
 def evaluate(rows, options):
