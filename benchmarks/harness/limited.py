@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from harness.cases import LIMITS, Case
+from harness.cases import LIMITS
 from harness.figures import megabytes, paired_ratios, seconds, spread, table, times
 from harness.targets import DUCKDB, TWO_WORKERS, Figures, Target
 
@@ -40,7 +40,7 @@ def of(figures, case, options, key="seconds"):
 
 def slowdown(figures, case, limit, options):
     """Spread of the per-round ratios of limited to unlimited time, or None."""
-    slow, fast = of(figures, limited(case, limit), options), of(figures, case, options)
+    slow, fast = (of(figures, limited(case, bytes_), options) for bytes_ in (limit, None))
     return spread(paired_ratios(slow, fast)) if slow and len(slow) == len(fast) else None
 
 

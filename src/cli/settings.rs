@@ -14,7 +14,7 @@ use crate::memory::{self, MemoryLimit};
 const MOST_WORKERS: usize = 1024;
 
 /// A process whose groups take no memory has more than this.
-const LEAST_MEMORY_BYTES: u64 = 32_000_000;
+const LEAST_MEMORY_BYTES: u64 = 16_000_000;
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)

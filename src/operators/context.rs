@@ -89,7 +89,7 @@ struct RunShared {
 impl ProcessShared {
     /// Nothing read yet, nothing failed, and so much memory.
     pub fn new(assignment: SplitAssignment, memory: Budget) -> Self {
-        ProcessShared { assignment, memory, ..ProcessShared::default() }
+        ProcessShared { memory, assignment, ..ProcessShared::default() }
     }
 
     /// The same in the hands of a worker.

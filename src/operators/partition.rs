@@ -48,7 +48,7 @@ pub(super) struct Shelf<K: Key, V: Pod> {
     table_bytes: usize,
 }
 
-impl<K: Key, V: Pod> Shelf<K, V> {
+impl<K: Key, V: Pod + Send> Shelf<K, V> {
     /// `spare_bytes` bounds the empty buffers that are kept, each for a container of `container_records`.
     pub(super) fn new(
         spare: Spare<Pair<K, V>>,

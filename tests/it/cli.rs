@@ -235,7 +235,7 @@ fn memory_is_an_amount_or_a_share() {
     assert_eq!(resolve("--memory 512MB -n 2").unwrap().memory_bytes, Some(512_000_000));
     assert_eq!(
         usage("--memory 4MB"),
-        "--memory 4000000 is less than any process needs\n  try: --memory 32MB, or more, or a share as 50%"
+        "--memory 4000000 is less than any process needs\n  try: --memory 16MB, or more, or a share as 50%"
     );
     for words in ["--memory 0", "--memory 200%", "--memory much"] {
         assert!(refused(words).contains('%'), "{words}");

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::support::{Home, Ran};
 
-/// Addresses that all differ: at 24 bytes each, nearly 10 MB of groups and more.
-const DISTINCT: u32 = 400_000;
-/// Of which a process of up to three workers may hold 4 MB.
-const LITTLE: &str = "--memory 32MB --spill-dir spill";
+/// Addresses that all differ: at 24 bytes each, nearly 6 MB of groups and more.
+const DISTINCT: u32 = 240_000;
+/// Of which a process may hold 2 MB.
+const LITTLE: &str = "--memory 16MB --spill-dir spill";
 
 /// One file of rows as short as they can be, each with an address of its own, and an empty directory to spill to.
 fn home() -> Home {
@@ -54,23 +54,38 @@ fn has_spilled(home: &Home, process: Pid) -> bool {
     files.flat_map(|file| fs::read_link(file.path())).any(|target| target.starts_with(&spill))
 }
 
-#[test]
-fn the_answer_is_the_same_in_little_memory() {
+/// Runs without a limit and then with one, on these numbers of workers and processes.
+fn same_answer(little: &[&str]) {
     let home = home();
     let plain = home.query("-k 15 --json -w 2 --report report.json").run().json();
     assert_eq!(plain["groups"], DISTINCT);
     let unlimited = report(&home);
     assert_eq!((&unlimited["spilled_bytes"], &unlimited["spilled_partitions"]), (&0.into(), &0.into()));
-    for words in ["-w 1", "-w 2", "-w 3", "-n 2 -w 1"] {
+    for words in little {
         let ran = home.query(&format!("-k 15 --json {words} {LITTLE} --report report.json")).run();
         ran.check(ran.json() == plain, "the answer");
         let report = report(&home);
-        ran.check(report["memory_limit_bytes"] == 32_000_000, "the limit in the report");
+        ran.check(report["memory_limit_bytes"] == 16_000_000, "the limit in the report");
         let [bytes, partitions] =
             ["spilled_bytes", "spilled_partitions"].map(|key| report[key].as_u64().unwrap());
         ran.check(bytes > 500_000 && partitions > 5, &format!("{bytes} bytes of {partitions} partitions"));
         nothing_left(&home, &ran);
     }
+}
+
+#[test]
+fn threads_with_little_memory_give_the_same_answer() {
+    same_answer(&["-w 1", "-w 2", "-w 3"]);
+}
+
+#[test]
+fn processes_with_little_memory_give_the_same_answer() {
+    same_answer(&["-n 2 -w 1"]);
+}
+
+#[test]
+fn a_user_is_told_of_spilling() {
+    let home = home();
     let ran = home.query(&format!("-k 15 -w 1 {LITTLE}")).run();
     ran.ended_with(0).check(ran.stderr.contains(" partitions spilled to disk"), "a user is told");
 }
@@ -157,7 +172,7 @@ fn memory_does_not_grow_while_a_receiver_is_slow() {
         assert_eq!(ran.json()["rows"], DISTINCT * (files as u32 + 1));
         report(&home)
     };
-    let [few, many] = [0, 5].map(peak);
+    let [few, many] = [0, 8].map(peak);
     let bytes = |report: &Value, key: &str| report[key].as_u64().unwrap();
     let (more_sent, more_memory) = (
         bytes(&many, "exchanged_bytes") - bytes(&few, "exchanged_bytes"),

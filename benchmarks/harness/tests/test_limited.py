@@ -43,6 +43,12 @@ class Limited(unittest.TestCase):
         self.assertIn("- duckdb 2 threads, 256 MB, round 1: too little", text)
         self.assertIn("2 groups, hash ab", text)
 
+    def test_each_engine_is_compared_with_itself(self):
+        slow = lambda case: {None: 1.0, LIMITS[0]: 2.0, LIMITS[1]: 3.5}[case.memory_bytes]
+        text = summary(rows(slow, lambda case: 1e6), OPTIONS, FACTS)
+        self.assertIn("| duckdb | 2 threads, 512 MB | 2.000 | 2.000 | 2.000 | 2.00× |", text)
+        self.assertIn("| millrace | `-w 2 --memory 256MB` | 3.500 | 3.500 | 3.500 | 3.50× |", text)
+
 
 if __name__ == "__main__":
     unittest.main()
