@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace::cluster::end_with_parent;
-use millrace::exchange::{Full, Routed, Router, Spare, routed};
+use millrace::exchange::{CONTAINER_RECORDS, Full, Routed, Router, Spare, routed};
 use millrace::keys::{Pair, route_hash, scale};
 use rustix::time::{ClockId, clock_gettime};
 use timely::communication::Hooks;
@@ -301,7 +301,7 @@ fn routed_containers<'scope>(
     tally: &Rc<Cell<Tally>>,
 ) -> Stream<'scope, u64, Vec<()>> {
     let spare = Spare::default();
-    let mut router = Router::new(stream.scope().peers(), PARTITIONS, Rc::clone(&spare));
+    let mut router = Router::new(stream.scope().peers(), PARTITIONS, CONTAINER_RECORDS, Rc::clone(&spare));
     let received = Rc::clone(tally);
     stream
         .unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", move |first, _| {
