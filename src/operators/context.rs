@@ -114,6 +114,8 @@ pub struct WorkerContext {
     run: Arc<RunShared>,
     uncut: BTreeMap<usize, BTreeSet<usize>>,
     probes: RefCell<Vec<Handle<Round>>>,
+    /// Bytes of the largest round that was given of late.
+    round_bytes: Cell<u64>,
 }
 
 thread_local! {
@@ -137,6 +139,7 @@ impl WorkerContext {
             run,
             uncut,
             probes: RefCell::default(),
+            round_bytes: Cell::default(),
         })
     }
 
@@ -173,12 +176,6 @@ impl WorkerContext {
         let probe = Handle::new();
         self.probes.borrow_mut().push(probe.clone());
         probe
-    }
-
-    /// How many records of `record_bytes` a round may have so that a window of them keeps to its share of the budget.
-    pub(crate) fn round_records(&self, record_bytes: usize) -> u64 {
-        let rounds = WINDOW as usize * self.workers;
-        ((self.process.memory.in_flight_bytes() / rounds / record_bytes.max(1)) as u64).max(1)
     }
 
     /// The number of a scan of `files` that is being built, and which of them it must not cut.
@@ -222,16 +219,25 @@ impl WorkerContext {
         own.max(self.run.rounds.load(Ordering::Relaxed))
     }
 
-    /// Notes that a round was given.
-    pub(crate) fn gave(&self, round: Round) {
+    /// Notes that a round of records that take so many bytes was given.
+    pub(crate) fn gave(&self, round: Round, bytes: u64) {
         self.run.rounds.fetch_max(round + 1, Ordering::Relaxed);
+        // The largest of late: one that is large once should not slow down all that follow.
+        let before = self.round_bytes.get();
+        self.round_bytes.set(bytes.max(before - before / 8));
     }
 
     /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, or an
     /// earlier scan is not over.
     pub(crate) fn must_wait(&self, first: Round, round: Round) -> bool {
-        let oldest = first.max(round.saturating_sub(WINDOW * self.workers as u64));
+        let oldest = first.max(round.saturating_sub(self.window()));
         self.probes.borrow().iter().any(|probe| probe.less_than(&oldest))
+    }
+
+    /// Rounds that may be under way: fewer where so many would take more than their share of the budget.
+    fn window(&self) -> u64 {
+        let fit = self.process.memory.in_flight_bytes() as u64 / self.round_bytes.get().max(1);
+        fit.clamp(1, WINDOW * self.workers as u64)
     }
 }
 
@@ -250,12 +256,29 @@ mod tests {
         let process = ProcessShared::default();
         let context = |run| WorkerContext::new(process.clone(), 2, run, BTreeMap::new());
         let (first, second) = (context(0), context(1));
-        first.gave(WorkerContext::first_round(1) + 5);
+        first.gave(WorkerContext::first_round(1) + 5, 0);
         assert_eq!(
             context(0).next_round(0),
             WorkerContext::first_round(1) + 6,
             "workers of a run count together"
         );
         assert_eq!(second.next_round(0), 0);
+    }
+
+    #[test]
+    fn the_window_follows_the_budget() {
+        // Catches wide records that fill the memory of a process whose reducers keep to theirs.
+        let window = |limit: Option<u64>, rounds: &[u64]| {
+            let memory = Budget::new(limit, std::env::temp_dir(), 2);
+            let process = ProcessShared::new(SplitAssignment::default(), memory);
+            let context = WorkerContext::new(process, 2, 0, BTreeMap::new());
+            rounds.iter().for_each(|&bytes| context.gave(1, bytes));
+            context.window()
+        };
+        assert_eq!(window(None, &[1 << 40]), 2 * WINDOW);
+        assert_eq!(window(Some(80_000_000), &[]), 2 * WINDOW);
+        assert_eq!(window(Some(80_000_000), &[600_000]), 2 * WINDOW);
+        assert_eq!(window(Some(80_000_000), &[600_000, 2_000_000, 1_000]), 5);
+        assert_eq!(window(Some(80_000_000), &[1 << 40]), 1);
     }
 }

@@ -81,7 +81,6 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
             let mut held = Some(capability.delayed(&first));
             drop(capability);
             let mut batch = Vec::with_capacity(CONTAINER_RECORDS);
-            let most = context.round_records(size_of::<I::Item>()).min(ROUND_RECORDS);
             move |output| {
                 let Some(capability) = &mut held else { return };
                 let round = context.next_round(*capability.time());
@@ -97,7 +96,8 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                     waited.set(waited.get() + since.elapsed());
                 }
                 let mut session = output.session(capability);
-                let outcome = reading.round(&context, most, |row| {
+                let mut given = 0;
+                let outcome = reading.round(&context, |row| {
                     let before = batch.len();
                     batch.extend(logic(row));
                     let more = batch.len() - before;
@@ -105,11 +105,12 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                         session.give_container(&mut batch);
                         batch.reserve(CONTAINER_RECORDS);
                     }
+                    given += more;
                     more as u64
                 });
                 session.give_container(&mut batch);
                 drop(session);
-                context.gave(round);
+                context.gave(round, (given * size_of::<I::Item>()) as u64);
                 match outcome {
                     Ok(true) => {
                         capability.downgrade(&(round + 1));
@@ -135,17 +136,15 @@ struct Reading<R: Row> {
 }
 
 impl<R: Row> Reading<R> {
-    /// Reads one round of at most some `most` records; `take` is given every row and tells how many it made. False
-    /// when all is read.
+    /// Reads one round; `take` is given every row and tells how many records it made. False when all is read.
     fn round(
         &mut self,
         context: &WorkerContext,
-        most: u64,
         mut take: impl FnMut(R::Of<'_>) -> u64,
     ) -> Result<bool, Error> {
         let counters = &context.counters;
         let (mut records, mut bytes, mut parsed) = (0, 0, 0);
-        while records < most && parsed < ROUND_BYTES {
+        while records < ROUND_RECORDS && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
                 let Some(split) = self.splits.take() else { return Ok(false) };
                 self.current = Some((split.file, self.input.open_split(split)?));

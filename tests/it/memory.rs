@@ -3,13 +3,19 @@
 //! These tests would catch a group lost or doubled on its way through a file, a limit that is not kept, a full disk or a
 //! lost directory that ends in a smaller answer, a file left behind, and a queue that grows while its reader is slow.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use millrace::input::{Input, InputOptions, Row};
+use millrace::memory::Budget;
+use millrace::operators::{Fold, Gather, ProcessShared, ReduceByKey, Round, Scan, WorkerContext};
+use millrace::report::peak_rss_bytes;
+use millrace::tables::USERVISITS;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::support::{Home, Ran};
@@ -156,50 +162,59 @@ fn a_directory_that_vanishes_ends_the_job() {
     second.end().failed_saying(cause);
 }
 
-#[test]
-fn memory_does_not_grow_while_a_receiver_is_slow() {
-    let home = home();
-    let peak = |files: usize| {
-        for index in 0..files {
-            let _ = symlink("a", home.table().join(format!("b-{index:04}")));
-        }
-        // What is in flight is nearly all there is, beside a small budget of groups.
-        let words = format!("-k 15 -n 2 -w 1 --json {LITTLE} --report report.json");
-        let running = home.query(&words).start();
-        let slow = slow_child(&home, running.pid());
-        let ran = running.end();
-        slow.join().unwrap();
-        assert_eq!(ran.json()["rows"], DISTINCT * (files as u32 + 1));
-        report(&home)
-    };
-    let [few, many] = [0, 8].map(peak);
-    let bytes = |report: &Value, key: &str| report[key].as_u64().unwrap();
-    let (more_sent, more_memory) = (
-        bytes(&many, "exchanged_bytes") - bytes(&few, "exchanged_bytes"),
-        bytes(&many, "peak_rss_bytes").saturating_sub(bytes(&few, "peak_rss_bytes")),
-    );
-    assert!(more_sent > 20_000_000, "{more_sent} bytes more were exchanged: too few to tell");
-    assert!(
-        more_memory < more_sent / 3,
-        "{more_memory} bytes more memory for {more_sent} bytes more in passing"
-    );
+/// The one column of uservisits that the slow receiver's scan reads.
+#[derive(serde::Deserialize)]
+struct Visit {
+    duration: u32,
 }
 
-/// Stops the process that `parent` started for most of the time, until it has ended.
-fn slow_child(home: &Home, parent: Pid) -> std::thread::JoinHandle<()> {
-    let mut child = None;
-    while child.is_none() && Path::new(&format!("/proc/{}", parent.as_raw_nonzero())).exists() {
-        child = home.processes().into_iter().find(|&process| process != parent);
-        std::thread::sleep(Duration::from_millis(1));
+impl Row for Visit {
+    type Of<'a> = Visit;
+}
+
+/// Makes a wide record of each row and sends half of them to a worker that takes its time; the count.
+fn send_to_slow_worker(home: &Home, files: usize) -> u64 {
+    for index in 0..files {
+        let _ = symlink("a", home.table().join(format!("b-{index:04}")));
     }
-    std::thread::spawn(move || {
-        let Some(child) = child else { return };
-        while kill_process(child, Signal::STOP).is_ok() {
-            std::thread::sleep(Duration::from_millis(25));
-            if kill_process(child, Signal::CONT).is_err() {
-                break;
+    let options =
+        InputOptions { data: home.path().join("data"), set: "t".into(), peers: 2, ..InputOptions::default() };
+    let visits = Input::<Visit>::open(&USERVISITS, &options).unwrap();
+    let memory = Budget::new(Some(64_000_000), home.path().join("spill"), 2);
+    let process = ProcessShared::new(Default::default(), memory);
+    let guards = timely::execute(timely::Config::process(2), move |worker| {
+        WorkerContext::install(process.clone(), 2, 0, BTreeMap::new());
+        let gathered = worker.dataflow::<Round, _, _>(|scope| {
+            let mut key = 0;
+            scope
+                .scan(&visits, move |visit| {
+                    key = (key + 1) % 1_000;
+                    Some((key, [u64::from(visit.duration); 256]))
+                })
+                .reduce_by_key(|sums, more| sums[0] += more[0])
+                .fold(0, |total, (_, sums)| *total += sums[0])
+                .gather()
+        });
+        while worker.step() {
+            if worker.index() == 1 {
+                std::thread::sleep(Duration::from_millis(5));
             }
-            std::thread::sleep(Duration::from_millis(10));
         }
-    })
+        assert_eq!(process.failure.message(), None);
+        gathered.take()
+    });
+    guards.unwrap().join().into_iter().filter_map(|outcome| outcome.unwrap()).flatten().sum()
+}
+
+#[test]
+fn memory_does_not_grow_while_a_receiver_is_slow() {
+    // The most memory of this process: nextest gives each test one of its own.
+    let home = home();
+    let few = send_to_slow_worker(&home, 0);
+    let peak = peak_rss_bytes().unwrap();
+    let many = send_to_slow_worker(&home, 2);
+    let growth = peak_rss_bytes().unwrap() - peak;
+    assert_eq!((few, many), (DISTINCT.into(), 3 * u64::from(DISTINCT)));
+    let more_sent = u64::from(DISTINCT) * 2 * 2_056;
+    assert!(growth < more_sent / 10, "{growth} bytes more memory for {more_sent} bytes more in passing");
 }
