@@ -11,6 +11,8 @@ use crate::formats::file::PlannedFile;
 
 /// A step ends once it has gone through this much of the file, text or not: streams that hold nothing could go on for ever.
 pub(super) const STEP_BYTES: u64 = 1 << 20;
+/// And once it has called its decoder so often: to begin a stream of bzip2 can take a millisecond, and 14 bytes.
+const MOST_CALLS: usize = 1024;
 
 /// Reads the text of a compressed file from its start to its end.
 ///
@@ -108,11 +110,14 @@ impl Decompressor {
     }
 
     /// Writes the text that comes next into `into`, and says how much it wrote. It fills it, except at the end, which
-    /// [`Decompressor::ended`] tells, and where very much of the file has little text.
+    /// [`Decompressor::ended`] tells, and where much of the file or many streams have little text.
     pub fn fill(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let stop = self.taken().saturating_add(STEP_BYTES);
         let mut filled = 0;
-        while filled < into.len() && !self.ended && self.taken() < stop {
+        for _ in 0..MOST_CALLS {
+            if filled == into.len() || self.ended || self.taken() >= stop {
+                break;
+            }
             match self.stream.step(&mut into[filled..]) {
                 Ok(Step::Text(bytes)) => filled += bytes,
                 Ok(Step::End) => self.ended = true,
