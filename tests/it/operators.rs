@@ -450,7 +450,7 @@ fn a_part_that_cannot_be_written_fails_the_job() {
     // Catches an error that is lost, and a dataflow that hangs on it.
     let home = tempfile::tempdir().unwrap();
     let output = Output::create(&home.path().join("out"), "txt").unwrap();
-    fs::remove_dir(home.path().join("out")).unwrap();
+    fs::remove_dir_all(home.path().join("out")).unwrap();
     let failures = timely::execute(timely::Config::process(2), move |worker| {
         let failure = WorkerContext::current().process.failure.clone();
         worker.dataflow::<Round, _, _>(|scope| {
