@@ -119,6 +119,10 @@ mod tests {
             prop_assert_eq!(received.partition, partition);
             prop_assert_eq!(bytemuck::cast_slice::<_, u8>(received.records()), bytemuck::cast_slice::<_, u8>(&records));
             prop_assert_eq!(received.record_count(), records.len() as i64);
+            let owned = received.into_owned(Vec::new);
+            prop_assert_eq!((owned.worker, owned.partition), (worker, partition));
+            prop_assert_eq!(bytemuck::cast_slice::<_, u8>(owned.records()), bytemuck::cast_slice::<_, u8>(&records));
+            prop_assert!(owned.into_buffer().is_some());
         }
 
         /// Catches trust in a length or a count that came from the network.

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn records_come_out_where_their_hash_says() {
-        let mut router = Router::new(3, 5, CONTAINER_RECORDS, Spare::default());
+        let mut router = Router::new(3, 5, 100, Spare::default());
         let mut records = 0;
         let mut check = |full: Full<u64>| {
             assert_eq!(full.worker as usize * 5 + full.partition as usize, full.target);

@@ -10,7 +10,7 @@
 //! such records cost: an allocation where a key is made, serde where it crosses processes, and a pointer to follow
 //! where it is compared. Where a key can be a number or a [`Prefix`](crate::keys::Prefix), use the other.
 //!
-//! Memory: the groups and what is in flight; nothing waits.
+//! Memory: the groups and what is in flight; nothing waits, and nothing is spilled, so groups must fit in memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
