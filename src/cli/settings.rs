@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
-use crate::input::{BadRecords, FormatChoice, SplitAssignment};
+use crate::error::FirstFailure;
+use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
@@ -35,8 +36,10 @@ pub struct JobSettings {
     pub memory_bytes: Option<u64>,
     /// Where what exceeds it goes.
     pub spill_dir: PathBuf,
-    /// The directory above the formats and sets.
+    /// What is above the formats and sets, or names tables outright.
     pub data: PathBuf,
+    /// How files that are far away are reached.
+    pub store: StoreOptions,
     /// The set of tables.
     pub set: String,
     /// How the files are encoded.
@@ -81,10 +84,12 @@ impl JobArguments {
     pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
         let cluster = self.membership()?;
         let workers = self.threads()?;
+        let memory_bytes = self.memory_bytes()?;
         Ok(JobSettings {
             program: program.to_owned(),
             workers,
-            memory_bytes: self.memory_bytes()?,
+            memory_bytes,
+            store: self.store(workers, memory_bytes)?,
             spill_dir: self.spill_directory()?,
             timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
             data: self.data.clone().unwrap_or_else(bundled_data),
@@ -129,6 +134,27 @@ impl JobArguments {
             // A small machine is no mistake of whoever typed nothing.
             (_, bytes) => Ok(bytes.map(|bytes| bytes.max(LEAST_MEMORY_BYTES))),
         }
+    }
+
+    fn store(&self, workers: usize, memory_bytes: Option<u64>) -> Result<StoreOptions, Error> {
+        if let Some(data) = &self.data {
+            input::check_data(data)?;
+        }
+        let endpoint = self.s3_endpoint.clone();
+        let known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if let Some(url) = endpoint.as_ref().filter(|url| !known(url)) {
+            return Err(Error::usage(
+                format!("--s3-endpoint {url} is no address"),
+                format!("--s3-endpoint https://{url}, or http:// for a server without TLS"),
+            ));
+        }
+        Ok(StoreOptions {
+            endpoint,
+            anonymous: self.s3_anonymous,
+            timeout: self.store_timeout,
+            read_ahead_bytes: input::read_ahead_bytes(workers, memory_bytes),
+            failure: FirstFailure::default(),
+        })
     }
 
     fn spill_directory(&self) -> Result<PathBuf, Error> {

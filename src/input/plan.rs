@@ -46,6 +46,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 ///     split_bytes: None,
 ///     bad_records: Default::default(),
 ///     peers: 1,
+///     stores: Default::default(),
 /// };
 /// let pages = Input::<Page>::open(&RANKINGS, &options)?;
 /// let mut read = Vec::new();
@@ -85,11 +86,11 @@ impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let wanted = projection::resolve::<R>(table)?.into();
-        let Listed { format, files, mut warnings } = files::list(table, options)?;
+        let Listed { format, mut files, mut warnings } = files::list(table, options)?;
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
-        let uncut = files::with_quotes(table, &files, split_bytes)?;
+        let uncut = files::with_quotes(table, &mut files, split_bytes)?;
         warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
@@ -170,12 +171,17 @@ impl<R: Row> Input<R> {
         self.plan.splits.iter().filter(own)
     }
 
+    /// Whether some of the files are far away, so that a split is better asked for before the one in front of it is read.
+    pub fn is_remote(&self) -> bool {
+        self.plan.files.iter().any(|file| file.object.is_some())
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.plan.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// A number that differs where the files' names, sizes or compressions do: processes compare it before they start.
+    /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.
     pub fn digest(&self) -> u64 {
         files::digest(&self.plan.files)
     }
@@ -187,7 +193,7 @@ impl<R: Row> Input<R> {
         match plan.format {
             Format::Csv => Ok(SplitReader::csv(CsvReader::open(Source {
                 path: Arc::clone(&file.path),
-                file_bytes: file.bytes,
+                file: file.open()?,
                 compression: file.compression,
                 range: split.range.clone(),
                 table: plan.table,

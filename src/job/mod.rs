@@ -27,7 +27,7 @@ use crate::cli::{self, JobArguments, JobSettings};
 use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
 use crate::error::Failure;
 use crate::formats::parts::Output;
-use crate::input::{Input, InputOptions, Row};
+use crate::input::{self, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
@@ -54,6 +54,7 @@ pub struct Job {
     bytes: u64,
     output: Option<Output>,
     shared: ProcessShared,
+    stores: Stores,
 }
 
 /// What a run brought to process 0.
@@ -106,7 +107,9 @@ impl Job {
         let started = Instant::now();
         let settings = job.resolve(program)?;
         let budget = Budget::new(settings.memory_bytes, settings.spill_dir.clone(), settings.workers);
-        let shared = ProcessShared::new(settings.assignment, budget);
+        let read_ahead = if input::is_remote(&settings.data) { settings.store.read_ahead_bytes } else { 0 };
+        let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead));
+        let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
@@ -128,6 +131,7 @@ impl Job {
             bytes: 0,
             output: None,
             shared,
+            stores,
         })
     }
 
@@ -135,7 +139,9 @@ impl Job {
     /// the row struct asks for, and cuts it into splits.
     pub fn table<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
         let opened = self.open(table);
-        self.or_decline(opened)
+        // A signal, of which the error here is a consequence.
+        let interrupted = opened.is_err().then(|| self.shared.failure.take()).flatten();
+        self.or_decline(interrupted.map_or(opened, |failure| Err(failure.error)))
     }
 
     fn open<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
@@ -149,6 +155,7 @@ impl Job {
                 split_bytes: settings.split_bytes,
                 bad_records: settings.bad_records,
                 peers: settings.workers * settings.cluster.processes(),
+                stores: self.stores.clone(),
             },
         )?;
         if self.settings.cluster.index() == 0 {

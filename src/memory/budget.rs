@@ -53,6 +53,25 @@ impl Budget {
         }))
     }
 
+    /// The same limit, of which so many bytes are for input that is read ahead. For a budget that nobody uses yet.
+    #[must_use]
+    pub fn with_read_ahead(self, bytes: u64) -> Self {
+        let shared = &*self.0;
+        let reducers_bytes = match shared.limit {
+            // As it is with a limit that is too small for the others.
+            Some(limit) => shared.reducers_bytes.saturating_sub(clamped(bytes)).max(clamped(limit / 8)),
+            None => usize::MAX,
+        };
+        Budget(Arc::new(Shared {
+            limit: shared.limit,
+            reducers_bytes,
+            directory: shared.directory.clone(),
+            held: AtomicUsize::new(0),
+            seats: AtomicUsize::new(0),
+            queues_spilled: AtomicU64::new(0),
+        }))
+    }
+
     /// Where to spill to.
     pub fn directory(&self) -> &Path {
         &self.0.directory
@@ -196,6 +215,15 @@ mod tests {
         assert_eq!(Budget::new(Some(8_000_000), PathBuf::new(), 4).seat().share_bytes(), 1_000_000);
         let large = Budget::new(Some(1_048_000_000), PathBuf::new(), 1).seat().share_bytes();
         assert_eq!(large, 625_000_000);
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_not_for_reducers() {
+        let share =
+            |limit, ahead| Budget::new(limit, PathBuf::new(), 1).with_read_ahead(ahead).seat().share_bytes();
+        assert_eq!(share(Some(1_048_000_000), 32 * MB as u64), 593_000_000);
+        assert_eq!(share(Some(80_000_000), 40 * MB as u64), 10_000_000);
+        assert_eq!(share(None, 1 << 40), usize::MAX);
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub(crate) fn options(data: &Path) -> InputOptions {
         split_bytes: None,
         bad_records: BadRecords::Fail,
         peers: 2,
+        ..InputOptions::default()
     }
 }
 

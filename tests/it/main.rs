@@ -34,5 +34,11 @@ mod query2_failures;
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
 mod search_words;
+/// Servers for the tests of stores: S3, HTTP, and a proxy between them and a program that makes their faults.
+#[cfg(feature = "object-store")]
+mod servers;
+/// Input from S3 and HTTP, and by patterns: the same answers as from a directory, faults that pass, and faults that do not.
+#[cfg(feature = "object-store")]
+mod stores;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;

@@ -35,6 +35,7 @@ use std::sync::Arc;
 pub(crate) use reader::CsvReader;
 
 use crate::formats::compression::Compression;
+use crate::formats::file::PlannedFile;
 use crate::input::BadRecords;
 use crate::tables::{Layout, Table};
 use index::Marks;
@@ -45,8 +46,7 @@ pub(crate) const MAX_ROW_BYTES: usize = 64 << 20;
 /// What to read: rows of a table that start in a range of a file, and of them some columns.
 pub(crate) struct Source {
     pub(crate) path: Arc<Path>,
-    /// Size of the file when the job was planned.
-    pub(crate) file_bytes: u64,
+    pub(crate) file: PlannedFile,
     /// How the text is compressed, if it is: the range is then the whole file.
     pub(crate) compression: Option<Compression>,
     pub(crate) range: Range<u64>,

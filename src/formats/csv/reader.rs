@@ -50,11 +50,12 @@ enum Stage {
 }
 
 impl CsvReader {
-    /// Opens the file and reads nothing yet.
+    /// Reads nothing yet, but says what will be read.
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
         // The byte before a range tells whether a row starts with its first.
         let first = source.range.start.saturating_sub(1);
         let text = Text::open(&source).map_err(Error::file("open", &source.path))?;
+        text.will_read(first..source.range.end + TAIL_BYTES as u64);
         let window = Window::new(text, first);
         let front = window.filled();
         Ok(CsvReader {
