@@ -75,15 +75,15 @@
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
-//! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
-//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
+//! | [`input`] | where a table's files are, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
+//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and of [`input`] the row trait, block figures and readers of stores |
 //! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
 //! | [`memory`] | the budget of a process, and the files that take what exceeds it | [`keys`], [`report`] |
 //! | [`keys`] | keys of fixed width, the packed record, the two hashes of any key | - |
 //! | [`tables`] | tables, their columns and types; the benchmark's three | - |
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
 //!
-//! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait. Names of timely's
+//! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait and files that are read from stores. Names of timely's
 //! own appear in [`operators`], [`exchange`] and [`job`] only, since each of its releases renames some.
 //! `docs/how-a-run-works.md` follows the data through these modules.
 

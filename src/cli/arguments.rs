@@ -12,6 +12,7 @@ use crate::units::parse_positive_bytes;
 ///
 /// They take `-h` for the host file, so help is `--help` only.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(disable_help_flag = true)]
 pub struct JobArguments {
     /// Threads in each process [default: all cores this process may use; with -n alone, its share of them]

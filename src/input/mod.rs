@@ -38,8 +38,8 @@ pub use reader::{Block, SplitReader};
 pub use row::Row;
 pub(crate) use split::MISCUT;
 pub use split::{Split, miscut_files};
+pub use store::{Fetched, StoreOptions, Stores};
 pub(crate) use store::{Object, ObjectReader, check as check_data, is_remote, read_ahead_bytes};
-pub use store::{StoreOptions, Stores};
 
 /// What to read, and how.
 #[derive(Debug, Clone)]

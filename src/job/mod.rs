@@ -27,7 +27,7 @@ use crate::cli::{self, JobArguments, JobSettings};
 use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
 use crate::error::Failure;
 use crate::formats::parts::Output;
-use crate::input::{self, Input, InputOptions, Row, StoreOptions, Stores};
+use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
@@ -244,8 +244,13 @@ impl Job {
 
         let workers = self.settings.workers;
         let processes = cluster.processes();
-        let assignment =
-            Assignment { shared: shared.clone(), workers, processes, output: self.output.clone() };
+        let assignment = Assignment {
+            shared: shared.clone(),
+            workers,
+            processes,
+            output: self.output.clone(),
+            stores: self.stores.clone(),
+        };
         let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
         let (sender, outcomes) = mpsc::channel();
         let guards = timely::execute::execute_from(
@@ -354,6 +359,10 @@ impl Job {
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
+                fetched: input::is_remote(&self.settings.data).then(|| Fetched {
+                    requests: sum(|detail| detail.fetched.requests),
+                    bytes: sum(|detail| detail.fetched.bytes),
+                }),
                 largest_split: outcome.largest_split.clone(),
             },
             answer: AnswerFigures::default(),

@@ -46,8 +46,9 @@ fn query(home: &Home, words: &str, data: &str) -> Runner {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
     command.args(words.split_whitespace()).args(["--json", "--set", "t", "--data", data]);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        if name.starts_with("AWS_") || name.ends_with("_PROXY") {
+            command.env_remove(&name).env_remove(name.to_ascii_lowercase());
         }
     }
     command
@@ -82,6 +83,16 @@ fn s3_gives_the_answer_of_a_directory() {
         let ran = of_bucket(&home, words, server).run();
         ran.check(hash(&ran) == expected, words);
     }
+    let ran = of_bucket(&home, "-w 2 --report report.json", server).run();
+    ran.ended_with(0);
+    let report = fs::read(home.path().join("report.json")).unwrap();
+    let input = &serde_json::from_slice::<serde_json::Value>(&report).unwrap()["input"];
+    let figure = |name: &str| input["fetched"][name].as_u64().unwrap();
+    let (bytes, splits) = (input["bytes"].as_u64().unwrap(), input["splits"].as_u64().unwrap());
+    // On top of the files, twice their first bytes, and the ends of splits.
+    let most = bytes + 3 * (68 << 10) + splits * (4 << 10);
+    ran.check((bytes..=most).contains(&figure("bytes")), &format!("nothing is fetched twice: {input}"));
+    ran.check(figure("requests") <= splits + 6, &format!("a request for each split: {input}"));
 }
 
 #[test]
@@ -210,7 +221,7 @@ fn keys_of_a_profile_and_no_keys_at_all() {
 fn a_signal_ends_a_run_that_waits_for_a_server() {
     let home = visits();
     let server = s3(&bucket(&home), false);
-    for (words, from) in [("-w 2", 2), ("-n 2 -w 1", 4), ("-w 1", 0), ("-n 2 -w 1", 0)] {
+    for (words, from) in [("-w 2", 2), ("-n 2 -w 1", 2), ("-n 2 -w 1", 4), ("-w 1", 0)] {
         let asked = std::sync::Arc::new(AtomicUsize::new(0));
         let counted = std::sync::Arc::clone(&asked);
         let between = proxy(server, move |line, _| {

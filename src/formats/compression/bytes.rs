@@ -27,7 +27,8 @@ impl Bytes {
     /// The same file, from its start.
     pub(super) fn again(&self) -> Self {
         let file = self.file.clone();
-        file.will_read(&[0..file.bytes()]);
+        let all = 0..file.bytes();
+        file.will_read(&[all]);
         Bytes::new(file)
     }
 

@@ -84,7 +84,8 @@ impl Decompressor {
 
     /// The text of a file that is open, from its start.
     pub(crate) fn of_file(file: PlannedFile, compression: Compression) -> io::Result<Self> {
-        file.will_read(&[0..file.bytes()]);
+        let all = 0..file.bytes();
+        file.will_read(&[all]);
         Self::new(Bytes::new(file), compression)
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use super::{Found, InputFile, StoreOptions};
+use super::{Fetched, Found, InputFile, StoreOptions};
 use crate::Error;
 
 /// No connections.
@@ -16,6 +16,11 @@ impl Stores {
     /// None, whatever the options.
     pub fn new(_: StoreOptions) -> Self {
         Stores(())
+    }
+
+    /// Nothing.
+    pub fn fetched(&self) -> Fetched {
+        Fetched::default()
     }
 
     pub(super) fn list_directory(&self, directory: &Path) -> Found {

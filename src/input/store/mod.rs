@@ -79,6 +79,15 @@ impl Default for StoreOptions {
     }
 }
 
+/// What came from stores.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Fetched {
+    /// Requests for parts of files, those that were made again included.
+    pub requests: u64,
+    /// Bytes that came, read or not.
+    pub bytes: u64,
+}
+
 /// What reading ahead may take in a process of so many workers; an eighth of its memory at most.
 pub(crate) fn read_ahead_bytes(workers: usize, memory_bytes: Option<u64>) -> u64 {
     let most = memory_bytes.map_or(u64::MAX, |bytes| bytes / 8);

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::credentials::Profile;
 use super::trouble::Trouble;
-use super::{Found, InputFile, StoreOptions, is_hidden, manifest, no_file, place};
+use super::{Fetched, Found, InputFile, StoreOptions, is_hidden, manifest, no_file, place};
 use crate::Error;
 
 pub(crate) use super::window::ObjectReader;
@@ -97,9 +97,10 @@ impl Stores {
         }))
     }
 
-    /// Requests for parts of files that were made, and bytes that came.
-    pub fn fetched(&self) -> (u64, u64) {
-        (self.0.requests.load(Ordering::Relaxed), self.0.bytes.load(Ordering::Relaxed))
+    /// What was asked for so far and what came, lists not counted.
+    pub fn fetched(&self) -> Fetched {
+        let figure = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Fetched { requests: figure(&self.0.requests), bytes: figure(&self.0.bytes) }
     }
 
     pub(super) fn list_directory(&self, directory: &Path) -> Found {

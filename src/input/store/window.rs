@@ -58,7 +58,8 @@ struct Chunk {
     failed: Option<String>,
     /// The request, once it is made.
     task: Option<Task>,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// Held for what the request brings, if it was made ahead.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Something that runs until nobody wants it any more.
@@ -148,7 +149,7 @@ impl Window {
             }
         });
         chunk.task = Some(Task(fetched.abort_handle()));
-        chunk._permit = permit;
+        chunk.permit = permit;
         Ok(())
     }
 
@@ -204,7 +205,7 @@ impl State {
             awaited: u64::MAX,
             failed: None,
             task: None,
-            _permit: None,
+            permit: None,
             range: piece.range,
         }
     }
@@ -259,7 +260,9 @@ impl Chunk {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a reader may announce one range")]
 mod tests {
+    use super::super::Fetched;
     use super::super::remote::tests::object;
     use super::*;
     use proptest::prelude::*;
@@ -276,7 +279,7 @@ mod tests {
         // A footer that nobody announced, and then two columns of several, the second one first.
         let mut footer = [0; 100];
         reader.read_at(&mut footer, (3 << 20) - 100).expect("read");
-        assert_eq!(stores.fetched(), (1, 100));
+        assert_eq!(stores.fetched(), Fetched { requests: 1, bytes: 100 });
         reader.will_read(&[500_000..700_000, 2_000_000..2_100_000, 710_000..720_000]);
         let mut column = vec![0; 100_000];
         reader.read_at(&mut column, 2_000_000).expect("read");
@@ -287,7 +290,8 @@ mod tests {
         }
         reader.read_at(&mut column[..10_000], 710_000).expect("read");
         // One gap of 10,000 bytes.
-        assert_eq!(stores.fetched(), (3, 100 + 200_000 + 10_000 + 10_000 + 100_000));
+        let bytes = 100 + 200_000 + 10_000 + 10_000 + 100_000;
+        assert_eq!(stores.fetched(), Fetched { requests: 3, bytes });
         assert!(reader.0.lock().chunks.is_empty(), "what was read is let go");
     }
 
@@ -301,8 +305,7 @@ mod tests {
         first.will_read(&[0..12 << 20]);
         first.read_at(&mut block, 0).expect("read");
         second.will_read(&[0..12 << 20]);
-        for reader in [&second, &first] {
-            let start = if std::ptr::eq(reader, &first) { 1 } else { 0 };
+        for (reader, start) in [(second, 0), (first, 1)] {
             for megabyte in start..12_usize {
                 reader.read_at(&mut block, (megabyte << 20) as u64).expect("read");
                 assert!(block == content[megabyte << 20..(megabyte + 1) << 20]);
@@ -318,8 +321,8 @@ mod tests {
         readers.iter().for_each(|reader| reader.will_read(&[0..40 << 20]));
         let settled = || {
             let mut before = u64::MAX;
-            while stores.fetched().1 != before {
-                before = stores.fetched().1;
+            while stores.fetched().bytes != before {
+                before = stores.fetched().bytes;
                 std::thread::sleep(Duration::from_millis(100));
             }
             before
