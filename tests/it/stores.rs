@@ -212,6 +212,10 @@ fn keys_of_a_profile_and_no_keys_at_all() {
         .env_remove("AWS_SECRET_ACCESS_KEY")
         .env("AWS_PROFILE", "work");
     assert_eq!(hash(&profile.run()), expected);
+    let mut none = of_bucket(&home, "--store-timeout 1", s3(&bucket(&home), false));
+    none.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    none.command.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
+    none.run().failed_saying("cannot list s3://visits/data/csv/t/uservisits: there are no credentials");
     let mut public = of_bucket(&home, "-w 1 --s3-anonymous", s3(&bucket(&home), true));
     public.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     assert_eq!(hash(&public.run()), expected);

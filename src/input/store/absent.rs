@@ -12,6 +12,7 @@ use crate::Error;
 #[derive(Debug, Clone, Default)]
 pub struct Stores(());
 
+#[expect(clippy::unused_self, reason = "they have the shape of those that reach a store")]
 impl Stores {
     /// None, whatever the options.
     pub fn new(_: StoreOptions) -> Self {
@@ -39,6 +40,7 @@ fn left_out(place: &str) -> Error {
     )
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the same")]
 pub(super) fn heads(
     _: &mut [InputFile],
     _: &[usize],
