@@ -22,7 +22,7 @@ const ROUND_BYTES: u64 = 8 << 20;
 /// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
 const CONTAINER_RECORDS: usize = 2048;
 /// Splits that are opened before it is their turn, where that starts to fetch them: as many as have these bytes.
-const AHEAD_BYTES: u64 = 16 << 20;
+const AHEAD_BYTES: u64 = 48 << 20;
 /// And no more than these: of small ones, which are one request each.
 const MOST_AHEAD: usize = 8;
 /// How long to wait before looking again whether the others have caught up.

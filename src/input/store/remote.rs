@@ -46,8 +46,8 @@ pub(super) fn runtime() -> Result<&'static Runtime, Error> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut builder = Builder::new_multi_thread();
-        // One core decrypts about as much as eight workers parse.
-        builder.worker_threads((cores / 8).clamp(1, 8)).thread_name("store").enable_all();
+        // They copy and decrypt while as many workers parse, of which there are usually four times as many.
+        builder.worker_threads((cores / 4).clamp(2, 8)).thread_name("store").enable_all();
         builder.build().map_err(|error| format!("cannot start the threads that read from stores: {error}"))
     });
     started.as_ref().map_err(|error| Error::Data(error.clone()))
@@ -187,7 +187,8 @@ impl Stores {
         Ok((bucket, key))
     }
 
-    fn client(&self) -> ClientOptions {
+    /// How to talk to a server, with TLS or without.
+    fn client(&self, tls: bool) -> ClientOptions {
         let timeout = self.0.options.timeout;
         ClientOptions::new()
             .with_timeout_disabled()
@@ -195,6 +196,8 @@ impl Stores {
             .with_connect_timeout((timeout / 3).min(Duration::from_secs(10)))
             .with_read_timeout(timeout / 3)
             .with_allow_http(true)
+            // To load them takes some 50 ms.
+            .with_no_system_certificates(!tls)
     }
 
     fn retries(&self) -> RetryConfig {
@@ -215,14 +218,15 @@ impl Stores {
     fn s3(&self, bucket: &str) -> Result<Box<dyn ObjectStore>, Error> {
         let options = &self.0.options;
         let set = |name: &str| std::env::var_os(name).is_some();
+        let named = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"];
+        let endpoint =
+            options.endpoint.clone().or_else(|| named.iter().find_map(|name| std::env::var(name).ok()));
+        let tls = endpoint.as_ref().is_none_or(|endpoint| !endpoint.starts_with("http://"));
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_client_options(self.client())
+            .with_client_options(self.client(tls))
             .with_retry(self.retries());
-        let endpoint = options.endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL_S3").ok());
-        let mut elsewhere = set("AWS_ENDPOINT_URL") || set("AWS_ENDPOINT");
-        if let Some(endpoint) = endpoint {
-            elsewhere = true;
+        if let Some(endpoint) = &endpoint {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
         let profile = Profile::current();
@@ -239,10 +243,10 @@ impl Stores {
         }
         if !set("AWS_REGION") && !set("AWS_DEFAULT_REGION") {
             let region = match profile.region {
-                _ if elsewhere => None,
+                _ if endpoint.is_some() => None,
                 Some(region) if !options.anonymous => Some(region),
                 _ => {
-                    let client = self.client();
+                    let client = self.client(true);
                     let found = self.0.wait_for(|| resolve_bucket_region(bucket, &client));
                     Some(found.map_err(failed("find the region of", &format!("s3://{bucket}")))?)
                 }
@@ -261,8 +265,10 @@ impl Stores {
     }
 
     fn http(&self, root: &str) -> Result<Box<dyn ObjectStore>, Error> {
-        let builder =
-            HttpBuilder::new().with_url(root).with_client_options(self.client()).with_retry(self.retries());
+        let builder = HttpBuilder::new()
+            .with_url(root)
+            .with_client_options(self.client(root.starts_with("https:")))
+            .with_retry(self.retries());
         builder.build().map(|store| Box::new(store) as _).map_err(|error| {
             Error::usage(format!("{root} is no address: {error}"), "an address as https://host:8443/data")
         })
