@@ -329,9 +329,11 @@ mod tests {
         };
         assert_eq!(settled(), 8 << 20);
         drop(readers);
+        // The one that went last may have been given what the other gave back.
+        let before = settled();
         let reader = object.open();
         reader.will_read(&[0..40 << 20]);
-        assert_eq!(settled(), 16 << 20, "what was read ahead for nobody gives its room back");
+        assert_eq!(settled() - before, 8 << 20, "what was read ahead for nobody gives its room back");
     }
 
     proptest! {
