@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `place` | from `--data`, set and table to a directory, a file or a pattern of names |
 //! | `local` | files of this machine |
-//! | `remote` | connections to S3 and HTTP servers: lists, first bytes of files, requests with retries |
+//! | `remote` | connections to S3 and HTTP servers, lists, first bytes of files |
+//! | `object` | a file of a store, and requests with retries for parts of it |
 //! | `manifest` | the list of files that an HTTP server has for a table |
 //! | `credentials` | the keys in `~/.aws` |
 //! | `trouble` | what went wrong at a server, in words |
@@ -21,6 +22,8 @@ mod absent;
 mod credentials;
 #[cfg(feature = "object-store")]
 mod manifest;
+#[cfg(feature = "object-store")]
+mod object;
 #[cfg(feature = "object-store")]
 mod plan;
 #[cfg(feature = "object-store")]

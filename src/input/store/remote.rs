@@ -1,40 +1,34 @@
-//! Connections to S3 and HTTP servers: lists, first bytes of files, and requests that do not give up easily.
+//! Connections to S3 and HTTP servers, lists, and first bytes of files.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, resolve_bucket_region};
 use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
-use object_store::{
-    BackoffConfig, ClientOptions, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
-};
+use object_store::{BackoffConfig, ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use super::credentials::Profile;
 use super::trouble::Trouble;
 use super::{Fetched, Found, InputFile, StoreOptions, is_hidden, manifest, no_file, place};
 use crate::Error;
 
+pub(crate) use super::object::Object;
 pub(crate) use super::window::ObjectReader;
 
 /// First bytes of so many files are asked for at once.
 const HEADS_AT_ONCE: usize = 64;
-/// Less than this is no progress: a server that gives a byte a second would never be slow.
-const LEAST_PROGRESS_BYTES: u64 = 64 << 10;
 /// How long to wait before a request is made again, the first time; twice as long each further time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often whoever waits for a list looks whether the job has failed.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -58,23 +52,23 @@ pub(super) fn runtime() -> Result<&'static Runtime, Error> {
 pub struct Stores(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    options: StoreOptions,
+pub(super) struct Shared {
+    pub(super) options: StoreOptions,
     /// One for each KiB that may be read ahead.
-    permits: Arc<Semaphore>,
-    most_permits: u32,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) most_permits: u32,
     buckets: Mutex<BTreeMap<String, Arc<Bucket>>>,
-    requests: AtomicU64,
-    bytes: AtomicU64,
+    pub(super) requests: AtomicU64,
+    pub(super) bytes: AtomicU64,
 }
 
 /// An S3 bucket or an HTTP server.
 #[derive(Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     /// `s3://bucket` or `http://host:port`.
-    root: String,
-    store: Box<dyn ObjectStore>,
-    shared: Arc<Shared>,
+    pub(super) root: String,
+    pub(super) store: Box<dyn ObjectStore>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Default for Stores {
@@ -332,16 +326,10 @@ impl Bucket {
 
     /// A file as a list has it: what it is exactly shows when its first bytes are read.
     fn file(self: &Arc<Self>, meta: ObjectMeta) -> InputFile {
-        let version = Version { exact: false, text: meta.e_tag.unwrap_or_default() };
-        InputFile {
-            object: Some(Object(Arc::new(Parts {
-                bucket: Arc::clone(self),
-                key: meta.location.clone(),
-                bytes: meta.size,
-                version,
-            }))),
-            ..InputFile::local(Path::new(&self.shown(&meta.location)), meta.size)
-        }
+        let path = self.shown(&meta.location);
+        let bytes = meta.size;
+        let object = Object::listed(Arc::clone(self), meta);
+        InputFile { object: Some(object), ..InputFile::local(Path::new(&path), bytes) }
     }
 
     /// What a manifest says is in a directory.
@@ -385,7 +373,7 @@ pub(super) fn heads(
     for indices in indices.chunks(HEADS_AT_ONCE) {
         let objects: Vec<(usize, Object)> =
             indices.iter().filter_map(|&index| Some((index, files[index].object.clone()?))).collect();
-        let Some(shared) = objects.first().map(|(_, object)| Arc::clone(&object.0.bucket.shared)) else {
+        let Some(shared) = objects.first().map(|(_, object)| Arc::clone(object.shared())) else {
             continue;
         };
         let asked = objects.into_iter().map(async |(index, object)| {
@@ -406,202 +394,6 @@ pub(super) fn heads(
     Ok(())
 }
 
-/// A file of a store, of the version and size it had when the job was planned.
-#[derive(Clone)]
-pub(crate) struct Object(Arc<Parts>);
-
-struct Parts {
-    bucket: Arc<Bucket>,
-    key: Key,
-    bytes: u64,
-    version: Version,
-}
-
-/// What tells two versions of a file apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
-    /// Whether it was read with the file, and every later answer must have the same.
-    exact: bool,
-    /// The `ETag`, or when the file was changed; nothing where the server tells neither.
-    text: String,
-}
-
-impl Version {
-    fn of(meta: &ObjectMeta) -> Self {
-        let text = meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_string());
-        Version { exact: true, text }
-    }
-
-    /// What a server may be asked to compare: a weak tag never matches.
-    fn strong_tag(&self) -> Option<String> {
-        self.text.starts_with('"').then(|| self.text.clone())
-    }
-
-    /// Whether an answer is of this version.
-    fn is_of(&self, meta: &ObjectMeta) -> bool {
-        self.text.is_empty()
-            || if self.exact { *self == Version::of(meta) } else { meta.e_tag.as_ref() == Some(&self.text) }
-    }
-}
-
-impl fmt::Debug for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("key", &self.0.key).field("version", &self.0.version).finish()
-    }
-}
-
-impl PartialEq for Object {
-    fn eq(&self, other: &Self) -> bool {
-        let (one, other) = (&*self.0, &*other.0);
-        (&one.bucket.root, &one.key, one.bytes, &one.version)
-            == (&other.bucket.root, &other.key, other.bytes, &other.version)
-    }
-}
-
-impl Eq for Object {}
-
-impl Object {
-    /// A reader of the file.
-    pub(crate) fn open(&self) -> ObjectReader {
-        ObjectReader::new(self.clone())
-    }
-
-    /// What differs where the file does.
-    pub(crate) fn version(&self) -> &str {
-        &self.0.version.text
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.bytes
-    }
-
-    pub(super) fn options(&self) -> &StoreOptions {
-        &self.0.bucket.shared.options
-    }
-
-    /// Leave to read so many bytes ahead, once there is room for them.
-    pub(super) async fn permits(&self, bytes: u64) -> Result<OwnedSemaphorePermit, AcquireError> {
-        let shared = &self.0.bucket.shared;
-        let count = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).clamp(1, shared.most_permits);
-        Arc::clone(&shared.permits).acquire_many_owned(count).await
-    }
-
-    /// The first bytes, and the file as it is now.
-    async fn head(&self, bytes: u64) -> Result<(Object, Vec<u8>), Trouble> {
-        let mut head = Vec::new();
-        let mut seen = None;
-        let give = |part: Bytes| {
-            head.extend_from_slice(&part);
-            true
-        };
-        self.fetch_noting(0..bytes, give, |meta| {
-            seen.get_or_insert_with(|| Version::of(meta));
-        })
-        .await?;
-        let parts = &*self.0;
-        let object = Object(Arc::new(Parts {
-            bucket: Arc::clone(&parts.bucket),
-            key: parts.key.clone(),
-            bytes: parts.bytes,
-            version: seen.unwrap_or_else(|| parts.version.clone()),
-        }));
-        Ok((object, head))
-    }
-
-    /// Fetches a range and gives it away piece by piece, until all is given or `give` says that nobody wants more.
-    pub(super) async fn fetch(
-        &self,
-        range: Range<u64>,
-        give: impl FnMut(Bytes) -> bool,
-    ) -> Result<(), Trouble> {
-        self.fetch_noting(range, give, |_| {}).await
-    }
-
-    /// Asks again for what is missing when a connection is cut or an answer stays away, as long as something comes in time.
-    async fn fetch_noting(
-        &self,
-        range: Range<u64>,
-        mut give: impl FnMut(Bytes) -> bool,
-        mut note: impl FnMut(&ObjectMeta),
-    ) -> Result<(), Trouble> {
-        let shared = &self.0.bucket.shared;
-        let timeout = self.options().timeout;
-        let (mut at, mut counted) = (range.start, range.start);
-        let mut deadline = Instant::now() + timeout;
-        let mut pause = FIRST_PAUSE;
-        let mut last: Option<String> = None;
-        while at < range.end {
-            shared.requests.fetch_add(1, Ordering::Relaxed);
-            let reason = match timeout_at(deadline, self.get(at..range.end)).await {
-                Err(_) => return Err(Trouble::slow(timeout, last.as_deref())),
-                Ok(Err(Trouble::Passing(reason))) => reason,
-                Ok(Err(trouble)) => return Err(trouble),
-                Ok(Ok(got)) => {
-                    note(&got.meta);
-                    let mut parts = got.into_stream();
-                    loop {
-                        match timeout_at(deadline, parts.next()).await {
-                            Err(_) => return Err(Trouble::slow(timeout, last.as_deref())),
-                            Ok(None) => break "the connection was cut".to_owned(),
-                            Ok(Some(Err(error))) => match Trouble::from(error) {
-                                Trouble::Passing(reason) => break reason,
-                                trouble => return Err(trouble),
-                            },
-                            Ok(Some(Ok(part))) => {
-                                at += part.len() as u64;
-                                shared.bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
-                                if at > range.end {
-                                    return Err(Trouble::Lasting(
-                                        "the server gave more than it was asked for".to_owned(),
-                                    ));
-                                }
-                                if at - counted >= LEAST_PROGRESS_BYTES {
-                                    counted = at;
-                                    deadline = Instant::now() + timeout;
-                                    pause = FIRST_PAUSE;
-                                }
-                                if !give(part) || at == range.end {
-                                    return Ok(());
-                                }
-                            }
-                        }
-                    }
-                }
-            };
-            if Instant::now() + pause > deadline {
-                return Err(Trouble::Lasting(format!(
-                    "{reason}, again and again for {} s",
-                    timeout.as_secs_f64()
-                )));
-            }
-            last = Some(reason);
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-        Ok(())
-    }
-
-    async fn get(&self, range: Range<u64>) -> Result<GetResult, Trouble> {
-        let parts = &*self.0;
-        let options = GetOptions {
-            range: Some(range.into()),
-            if_match: parts.version.strong_tag(),
-            ..GetOptions::default()
-        };
-        let got = parts.bucket.store.get_opts(&parts.key, options).await?;
-        if got.meta.size != parts.bytes {
-            return Err(Trouble::Lasting(format!(
-                "it has {} bytes now, and had {} when the job was planned",
-                got.meta.size, parts.bytes
-            )));
-        }
-        if !parts.version.is_of(&got.meta) {
-            return Err(Trouble::changed());
-        }
-        Ok(got)
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -618,8 +410,10 @@ pub(super) mod tests {
             store: Box::new(store),
             shared: Arc::clone(&stores.0),
         });
-        let version = Version { exact: false, text: String::new() };
-        let object = Object(Arc::new(Parts { bucket, key, bytes: content.len() as u64, version }));
+        let (location, last_modified) = (key, std::time::UNIX_EPOCH.into());
+        let size = content.len() as u64;
+        let object =
+            Object::listed(bucket, ObjectMeta { location, last_modified, size, e_tag: None, version: None });
         (object, stores)
     }
 }
