@@ -154,7 +154,7 @@ pub(super) fn with_quotes(
     split_bytes: u64,
 ) -> Result<BTreeSet<usize>, Error> {
     let mut found = BTreeSet::new();
-    if table.layout == Layout::Lines {
+    if !matches!(table.layout, Layout::Delimited(_)) {
         return Ok(found);
     }
     let mut head = Vec::new();

@@ -9,8 +9,8 @@ use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
-use crate::formats::csv::{CsvReader, Source};
-use crate::tables::Table;
+use crate::formats::csv::{CsvReader, PageReader, Source};
+use crate::tables::{Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -185,16 +185,22 @@ impl<R: Row> Input<R> {
         let plan = &*self.plan;
         let file = &plan.files[split.file];
         match plan.format {
-            Format::Csv => Ok(SplitReader::csv(CsvReader::open(Source {
-                path: Arc::clone(&file.path),
-                file_bytes: file.bytes,
-                compression: file.compression,
-                range: split.range.clone(),
-                table: plan.table,
-                wanted: Arc::clone(&plan.wanted),
-                bad_records: plan.bad_records,
-                block_bytes: plan.block_bytes,
-            })?)),
+            Format::Csv => {
+                let source = Source {
+                    path: Arc::clone(&file.path),
+                    file_bytes: file.bytes,
+                    compression: file.compression,
+                    range: split.range.clone(),
+                    table: plan.table,
+                    wanted: Arc::clone(&plan.wanted),
+                    bad_records: plan.bad_records,
+                    block_bytes: plan.block_bytes,
+                };
+                Ok(match plan.table.layout {
+                    Layout::Pages => SplitReader::pages(PageReader::open(source)?),
+                    Layout::Delimited(_) | Layout::Lines => SplitReader::csv(CsvReader::open(source)?),
+                })
+            }
         }
     }
 }

@@ -26,10 +26,14 @@ mod namespaces;
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
+/// The operator `pipe`: programs that do as they should, in any order, and those that do not.
+mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.
 mod query2;
 /// How Query 2 fails: what it says, its exit code, and that nothing is left behind.
 mod query2_failures;
+/// Query 4, by our scanner and by a program, against a plain judge, wherever its pages are cut.
+mod query4;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
