@@ -72,6 +72,7 @@
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
+//! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
@@ -94,6 +95,7 @@ pub mod error;
 pub mod exchange;
 pub mod formats;
 pub mod generate;
+pub mod incremental;
 pub mod input;
 pub mod job;
 pub mod keys;

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use arguments::JobArguments;
-pub use settings::{JobSettings, bundled_data};
+pub use arguments::{JobArguments, seconds};
+pub use settings::{JobSettings, bundled_data, set_name, workers};
 
 use crate::{Error, cluster, program};
 

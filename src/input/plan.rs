@@ -138,6 +138,26 @@ impl<R: Row> Input<R> {
         })
     }
 
+    /// The same table with those of its files that `keep` says, cut so that each of `peers` workers has several splits.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&InputFile) -> bool, peers: usize) -> Self {
+        let plan = &*self.plan;
+        let kept: Vec<_> = (0..plan.files.len()).filter(|index| keep(&plan.files[*index])).collect();
+        let files: Arc<[InputFile]> = kept.iter().map(|index| plan.files[*index].clone()).collect();
+        let uncut = (0..kept.len()).filter(|index| plan.uncut.contains(&kept[*index])).collect();
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let split_bytes = plan.split_bytes.min(split::chosen_bytes(bytes, peers));
+        Self::planned(Plan {
+            splits: split::cut(&files, split_bytes, &uncut),
+            files,
+            uncut,
+            split_bytes,
+            warnings: Arc::clone(&plan.warnings),
+            wanted: Arc::clone(&plan.wanted),
+            ..*plan
+        })
+    }
+
     fn planned(plan: Plan) -> Self {
         Input { plan: Arc::new(plan), row: PhantomData }
     }

@@ -16,6 +16,8 @@ mod fetch_data;
 mod generate;
 /// A thousand connections that mean no good, while a job runs.
 mod hostile;
+/// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
+mod incremental;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
 /// Query 2 in less memory than it needs: what is spilled, what fails, what is left, and a slow receiver.
