@@ -11,31 +11,29 @@
 //! cargo run --release --bin query4 -- --top 3 --script 'python3 scripts/url_count.py'
 //! ```
 
+mod phase1;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use clap::Parser;
 use millrace::cli::{self, JobArguments};
 use millrace::formats::write_field;
-use millrace::input::Row;
 use millrace::job::Job;
 use millrace::operators::{Fold, Gather, Pipe, ReduceByAnyKey, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
-use millrace::tables::{self, pages::links};
 use millrace::units::Count;
-use millrace::{BadRecord, Error};
+use millrace::{Error, tables};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_json::json;
 use timely::dataflow::operators::vec::Map;
 
+use phase1::{Page, announced, count_links, read_links};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The source of links that stand before the first header of a file: an address without a host.
-const NO_PAGE: &[u8] = b"http://";
 
 /// Counts the links to each page in the text of a crawl: Query 4 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -59,23 +57,6 @@ struct Options {
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
-}
-
-/// A page of the crawl: its address, and all its lines.
-#[derive(Deserialize)]
-struct Page<'a> {
-    url: &'a [u8],
-    text: &'a [u8],
-}
-impl Row for Page<'_> {
-    type Of<'a> = Page<'a>;
-}
-
-/// How often a page links to a target.
-struct Links {
-    source: Rc<[u8]>,
-    target: ByteBuf,
-    count: u64,
 }
 
 fn main() -> ExitCode {
@@ -124,37 +105,6 @@ fn run(options: &Options) -> Result<(), Error> {
         writeln!(f, "{} pages with {} links to them, hash {hash}", Count(hash.rows()), Count(links))
     });
     finished.tell(hash, json!({"pages": hash.rows(), "links": links, "top": targets}), &text)
-}
-
-/// Phase 1 by our own scanner.
-fn count_links(page: &Page<'_>) -> Vec<Links> {
-    let mut found: Vec<_> = links(page.text).collect();
-    found.sort_unstable();
-    let source: Rc<[u8]> = if page.url.is_empty() { NO_PAGE } else { page.url }.into();
-    let same = found.chunk_by(|a, b| a == b);
-    let counted = |same: &[&[u8]]| Links {
-        source: Rc::clone(&source),
-        target: ByteBuf::from(same[0]),
-        count: same.len() as u64,
-    };
-    same.map(counted).collect()
-}
-
-/// A page as a program gets it: one that lacks a header would go on with the page before it.
-fn announced(page: &Page<'_>) -> Vec<u8> {
-    let header = if page.url.is_empty() { [NO_PAGE, b"    \n"].concat() } else { Vec::new() };
-    [&header, page.text].concat()
-}
-
-/// A line of the program: source, target and count. Only the source may hold tabs.
-fn read_links(line: &[u8]) -> Result<Option<Links>, String> {
-    let mut fields = line.rsplitn(3, |byte| *byte == b'\t');
-    let (Some(count), Some(target), Some(source)) = (fields.next(), fields.next(), fields.next()) else {
-        return Err("expected an address, a target and a count, with tabs between them".into());
-    };
-    let number = str::from_utf8(count).ok().and_then(|text| text.trim_end().parse().ok());
-    let count = number.ok_or_else(|| format!("`{}` is no count", BadRecord::shorten(count)))?;
-    Ok(Some(Links { source: source.into(), target: ByteBuf::from(target), count }))
 }
 
 fn write_row(row: &mut Vec<u8>, target: &[u8], count: u64) {
