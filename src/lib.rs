@@ -73,7 +73,7 @@
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
@@ -86,7 +86,7 @@
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
 //!
 //! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait. Names of timely's
-//! own appear in [`operators`], [`exchange`] and [`job`] only, since each of its releases renames some.
+//! own appear in [`operators`], [`exchange`], [`job`] and [`incremental`] only, since each of its releases renames some.
 //! `docs/how-a-run-works.md` follows the data through these modules.
 
 pub mod cli;

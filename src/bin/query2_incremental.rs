@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Parser;
 use millrace::cli::{self, bundled_data};
 use millrace::incremental::{Changes, Checkpoint, Follower, Running};
-use millrace::input::{Input, InputOptions, Row};
+use millrace::input::{FormatChoice, Input, InputOptions, Row};
 use millrace::keys::Prefix;
 use millrace::report::AnswerHash;
 use millrace::units::Count;
@@ -37,7 +37,7 @@ struct Options {
     /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
     prefix: u8,
-    /// Groups to print in the end, those with the most revenue
+    /// Groups to print in the end of a pass, those with the most revenue
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
     /// Wait for more files, until interrupted [default: one pass over those that are there]
@@ -52,7 +52,7 @@ struct Options {
     /// Threads [default: all cores this process may use]
     #[arg(short, long, value_name = "N")]
     workers: Option<usize>,
-    /// Directory with the tables, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
+    /// Directory with the tables, as DIR/csv/SET/uservisits/ [default: the set that comes with Millrace]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Set of the tables to read
@@ -93,8 +93,13 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
     }
     let workers = cli::workers(options.workers, 1)?;
     let data = options.data.clone().unwrap_or_else(bundled_data);
-    let input =
-        InputOptions { data, set: cli::set_name(&options.set)?, peers: workers, ..InputOptions::default() };
+    let input = InputOptions {
+        data,
+        set: cli::set_name(&options.set)?,
+        format: FormatChoice::Csv,
+        peers: workers,
+        ..InputOptions::default()
+    };
     let length = usize::from(options.prefix);
 
     let query = format!("query2 -k {length}");
