@@ -69,18 +69,18 @@
 //! | module | what it is | uses |
 //! | --- | --- | --- |
 //! | `src/bin/` | one thin program per query, and `generate` | what it needs |
-//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
+//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
 //! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
 //! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
 //! | [`memory`] | the budget of a process, and the files that take what exceeds it | [`keys`], [`report`] |
-//! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`keys`] | keys of fixed width, the packed record, the two hashes of any key | - |
 //! | [`tables`] | tables, their columns and types; the benchmark's three | - |
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
