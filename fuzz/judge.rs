@@ -178,7 +178,7 @@ fn read<R: Row>(input: &Input<R>, take: impl Fn(R::Of<'_>) -> Values) -> Result<
 fn plain_rows(content: &[u8], table: &Table) -> Vec<(usize, Option<Values>)> {
     let (delimiter, quoting) = match table.layout {
         Layout::Delimited(delimiter) => (Some(delimiter), true),
-        Layout::Lines => (None, false),
+        Layout::Lines | Layout::Pages => (None, false),
     };
     let mut rows = Vec::new();
     let mut at = 0;

@@ -64,6 +64,12 @@ impl<const N: usize> Prefix<N> {
     }
 }
 
+impl<const N: usize> AsRef<[u8]> for Prefix<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl<const N: usize> std::fmt::Debug for Prefix<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\"{}\"", self.as_bytes().escape_ascii())

@@ -69,10 +69,12 @@
 //! | module | what it is | uses |
 //! | --- | --- | --- |
 //! | `src/bin/` | one thin program per query, and `generate` | what it needs |
-//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
+//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
+//! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | where a table's files are, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
@@ -84,7 +86,7 @@
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
 //!
 //! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait and files that are read from stores. Names of timely's
-//! own appear in [`operators`], [`exchange`] and [`job`] only, since each of its releases renames some.
+//! own appear in [`operators`], [`exchange`], [`job`] and [`incremental`] only, since each of its releases renames some.
 //! `docs/how-a-run-works.md` follows the data through these modules.
 
 pub mod cli;
@@ -93,11 +95,13 @@ pub mod error;
 pub mod exchange;
 pub mod formats;
 pub mod generate;
+pub mod incremental;
 pub mod input;
 pub mod job;
 pub mod keys;
 pub mod memory;
 pub mod operators;
+mod program;
 pub mod report;
 pub mod tables;
 pub mod units;

@@ -137,8 +137,8 @@ pub struct JobArguments {
     help: Option<bool>,
 }
 
-/// A positive number of seconds, with a fraction if need be.
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+/// Reads a positive number of seconds, with a fraction if need be.
+pub fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "type a number of seconds, as 30 or 0.5".to_owned())?;
     // A month is more than anybody waits, and less than any clock overflows at.
     if seconds > 0.0 && seconds <= 2_678_400.0 {

@@ -174,7 +174,7 @@ pub(super) fn with_quotes(
     split_bytes: u64,
 ) -> Result<BTreeSet<usize>, Error> {
     let mut found = BTreeSet::new();
-    if table.layout == Layout::Lines {
+    if !matches!(table.layout, Layout::Delimited(_)) {
         return Ok(found);
     }
     // What is compressed is not cut, and a quote in it would be none.

@@ -1,4 +1,4 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, count, fold, gather, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, count, fold, gather, pipe, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
@@ -12,6 +12,7 @@ mod notify;
 mod partial;
 mod partition;
 mod partitions;
+mod pipe;
 mod reduce_by_any_key;
 mod reduce_by_key;
 mod router;
@@ -25,6 +26,7 @@ pub use count::Count;
 pub use fold::Fold;
 pub use gather::{Gather, Gathered};
 pub use notify::{Notificator, UnaryNotify};
+pub use pipe::Pipe;
 pub use reduce_by_any_key::ReduceByAnyKey;
 pub use reduce_by_key::ReduceByKey;
 pub use scan::Scan;

@@ -4,6 +4,7 @@
 //! by row: a query's struct names the columns it wants, and the input layer resolves them against the table once.
 
 mod date;
+pub mod pages;
 
 pub use date::Date;
 
@@ -47,6 +48,9 @@ pub enum Layout {
     Delimited(u8),
     /// Every line is one value of the only column, whatever bytes it holds.
     Lines,
+    /// A row is a page: a header line, as [`pages::page_url`] tells it, with all lines up to the next header. Its two columns are
+    /// the page's address and its text, header included.
+    Pages,
 }
 
 const fn column(name: &'static str, kind: ColumnType) -> Column {
@@ -84,6 +88,14 @@ pub const USERVISITS: Table = Table {
 /// A crawl as raw lines: header lines of five fields open a page, the lines after it are its text.
 pub const DOCUMENTS: Table =
     Table { name: "documents", columns: &[column("line", ColumnType::Text)], layout: Layout::Lines };
+
+/// The same crawl page by page: `text` has all lines of a page, header included, `url` is the address in its header. Lines before
+/// the first header of a file are a page without one; its `url` is empty.
+pub const PAGES: Table = Table {
+    name: DOCUMENTS.name,
+    columns: &[column("url", ColumnType::Text), column("text", ColumnType::Text)],
+    layout: Layout::Pages,
+};
 
 /// Every table of the benchmark.
 pub const BENCHMARK: [Table; 3] = [RANKINGS, USERVISITS, DOCUMENTS];

@@ -16,6 +16,8 @@ mod fetch_data;
 mod generate;
 /// A thousand connections that mean no good, while a job runs.
 mod hostile;
+/// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
+mod incremental;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
 /// Query 2 in less memory than it needs: what is spilled, what fails, what is left, and a slow receiver.
@@ -26,10 +28,14 @@ mod namespaces;
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
+/// The operator `pipe`: programs that do as they should, in any order, and those that do not.
+mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.
 mod query2;
 /// How Query 2 fails: what it says, its exit code, and that nothing is left behind.
 mod query2_failures;
+/// Query 4, by our scanner and by a program, against a plain judge, wherever its pages are cut.
+mod query4;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
