@@ -34,5 +34,7 @@ mod query2_failures;
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
 mod search_words;
+/// `sort` and `sort_within_key`, against the standard library's sort.
+mod sort;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;
