@@ -14,14 +14,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use millrace::cli::{self, JobArguments};
 use millrace::formats::write_field;
-use millrace::input::Row;
 use millrace::job::Job;
 use millrace::keys::Prefix;
 use millrace::operators::{Fold, Gather, Scan, Sort, WriteParts};
 use millrace::report::AnswerHash;
 use millrace::units::Count;
 use millrace::{Error, tables};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Sorts all visits: most revenue first, then by address and page.
 #[derive(Parser, Serialize)]
@@ -35,17 +34,15 @@ struct Options {
     job: JobArguments,
 }
 
-#[derive(Deserialize)]
-struct Visit<'a> {
-    #[serde(rename = "adRevenue")]
-    revenue: f32,
-    #[serde(rename = "sourceIP")]
-    address: &'a [u8],
-    #[serde(rename = "destURL")]
-    page: &'a str,
-}
-impl Row for Visit<'_> {
-    type Of<'a> = Visit<'a>;
+millrace::row! {
+    struct Visit<'a> {
+        #[serde(rename = "adRevenue")]
+        revenue: f32,
+        #[serde(rename = "sourceIP")]
+        address: &'a [u8],
+        #[serde(rename = "destURL")]
+        page: &'a str,
+    }
 }
 
 fn main() -> ExitCode {

@@ -10,6 +10,8 @@ mod cluster;
 mod compression;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
+/// The examples that have tables of their own, with real processes, against plain judges.
+mod examples;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
