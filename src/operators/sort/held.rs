@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::sorter::Overflow;
 use crate::Error;
+use crate::exchange::CONTAINER_RECORDS;
 use crate::memory::{Sequence, SequenceReader, held_bytes};
 use crate::operators::context::WorkerContext;
 
@@ -74,8 +75,8 @@ impl<D: Serialize + DeserializeOwned> Held<D> {
             self.reader = Some(self.overflow.write(|file| spilled.read(file))?);
         }
         if let Some(reader) = &mut self.reader {
-            let mut batch = Vec::with_capacity(BATCH_RECORDS);
-            while batch.len() < BATCH_RECORDS
+            let mut batch = Vec::with_capacity(CONTAINER_RECORDS);
+            while batch.len() < CONTAINER_RECORDS
                 && let Some(record) = reader.next(&mut self.overflow.file)?
             {
                 batch.push(record);

@@ -35,8 +35,9 @@ use held::Held;
 use sample::{Ranges, Sample, Sampler};
 pub(super) use sorter::Sorter;
 
-/// Records given or sent in one turn of an operator: the next operator takes them before more come.
-pub(super) const TURN_RECORDS: usize = 32 << 10;
+/// Records given or sent in one turn of an operator: the next operator takes them before more come. They may be large, and
+/// what they own is not looked at, so there are few of them.
+pub(super) const TURN_RECORDS: usize = 2048;
 
 /// Sorting over all workers.
 pub trait Sort<'scope, D> {
@@ -232,13 +233,8 @@ impl<D: ExchangeData> RangeSender<D> {
         compare: &impl Fn(&D, &D) -> Ordering,
         mut give: impl FnMut(&mut RoutedSerde<D>),
     ) -> Result<bool, Error> {
-        if !self.context.process.memory.may_launch() {
-            // Somebody else has to take in what was sent.
-            std::thread::yield_now();
-            return Ok(true);
-        }
-        let turn_ends = self.sent + TURN_RECORDS as u64;
-        while self.sent < turn_ends {
+        let turn_begins = self.sent;
+        while self.sent < turn_begins + TURN_RECORDS as u64 && self.context.process.memory.may_launch() {
             let Some(batch) = self.held.borrow_mut().next_batch()? else {
                 for worker in 0..self.router.targets() {
                     if let Some(last) = self.router.take(worker) {
@@ -254,6 +250,10 @@ impl<D: ExchangeData> RangeSender<D> {
                     self.send(full, &mut give);
                 }
             }
+        }
+        if self.sent == turn_begins {
+            // Somebody else has to take in what was sent.
+            std::thread::yield_now();
         }
         Ok(true)
     }
