@@ -31,7 +31,7 @@ use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
-    AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
+    AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
 };
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
@@ -95,6 +95,23 @@ impl<A> Finished<A> {
             cli::note(&self.report);
             Ok(())
         }
+    }
+}
+
+impl<A> Finished<A> {
+    /// Makes another answer of what was gathered: rows of groups, one total of the workers' parts.
+    pub fn map<B>(self, change: impl FnOnce(Vec<A>) -> Vec<B>) -> Finished<B> {
+        let Finished { answer, report, settings } = self;
+        Finished { answer: change(answer), report, settings }
+    }
+}
+
+impl<A: Serialize> Finished<A> {
+    /// Ends the run of a query whose answer is few rows: prints them in the order of [`Finished::answer`], as a table with
+    /// these columns or, with `--json`, as the objects of `answer`; each row is a tuple of as many values.
+    pub fn tell_rows(mut self, columns: &[&'static str]) -> Result<(), Error> {
+        let rows = AnswerRows::new(columns, &std::mem::take(&mut self.answer))?;
+        self.tell(rows.hash, serde_json::json!({ "answer": rows.json() }), rows.text())
     }
 }
 

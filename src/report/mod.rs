@@ -3,6 +3,7 @@
 mod answer;
 mod machine;
 mod progress;
+mod rows;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -16,6 +17,7 @@ pub use answer::AnswerHash;
 pub(crate) use machine::proc_field;
 pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
 pub use progress::Progress;
+pub use rows::AnswerRows;
 
 use crate::Error;
 use crate::input::{Fetched, SplitAssignment};

@@ -10,6 +10,8 @@ mod cluster;
 mod compression;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
+/// The examples that have tables of their own, with real processes, against plain judges.
+mod examples;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
@@ -43,6 +45,8 @@ mod search_words;
 /// Servers for the tests of stores: S3, HTTP, and a proxy between them and a program that makes their faults.
 #[cfg(feature = "object-store")]
 mod servers;
+/// `sort` and `sort_within_key`, against the standard library's sort.
+mod sort;
 /// Input from S3 and HTTP, and by patterns: the same answers as from a directory, faults that pass, and faults that do not.
 #[cfg(feature = "object-store")]
 mod stores;
