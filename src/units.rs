@@ -79,6 +79,22 @@ impl fmt::Display for Elapsed {
     }
 }
 
+/// An amount of money, with two digits that tell: `12.40 USD`, `0.27 USD`, `0.00031 USD`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usd(pub f64);
+
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = if self.0.is_finite() { self.0.max(0.0) } else { 0.0 };
+        // 0.096 has its first digit at the second decimal; 0.0996 is rounded to 0.10, which has it at the first.
+        let mut decimals = 2;
+        while value > 0.0 && decimals < 12 && value * 10_f64.powi(decimals - 1) < 0.995 {
+            decimals += 1;
+        }
+        f.pad(&format!("{value:.*} USD", decimals as usize))
+    }
+}
+
 /// Writes `value` in the largest unit that leaves at least one digit before the point; each unit is 1,000 of the last.
 fn scaled(f: &mut fmt::Formatter<'_>, value: f64, units: &[&str]) -> fmt::Result {
     let mut value = if value.is_finite() { value.max(0.0) } else { 0.0 };
@@ -156,6 +172,23 @@ pub fn parse_positive_bytes(text: &str) -> Result<u64, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn money_shows_two_digits_that_tell() {
+        for (usd, shown) in [
+            (0.0, "0.00 USD"),
+            (12.4, "12.40 USD"),
+            (1.0, "1.00 USD"),
+            (0.27, "0.27 USD"),
+            (0.0996, "0.10 USD"),
+            (0.096, "0.096 USD"),
+            (0.000_310_4, "0.00031 USD"),
+            (0.000_004_5, "0.0000045 USD"),
+            (f64::NAN, "0.00 USD"),
+        ] {
+            assert_eq!(Usd(usd).to_string(), shown);
+        }
+    }
 
     #[test]
     fn bytes_are_decimal_with_three_digits() {

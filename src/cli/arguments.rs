@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use crate::cost::InstancePrice;
 use crate::input::{BadRecords, FormatChoice, SplitAssignment};
 use crate::memory::MemoryLimit;
 use crate::units::parse_positive_bytes;
@@ -119,6 +120,13 @@ pub struct JobArguments {
     /// Write a report of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
+
+    /// Type of the machine this runs on, as c8g.4xlarge: the last line then tells what the run cost
+    ///
+    /// On demand, by the second, at the newest prices Millrace knows, times the machines of the host file. Nothing is asked
+    /// of the machine itself. See docs/cost.md.
+    #[arg(long, value_name = "TYPE", help_heading = "Output")]
+    pub instance: Option<InstancePrice>,
 
     /// Print the answer as one JSON object
     #[arg(long, help_heading = "Output")]

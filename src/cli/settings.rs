@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
+use crate::cost::InstancePrice;
 use crate::error::FirstFailure;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
@@ -46,6 +47,8 @@ pub struct JobSettings {
     pub format: FormatChoice,
     /// Where the report goes, if it is wanted.
     pub report: Option<PathBuf>,
+    /// What the machines are and cost, where that was told; processes may differ in it, and that of process 0 counts.
+    pub instance: Option<InstancePrice>,
     /// Whether the answer is one JSON object.
     pub json: bool,
     /// Whether to show progress: on process 0 only, on a terminal only.
@@ -98,6 +101,7 @@ impl JobArguments {
             set: set_name(&self.set)?,
             format: self.format,
             report: self.report.clone(),
+            instance: self.instance,
             json: self.json,
             progress: !self.no_progress && cluster.index() == 0 && std::io::stderr().is_terminal(),
             verbose: self.verbose,

@@ -70,6 +70,11 @@ impl Endpoint {
         Ok(Endpoint { host: host.to_ascii_lowercase(), port })
     }
 
+    /// Name or address, without the port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Every address the host stands for now; asks the resolver where it is a name, which may take seconds.
     pub fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
         let found: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();

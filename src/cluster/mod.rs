@@ -89,6 +89,13 @@ impl Membership {
         self.processes
     }
 
+    /// How many machines they are on: processes whose first address is the same host, but for the port, share one.
+    pub fn machines(&self) -> usize {
+        let Place::Listed { hosts, .. } = &self.place else { return 1 };
+        let names = hosts.iter().filter_map(|host| host.endpoints.first()).map(Endpoint::host);
+        names.collect::<std::collections::HashSet<_>>().len()
+    }
+
     /// Which one this is, from 0.
     pub fn index(&self) -> usize {
         self.index

@@ -25,6 +25,7 @@ use timely::dataflow::Scope;
 use crate::Error;
 use crate::cli::{self, JobArguments, JobSettings};
 use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
+use crate::cost::RunCost;
 use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
@@ -360,6 +361,8 @@ impl Job {
             |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
         let run = connected.elapsed().as_secs_f64();
+        let total = self.started.elapsed().as_secs_f64();
+        let nodes = self.settings.cluster.machines();
         let workers_detail: Vec<_> = details.iter().map(|detail| detail.figures.clone()).collect();
         RunReport {
             query: self.settings.program.clone(),
@@ -383,11 +386,7 @@ impl Job {
                 largest_split: outcome.largest_split.clone(),
             },
             answer: AnswerFigures::default(),
-            seconds: Seconds {
-                connect: connected.duration_since(self.started).as_secs_f64(),
-                run,
-                total: self.started.elapsed().as_secs_f64(),
-            },
+            seconds: Seconds { connect: connected.duration_since(self.started).as_secs_f64(), run, total },
             rows_per_second: rows as f64 / run,
             bytes_per_second: bytes as f64 / run,
             peak_rss_bytes: details
@@ -402,6 +401,7 @@ impl Job {
             queue_spilled_bytes: sum(|detail| detail.queue_spilled_bytes),
             imbalance: imbalance(&workers_detail),
             workers_detail,
+            cost: self.settings.instance.map(|price| RunCost::new(price, nodes, total)),
             commit: env!("MILLRACE_COMMIT").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             machine: Machine::here(),

@@ -20,6 +20,7 @@ pub use progress::Progress;
 pub use rows::AnswerRows;
 
 use crate::Error;
+use crate::cost::RunCost;
 use crate::input::{Fetched, SplitAssignment};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
@@ -65,6 +66,8 @@ pub struct RunReport {
     pub queue_spilled_bytes: u64,
     /// Each worker's share.
     pub workers_detail: Vec<WorkerFigures>,
+    /// What the run cost; absent where nobody told what machine it ran on.
+    pub cost: Option<RunCost>,
     /// Commit the program was built from.
     pub commit: String,
     /// Version of the program.
@@ -205,6 +208,9 @@ impl std::fmt::Display for RunReport {
                 _ => {}
             }
         }
+        if let Some(cost) = &self.cost {
+            write!(f, "\n{cost}")?;
+        }
         Ok(())
     }
 }
@@ -294,6 +300,7 @@ mod tests {
             queue_spilled_bytes: 0,
             imbalance,
             workers_detail: Vec::new(),
+            cost: None,
             commit: String::new(),
             version: String::new(),
             machine: Machine::here(),

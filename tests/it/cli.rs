@@ -63,7 +63,7 @@ fn defaults_are_one_process_and_every_core() {
 fn every_flag_arrives_in_the_settings() {
     let settings = resolve(
         "-w 3 -n 2 --data /tables --set 1node --format csv --bad-records skip --split-size 4MiB --report out.json \
-         --json --no-progress -v --connect-timeout 2.5 --peer-timeout 7 --assignment shared",
+         --json --no-progress -v --connect-timeout 2.5 --peer-timeout 7 --assignment shared --instance c7g.xlarge",
     )
     .unwrap();
     assert_eq!((settings.workers, settings.cluster.processes(), settings.cluster.index()), (3, 2, 0));
@@ -71,6 +71,7 @@ fn every_flag_arrives_in_the_settings() {
     assert_eq!((settings.format, settings.bad_records), (FormatChoice::Csv, BadRecords::Skip));
     assert_eq!((settings.report, settings.split_bytes), (Some("out.json".into()), Some(4 << 20)));
     assert_eq!(settings.assignment, SplitAssignment::Shared);
+    assert_eq!(settings.instance.map(|price| price.instance), Some("c7g.xlarge"));
     assert!(settings.json && settings.verbose && !settings.progress);
     assert_eq!(settings.timeouts.connect, Duration::from_millis(2500));
     assert_eq!(settings.timeouts.peer, Duration::from_secs(7));
@@ -99,6 +100,10 @@ fn values_are_refused_where_they_are_typed() {
     assert!(refused("--split-size 1furlong").contains("as 65536, 64K, 16MiB or 1.5GB"));
     assert!(refused("--connect-timeout 0").contains("above 0"));
     assert!(refused("--connect-timeout nan").contains("above 0"));
+    assert!(
+        refused("--instance pdp11")
+            .contains("the prices of 2026-09 do not have it; type one of c5n.2xlarge, ")
+    );
     assert!(refused("--format parchment").contains("possible values: auto, csv"));
     assert!(refused("--bad-records eat").contains("possible values: fail, skip"));
 }
@@ -114,6 +119,22 @@ fn the_host_file_says_how_many_and_who() {
     assert_eq!((fewer.processes(), fewer.index()), (2, 1));
     let told = resolve(&format!("-h {hosts} -n 2 -p 0")).unwrap().cluster;
     assert_eq!((told.processes(), told.index()), (2, 0), "-p wins over the interfaces");
+}
+
+#[test]
+fn processes_that_share_a_host_are_one_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let machines = |text: &str| {
+        let hosts = host_file(&directory, text);
+        resolve(&format!("-h {hosts} -p 0")).unwrap().cluster.machines()
+    };
+    assert_eq!(machines("203.0.113.1:2101\n203.0.113.1:2102\n203.0.113.3:2101\n"), 2);
+    assert_eq!(
+        machines("203.0.113.1:2101 10.0.0.1:2101\n203.0.113.2:2101\n"),
+        2,
+        "several addresses are one process"
+    );
+    assert_eq!(resolve("-n 4").unwrap().cluster.machines(), 1);
 }
 
 #[test]

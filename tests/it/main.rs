@@ -8,6 +8,8 @@ mod cli;
 mod cluster;
 /// Compressed input: many streams, files of other programs, and damage of every kind.
 mod compression;
+/// What a run cost: the last line, the report, and the tables of `cost`.
+mod cost;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
 /// The examples that have tables of their own, with real processes, against plain judges.

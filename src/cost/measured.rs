@@ -1,0 +1,249 @@
+//! What was measured here: run reports, and the results that `scripts/bench` keeps.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{InstancePrice, PriceList, Published, Query, Unit};
+use crate::Error;
+
+/// A query that was run here, once or several times.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Name of the benchmark's query, or of the program.
+    pub query: String,
+    /// Engine and how it ran.
+    pub system: String,
+    /// Machines.
+    pub nodes: usize,
+    /// What one of them costs.
+    pub price: InstancePrice,
+    /// What `size` counts.
+    pub unit: Unit,
+    /// Input that was read.
+    pub size: u64,
+    /// The median of the timed runs; `None` where one of them failed.
+    pub seconds: Option<f64>,
+    /// What must be known to compare it.
+    pub notes: Vec<String>,
+}
+
+/// The keys of a run report that matter here.
+#[derive(Deserialize)]
+struct Report {
+    query: String,
+    arguments: Value,
+    processes: usize,
+    workers: usize,
+    input: Input,
+    seconds: Seconds,
+    cost: Option<Cost>,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    rows: u64,
+    bytes: u64,
+    decompressed_bytes: Option<u64>,
+    bad_records: u64,
+}
+
+#[derive(Deserialize)]
+struct Seconds {
+    total: f64,
+}
+
+#[derive(Deserialize)]
+struct Cost {
+    nodes: usize,
+    instance: String,
+    prices: String,
+}
+
+/// One line of results.jsonl.
+#[derive(Deserialize)]
+struct Round {
+    query: String,
+    rows: u64,
+    mode: String,
+    engine: String,
+    setting: String,
+    timed: bool,
+    seconds: Option<f64>,
+    failure: Option<String>,
+    memory_bytes: Option<u64>,
+}
+
+impl Measured {
+    /// Reads a run report, or, where the name ends in `.jsonl`, results of `scripts/bench`. `instance` prices what does not
+    /// say what it ran on.
+    pub fn read(path: &Path, instance: Option<InstancePrice>) -> Result<Vec<Measured>, Error> {
+        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            return of_rounds(path, &text, instance);
+        }
+        let report = serde_json::from_str(&text)
+            .map_err(|error| Error::Data(format!("{} is no report of a run: {error}", path.display())))?;
+        Ok(vec![of_report(path, report, instance)?])
+    }
+}
+
+fn unpriced(path: &Path) -> Error {
+    Error::usage(
+        format!("{} does not say what machine it was measured on", path.display()),
+        "--instance TYPE, to price it as if it had been that one",
+    )
+}
+
+fn as_if(instance: &InstancePrice) -> String {
+    format!("the file names no type of machine: priced as {}, because --instance says so", instance.instance)
+}
+
+fn of_report(path: &Path, report: Report, instance: Option<InstancePrice>) -> Result<Measured, Error> {
+    let cached =
+        "its report does not tell whether the input was in memory already, as the page cache keeps it";
+    let mut notes = vec!["one run, where others give a median".to_owned(), clock(), cached.to_owned()];
+    let (nodes, price) = match (&report.cost, instance) {
+        (Some(cost), _) => {
+            let list = PriceList::all().iter().find(|list| list.date == cost.prices);
+            let price = list.and_then(|list| list.price(&cost.instance)).ok_or_else(|| {
+                let Cost { instance, prices, .. } = cost;
+                Error::Data(format!("{}: there is no price of {prices} for {instance}", path.display()))
+            })?;
+            (cost.nodes, price)
+        }
+        (None, _) if report.processes > 1 => {
+            return Err(Error::usage(
+                format!("{} is of several processes and does not say on how many machines", path.display()),
+                "run the query again with --instance TYPE, which counts them",
+            ));
+        }
+        (None, Some(price)) => {
+            notes.push(as_if(&price));
+            (1, price)
+        }
+        (None, None) => return Err(unpriced(path)),
+    };
+    if report.arguments.get("output").is_none_or(Value::is_null) {
+        notes.push("held its result in memory, and did not write it to files".to_owned());
+    }
+    if report.input.bad_records > 0 {
+        notes.push("left out records that could not be read".to_owned());
+    }
+    let query = Published::get().query.iter().find(|query| query.is(&report.query, &report.arguments));
+    let unit = query.map_or(Unit::Rows, |query| query.unit);
+    let processes = if report.processes > 1 { format!(" -n {}", report.processes) } else { String::new() };
+    Ok(Measured {
+        system: format!("millrace{processes} -w {}", report.workers),
+        nodes,
+        price,
+        unit,
+        size: match unit {
+            Unit::Rows => report.input.rows,
+            Unit::Bytes => report.input.decompressed_bytes.unwrap_or(report.input.bytes),
+        },
+        seconds: Some(report.seconds.total),
+        query: query.map_or(report.query, |query| query.name.clone()),
+        notes,
+    })
+}
+
+/// What the seconds of Millrace's own runs are.
+fn clock() -> String {
+    "its clock runs from the start of the program to its answer, connecting included".to_owned()
+}
+
+fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result<Vec<Measured>, Error> {
+    let price = instance.ok_or_else(|| unpriced(path))?;
+    // In the order of the file, which is that of the harness.
+    let mut cases: Vec<(Round, Vec<Option<f64>>)> = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let round: Round = serde_json::from_str(line).map_err(|error| {
+            let line = number + 1;
+            Error::Data(format!("{}, line {line}, is no result of scripts/bench: {error}", path.display()))
+        })?;
+        if round.seconds.is_some_and(|seconds| !seconds.is_finite() || seconds <= 0.0) {
+            return Err(Error::Data(format!(
+                "{}, line {}: no run takes such a time",
+                path.display(),
+                number + 1
+            )));
+        }
+        let same = |(case, _): &&mut (Round, _)| {
+            let key = |round: &Round| {
+                let Round { query, rows, mode, engine, setting, memory_bytes, .. } = round;
+                (query.clone(), *rows, mode.clone(), engine.clone(), setting.clone(), *memory_bytes)
+            };
+            key(case) == key(&round)
+        };
+        // An untimed round only checks the answer, but a wrong answer is a failure of the case.
+        let failed = round.failure.is_some();
+        let times = if failed {
+            vec![None]
+        } else if round.timed {
+            vec![round.seconds]
+        } else {
+            Vec::new()
+        };
+        match cases.iter_mut().find(same) {
+            Some((_, known)) => known.extend(times),
+            None => cases.push((round, times)),
+        }
+    }
+    Ok(cases.into_iter().map(|(case, times)| of_case(case, times, price)).collect())
+}
+
+fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measured {
+    let known = |query: &&Query| query.name == case.query;
+    let mut notes = vec![as_if(&price), "its input was in memory already, in the page cache".to_owned()];
+    match case.engine.as_str() {
+        "millrace" => notes.push(clock()),
+        _ => notes.push(
+            "its clock runs for the statement alone, in a session that has run it before; benchmarks/README.md".into(),
+        ),
+    }
+    match case.mode.as_str() {
+        "held" => notes.push("held its result in memory, and did not write it to files".to_owned()),
+        "folded" => notes.push("only counted and added up its groups".to_owned()),
+        _ => {}
+    }
+    let memory = case.memory_bytes.map_or(String::new(), |bytes| format!(", {}", crate::units::Bytes(bytes)));
+    Measured {
+        system: format!("{} {}, {}{memory}", case.engine, case.setting, case.mode),
+        nodes: 1,
+        price,
+        // Results give rows only; they are the unit of every query that the harness runs.
+        unit: Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit),
+        size: case.rows,
+        seconds: median(times),
+        query: case.query,
+        notes,
+    }
+}
+
+/// The middle time, or none where there is none or a run failed.
+fn median(times: Vec<Option<f64>>) -> Option<f64> {
+    let mut times = times.into_iter().collect::<Option<Vec<_>>>()?;
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    match times.len() {
+        0 => None,
+        count if count % 2 == 1 => Some(times[middle]),
+        _ => Some(f64::midpoint(times[middle - 1], times[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_needs_every_run() {
+        assert_eq!(median(vec![Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
+        assert_eq!(median(vec![Some(4.0), Some(1.0)]), Some(2.5));
+        assert_eq!(median(vec![Some(4.0), None]), None, "a failure is no time");
+        assert_eq!(median(Vec::new()), None);
+    }
+}

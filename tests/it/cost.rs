@@ -1,0 +1,174 @@
+//! What a run cost: its last line and report, against the clock and the price; the tables of `cost`, against a golden one;
+//! and what is said about files that are none. These tests would catch a run that is cheaper than it was.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Home, Ran, free_hosts, rows};
+
+/// USD for an hour of a c8g.4xlarge.
+const PRICE: f64 = 0.6381;
+
+fn home() -> Home {
+    Home::with(&[("part-0".to_owned(), rows(7, 500).concat())])
+}
+
+fn cost(home: &Home, words: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cost"));
+    command.args(words.split_whitespace());
+    home.runner(command).run()
+}
+
+fn report(home: &Home) -> Value {
+    serde_json::from_str(&fs::read_to_string(home.path().join("report.json")).unwrap()).unwrap()
+}
+
+/// A report as a query writes it, as far as `cost` reads it.
+fn written(home: &Home, change: impl FnOnce(&mut Value)) {
+    let mut report = json!({
+        "query": "query2", "arguments": {"prefix": 8, "output": null}, "processes": 1, "workers": 16,
+        "input": {"rows": 752_400_000, "bytes": 127_000_000_000_u64, "decompressed_bytes": null, "bad_records": 0},
+        "seconds": {"total": 36.0},
+        "cost": {"usd": 0.006_381, "nodes": 1, "instance": "c8g.4xlarge", "usd_per_hour": PRICE, "prices": "2026-09"},
+    });
+    change(&mut report);
+    fs::write(home.path().join("report.json"), report.to_string()).unwrap();
+}
+
+#[test]
+fn the_last_line_and_the_report_tell_what_a_run_cost() {
+    let home = home();
+    let ran = home.query("-w 2 --instance c8g.4xlarge --report report.json").run();
+    ran.ended_with(0);
+    let report = report(&home);
+    let cost = &report["cost"];
+    assert_eq!((&cost["nodes"], &cost["instance"]), (&json!(1), &json!("c8g.4xlarge")));
+    assert_eq!((&cost["usd_per_hour"], &cost["prices"]), (&json!(PRICE), &json!("2026-09")));
+    let usd = report["seconds"]["total"].as_f64().unwrap() * PRICE / 3600.0;
+    assert!((cost["usd"].as_f64().unwrap() / usd - 1.0).abs() < 1e-9, "{report:#}");
+    let line = format!("cost {} (c8g.4xlarge, 2026-09 prices)", millrace::units::Usd(usd));
+    ran.check(ran.stderr.lines().last() == Some(&line), &line);
+    // What `cost` makes of the file that a query writes.
+    let table = self::cost(&home, "report.json --json").json();
+    let ours = &table["queries"][0]["lines"][0];
+    assert_eq!(table["queries"][0]["query"], "2A");
+    assert_eq!((&ours["usd"], &ours["size"]), (&cost["usd"], &json!(500)));
+}
+
+#[test]
+fn nobody_told_means_no_cost() {
+    let home = home();
+    let ran = home.query("--report report.json").run();
+    ran.ended_with(0);
+    ran.check(!ran.stderr.contains("cost"), "expected no line about cost");
+    assert!(report(&home)["cost"].is_null());
+    cost(&home, "report.json").ended_with(2);
+}
+
+#[test]
+fn processes_of_one_host_are_paid_once() {
+    let home = home();
+    fs::write(home.path().join("hosts"), free_hosts(2)).unwrap();
+    let second = home.query("-w 1 -h hosts -p 1 --instance c8g.4xlarge").start();
+    let first = home.query("-w 1 -h hosts -p 0 --instance c8g.4xlarge --report report.json").run();
+    first.ended_with(0);
+    second.end().ended_with(0);
+    assert_eq!(report(&home)["cost"]["nodes"], 1);
+}
+
+#[test]
+fn the_table_is_as_it_was() {
+    let home = home();
+    fs::write(home.path().join("results.jsonl"), include_str!("cost/results.jsonl")).unwrap();
+    let ran = cost(&home, "results.jsonl --instance c7i.xlarge");
+    ran.ended_with(0);
+    let golden = include_str!("cost/2A.txt");
+    ran.check(ran.stdout == golden, &format!("expected on stdout\n{golden}"));
+    // One list for all: the machines of 2014 at the prices of 2016, and none for those that were not there.
+    let table = cost(&home, "results.jsonl --instance c7i.xlarge --prices 2016-02 --json").json();
+    let lines = table["queries"][0]["lines"].as_array().unwrap();
+    let usd = |system: &str| {
+        &lines.iter().find(|line| line["system"].as_str().unwrap().starts_with(system)).unwrap()["usd"]
+    };
+    assert!(usd("duckdb").is_null() && usd("Redshift").is_null());
+    assert!((usd("Hive").as_f64().unwrap() - 730.62 * 5.0 * 0.98 / 3600.0).abs() < 1e-9);
+}
+
+#[test]
+fn reports_are_read_for_what_they_say() {
+    let home = home();
+    let table = |home: &Home, words: &str| cost(home, &format!("report.json --json {words}")).json();
+    let ours = |table: &Value| table["queries"][0]["lines"][0].clone();
+    let notes = |table: &Value| table["notes"].to_string();
+
+    written(&home, |report| report["cost"]["nodes"] = json!(4));
+    let found = table(&home, "--instance c7g.xlarge");
+    assert_eq!((&ours(&found)["nodes"], &ours(&found)["instance"]), (&json!(4), &json!("c8g.4xlarge")));
+    assert!((ours(&found)["usd"].as_f64().unwrap() - 4.0 * PRICE / 100.0).abs() < 1e-9);
+    assert!(notes(&found).contains("did not write it to files"));
+
+    written(&home, |report| report["arguments"]["output"] = json!("groups"));
+    assert!(!notes(&table(&home, "")).contains("did not write it to files"));
+
+    written(&home, |report| report["cost"] = Value::Null);
+    let found = table(&home, "--instance c7g.xlarge");
+    assert_eq!(ours(&found)["instance"], "c7g.xlarge");
+    assert!(notes(&found).contains("priced as c7g.xlarge, because --instance says so"));
+
+    // Query 4 is compared by bytes of text.
+    written(&home, |report| {
+        report["query"] = json!("query4");
+        report["input"]["decompressed_bytes"] = json!(136_900_000_000_u64);
+    });
+    let found = table(&home, "");
+    assert_eq!((&found["queries"][0]["query"], &found["queries"][0]["unit"]), (&json!("4"), &json!("bytes")));
+    assert_eq!(ours(&found)["size"], 136_900_000_000_u64);
+}
+
+#[test]
+fn what_cannot_be_priced_is_said() {
+    let home = home();
+    let said = |words: &str, code: i32, line: &str| {
+        let ran = cost(&home, words);
+        ran.ended_with(code);
+        ran.check(ran.stdout.is_empty() && ran.stderr.contains(line), &format!("expected in stderr: {line}"));
+    };
+    said("absent.json", 1, "error: cannot read absent.json: ");
+    fs::write(home.path().join("report.json"), "{}").unwrap();
+    said("report.json", 1, "error: report.json is no report of a run: missing field `query`");
+    written(&home, |report| report["cost"] = Value::Null);
+    said(
+        "report.json",
+        2,
+        "report.json does not say what machine it was measured on\n  try: --instance TYPE, to price it",
+    );
+    written(&home, |report| (report["cost"], report["processes"]) = (Value::Null, json!(3)));
+    said(
+        "report.json --instance c8g.4xlarge",
+        2,
+        "does not say on how many machines\n  try: run the query again with",
+    );
+    written(&home, |report| report["cost"]["prices"] = json!("1999-01"));
+    said("report.json", 1, "report.json: there is no price of 1999-01 for c8g.4xlarge");
+
+    let results = include_str!("cost/results.jsonl");
+    fs::write(home.path().join("good.jsonl"), results).unwrap();
+    said("good.jsonl", 2, "good.jsonl does not say what machine it was measured on");
+    fs::write(home.path().join("cut.jsonl"), &results[..results.len() - 20]).unwrap();
+    said("cut.jsonl --instance c8g.4xlarge", 1, "cut.jsonl, line 9, is no result of scripts/bench: EOF");
+    fs::write(home.path().join("no.jsonl"), results.replacen("9.0", "-9.0", 1)).unwrap();
+    said("no.jsonl --instance c8g.4xlarge", 1, "no.jsonl, line 1: no run takes such a time");
+    said("good.jsonl --instance vax", 2, "the prices of 2026-09 do not have it; type one of c5n.2xlarge");
+    said("--prices 2016", 2, "there are no prices of that month; type one of 2014-02, 2016-02, 2026-09");
+}
+
+#[test]
+fn without_files_all_that_was_published_is_listed() {
+    let ran = cost(&home(), "");
+    ran.ended_with(0);
+    for query in ["1A", "1B", "1C", "2A", "2B", "2C", "3A", "3B", "3C", "4"] {
+        ran.check(ran.stdout.contains(&format!("Query {query}\n")), query);
+    }
+}
