@@ -72,7 +72,7 @@
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `join`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
 //! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |

@@ -45,6 +45,7 @@ const CLEAN_UP: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Job {
     arguments: serde_json::Value,
+    decisions: serde_json::Map<String, serde_json::Value>,
     settings: JobSettings,
     started: Instant,
     fingerprint: Fingerprint,
@@ -119,6 +120,7 @@ impl Job {
         }
         Ok(Job {
             arguments,
+            decisions: Default::default(),
             settings,
             started,
             fingerprint,
@@ -161,6 +163,13 @@ impl Job {
         self.splits += input.splits().len();
         self.bytes += input.bytes();
         Ok(input)
+    }
+
+    /// Notes what the query chose from what it found, such as the sizes of its tables: it goes into the report, and
+    /// processes that chose otherwise do not become one job.
+    pub fn decide(&mut self, name: &str, decision: serde_json::Value) {
+        self.fingerprint = self.fingerprint.clone().with(&format!("the decision on {name}"), &decision);
+        self.decisions.insert(name.to_owned(), decision);
     }
 
     /// Claims the directory part files go to, if one was asked for.
@@ -335,6 +344,7 @@ impl Job {
         RunReport {
             query: self.settings.program.clone(),
             arguments: self.arguments.clone(),
+            decisions: self.decisions.clone(),
             processes: self.settings.cluster.processes(),
             workers: self.settings.workers,
             assignment: self.settings.assignment,

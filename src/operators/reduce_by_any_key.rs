@@ -174,7 +174,7 @@ where
 
 /// Makes a container and gives it; records that cannot travel end the job.
 #[cold]
-fn send<R: ExchangeData>(
+pub(super) fn send<R: ExchangeData>(
     full: Full<R>,
     router: &Router<R>,
     exit: &Exit,

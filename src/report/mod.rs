@@ -29,6 +29,8 @@ pub struct RunReport {
     pub query: String,
     /// The arguments that shape the answer and the run, by name.
     pub arguments: serde_json::Value,
+    /// What the query chose from what it found before it ran, by name.
+    pub decisions: serde_json::Map<String, serde_json::Value>,
     /// Processes of the job.
     pub processes: usize,
     /// Worker threads of each process.
@@ -262,6 +264,7 @@ mod tests {
         let report = RunReport {
             query: "q".into(),
             arguments: serde_json::Value::Null,
+            decisions: Default::default(),
             processes: 1,
             workers: 2,
             assignment,

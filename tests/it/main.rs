@@ -16,6 +16,8 @@ mod fetch_data;
 mod generate;
 /// A thousand connections that mean no good, while a job runs.
 mod hostile;
+/// Joins against a nested loop; Queries 1 and 3 against a plain judge.
+mod joins;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
 /// Query 2 in less memory than it needs: what is spilled, what fails, what is left, and a slow receiver.
