@@ -75,6 +75,7 @@ pub(crate) fn judge_file((name, bytes): (&str, &[u8]), content: &[u8], split_byt
             split_bytes: None,
             bad_records,
             peers: 1,
+            stores: Default::default(),
         };
         let take = |pair: Pair| vec![pair.third.to_vec(), pair.first.as_bytes().to_vec()];
         let fit = |mut fields: Values| {
@@ -177,7 +178,7 @@ fn read<R: Row>(input: &Input<R>, take: impl Fn(R::Of<'_>) -> Values) -> Result<
 fn plain_rows(content: &[u8], table: &Table) -> Vec<(usize, Option<Values>)> {
     let (delimiter, quoting) = match table.layout {
         Layout::Delimited(delimiter) => (Some(delimiter), true),
-        Layout::Lines => (None, false),
+        Layout::Lines | Layout::Pages => (None, false),
     };
     let mut rows = Vec::new();
     let mut at = 0;

@@ -38,6 +38,14 @@ pub enum Error {
     /// The processes could not become one job, or one of them was lost.
     #[error("{0}")]
     Cluster(String),
+    /// A program that the query runs did not do its part.
+    #[error("the program `{command}` {failing}")]
+    Program {
+        /// What the shell was given.
+        command: String,
+        /// What became of it, with the end of what it wrote to stderr.
+        failing: String,
+    },
     /// A thread panicked: a defect of the program, not of the input.
     #[error("{thread} panicked: {message} (this is a defect of the program; please report it)")]
     Panicked {

@@ -30,6 +30,9 @@ impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
 pub struct Prefix<const N: usize>([u8; N]);
 
 impl<const N: usize> Prefix<N> {
+    /// The empty text.
+    pub const EMPTY: Self = Prefix([0; N]);
+
     /// The first `length` bytes of `text`, at most `N`.
     #[inline]
     pub fn new(text: &[u8], length: usize) -> Self {
@@ -64,6 +67,12 @@ impl<const N: usize> Prefix<N> {
     }
 }
 
+impl<const N: usize> AsRef<[u8]> for Prefix<N> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl<const N: usize> std::fmt::Debug for Prefix<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\"{}\"", self.as_bytes().escape_ascii())
@@ -76,15 +85,24 @@ impl<const N: usize> std::fmt::Display for Prefix<N> {
     }
 }
 
+/// As text where people read it, otherwise as bytes.
 impl<const N: usize> Serialize for Prefix<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.as_bytes())
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(self.as_bytes())
+        }
     }
 }
 
 impl<'de, const N: usize> Deserialize<'de> for Prefix<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(|text| Prefix::new(text, N))
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer).map(|text| Prefix::new(text.as_bytes(), N))
+        } else {
+            <&[u8]>::deserialize(deserializer).map(|text| Prefix::new(text, N))
+        }
     }
 }
 
@@ -260,6 +278,16 @@ mod tests {
             prop_assert_eq!(Prefix::<16>::new(&text, length).as_bytes().to_vec(), plain(16));
             prop_assert_eq!(Prefix::<5>::new(&text, length).as_bytes().to_vec(), plain(5));
         }
+    }
+
+    #[test]
+    fn a_prefix_is_text_for_people_and_bytes_for_programs() {
+        // Once an answer had the numbers of its letters.
+        let prefix = Prefix::<8>::new("Mühle".as_bytes(), 8);
+        let json = serde_json::to_string(&prefix).expect("text");
+        assert_eq!((&json[..], serde_json::from_str(&json).expect("text")), ("\"Mühle\"", prefix));
+        let bytes = postcard::to_stdvec(&prefix).expect("bytes");
+        assert_eq!((bytes.len(), postcard::from_bytes(&bytes).expect("bytes")), (7, prefix));
     }
 
     /// Catches a hash that leaves buckets empty for keys as alike as address prefixes are, and two hashes that

@@ -69,22 +69,24 @@
 //! | module | what it is | uses |
 //! | --- | --- | --- |
 //! | `src/bin/` | one thin program per query, and `generate` | what it needs |
-//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`] |
+//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `join`, `count`, `fold`, `gather`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`] |
+//! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`input`], [`keys`] |
-//! | [`input`] | a table's files, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
-//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and the row trait and block figures of [`input`] |
+//! | [`input`] | where a table's files are, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
+//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and of [`input`] the row trait, block figures and readers of stores |
 //! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
 //! | [`memory`] | the budget of a process, and the files that take what exceeds it | [`keys`], [`report`] |
 //! | [`keys`] | keys of fixed width, the packed record, the two hashes of any key | - |
 //! | [`tables`] | tables, their columns and types; the benchmark's three | - |
 //! | [`units`], [`error`] | numbers for people; what can go wrong; anyone may use them | - |
 //!
-//! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait. Names of timely's
-//! own appear in [`operators`], [`exchange`] and [`job`] only, since each of its releases renames some.
+//! A module uses what stands below it; the one exception is that `formats` and `input` share the row trait and files that are read from stores. Names of timely's
+//! own appear in [`operators`], [`exchange`], [`job`] and [`incremental`] only, since each of its releases renames some.
 //! `docs/how-a-run-works.md` follows the data through these modules.
 
 pub mod cli;
@@ -93,11 +95,13 @@ pub mod error;
 pub mod exchange;
 pub mod formats;
 pub mod generate;
+pub mod incremental;
 pub mod input;
 pub mod job;
 pub mod keys;
 pub mod memory;
 pub mod operators;
+mod program;
 pub mod report;
 pub mod tables;
 pub mod units;

@@ -12,6 +12,7 @@ use crate::units::parse_positive_bytes;
 ///
 /// They take `-h` for the host file, so help is `--help` only.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(disable_help_flag = true)]
 pub struct JobArguments {
     /// Threads in each process [default: all cores this process may use; with -n alone, its share of them]
@@ -69,8 +70,12 @@ pub struct JobArguments {
     #[arg(long, value_name = "DIR", help_heading = "Memory")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Directory with the tables, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
-    #[arg(long, value_name = "DIR", help_heading = "Input")]
+    /// Where the tables are, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
+    ///
+    /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt for each table. Files that lie in
+    /// another order are named outright: by a directory or file that is called as the table is, by a pattern as
+    /// 'logs/2026-*/', or with {table} and {set} in it. See docs/data-in-stores.md.
+    #[arg(long, value_name = "DIR|URL|PATTERN", help_heading = "Input")]
     pub data: Option<PathBuf>,
 
     /// Set of the tables to read, as tiny, 1node or 5nodes
@@ -99,6 +104,18 @@ pub struct JobArguments {
     #[arg(long, value_enum, default_value_t, value_name = "HOW", help_heading = "Input")]
     pub assignment: SplitAssignment,
 
+    /// Address of an S3 server other than Amazon's, as `http://127.0.0.1:9000` [default: the variable `AWS_ENDPOINT_URL`]
+    #[arg(long, value_name = "URL", help_heading = "Input")]
+    pub s3_endpoint: Option<String>,
+
+    /// Read public buckets, without credentials
+    #[arg(long, help_heading = "Input")]
+    pub s3_anonymous: bool,
+
+    /// Seconds for which an S3 or HTTP server may give nothing, retries included, before the job fails
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Input")]
+    pub store_timeout: std::time::Duration,
+
     /// Write a report of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
@@ -120,8 +137,8 @@ pub struct JobArguments {
     help: Option<bool>,
 }
 
-/// A positive number of seconds, with a fraction if need be.
-fn seconds(text: &str) -> Result<std::time::Duration, String> {
+/// Reads a positive number of seconds, with a fraction if need be.
+pub fn seconds(text: &str) -> Result<std::time::Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "type a number of seconds, as 30 or 0.5".to_owned())?;
     // A month is more than anybody waits, and less than any clock overflows at.
     if seconds > 0.0 && seconds <= 2_678_400.0 {

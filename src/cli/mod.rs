@@ -14,10 +14,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use arguments::JobArguments;
-pub use settings::{JobSettings, bundled_data};
+pub use arguments::{JobArguments, seconds};
+pub use settings::{JobSettings, bundled_data, set_name, workers};
 
-use crate::{Error, cluster};
+use crate::{Error, cluster, program};
 
 /// Version and commit of this build, as `--version` shows them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("MILLRACE_COMMIT"), ")");
@@ -43,6 +43,9 @@ pub const COMMIT: &str = env!("MILLRACE_COMMIT");
 /// }
 /// ```
 pub fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Error>) -> ExitCode {
+    if let Some(code) = program::launch_if_asked() {
+        return code;
+    }
     cluster::end_with_parent();
     let options = match parse(std::env::args_os()) {
         Ok(options) => options,

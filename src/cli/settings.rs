@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
-use crate::input::{BadRecords, FormatChoice, SplitAssignment};
+use crate::error::FirstFailure;
+use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
@@ -35,8 +36,10 @@ pub struct JobSettings {
     pub memory_bytes: Option<u64>,
     /// Where what exceeds it goes.
     pub spill_dir: PathBuf,
-    /// The directory above the formats and sets.
+    /// What is above the formats and sets, or names tables outright.
     pub data: PathBuf,
+    /// How files that are far away are reached.
+    pub store: StoreOptions,
     /// The set of tables.
     pub set: String,
     /// How the files are encoded.
@@ -80,15 +83,19 @@ impl JobArguments {
     /// Checks the flags against each other and fills in the defaults; reads the host file and the secret.
     pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
         let cluster = self.membership()?;
-        let workers = self.threads()?;
+        // Processes that this one starts share the machine.
+        let sharing = if self.hosts.is_none() { self.processes.unwrap_or(1).max(1) } else { 1 };
+        let workers = workers(self.workers, sharing)?;
+        let memory_bytes = self.memory_bytes()?;
         Ok(JobSettings {
             program: program.to_owned(),
             workers,
-            memory_bytes: self.memory_bytes()?,
+            memory_bytes,
+            store: self.store(workers, memory_bytes)?,
             spill_dir: self.spill_directory()?,
             timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
             data: self.data.clone().unwrap_or_else(bundled_data),
-            set: self.set_name()?,
+            set: set_name(&self.set)?,
             format: self.format,
             report: self.report.clone(),
             json: self.json,
@@ -99,22 +106,6 @@ impl JobArguments {
             assignment: self.assignment,
             cluster,
         })
-    }
-
-    fn threads(&self) -> Result<usize, Error> {
-        match self.workers {
-            Some(0) => {
-                Err(Error::usage("-w 0 gives the job no thread", "-w 1, or leave -w out to use every core"))
-            }
-            Some(workers) if workers > MOST_WORKERS => Err(Error::usage(
-                format!("-w {workers} is more threads than any machine has cores for"),
-                format!("-w {}, one thread a core, which leaving -w out gives", cores()),
-            )),
-            Some(workers) => Ok(workers),
-            // Processes that this one starts share the machine.
-            None if self.hosts.is_none() => Ok((cores() / self.processes.unwrap_or(1).max(1)).max(1)),
-            None => Ok(cores()),
-        }
     }
 
     fn memory_bytes(&self) -> Result<Option<u64>, Error> {
@@ -131,6 +122,27 @@ impl JobArguments {
         }
     }
 
+    fn store(&self, workers: usize, memory_bytes: Option<u64>) -> Result<StoreOptions, Error> {
+        if let Some(data) = &self.data {
+            input::check_data(data)?;
+        }
+        let endpoint = self.s3_endpoint.clone();
+        let known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if let Some(url) = endpoint.as_ref().filter(|url| !known(url)) {
+            return Err(Error::usage(
+                format!("--s3-endpoint {url} is no address"),
+                format!("--s3-endpoint https://{url}, or http:// for a server without TLS"),
+            ));
+        }
+        Ok(StoreOptions {
+            endpoint,
+            anonymous: self.s3_anonymous,
+            timeout: self.store_timeout,
+            read_ahead_bytes: input::read_ahead_bytes(workers, memory_bytes),
+            failure: FirstFailure::default(),
+        })
+    }
+
     fn spill_directory(&self) -> Result<PathBuf, Error> {
         let Some(directory) = &self.spill_dir else { return Ok(std::env::temp_dir()) };
         // A file is the only proof that files can be made; it has no name and leaves nothing.
@@ -141,17 +153,6 @@ impl JobArguments {
             )
         })?;
         Ok(directory.clone())
-    }
-
-    fn set_name(&self) -> Result<String, Error> {
-        // The name becomes a directory below the data directory and must not lead out of it.
-        if self.set.is_empty() || self.set.starts_with('.') || self.set.contains(['/', '\\', '\0']) {
-            return Err(Error::usage(
-                format!("--set {:?} is no name of a set", self.set),
-                "--set tiny, or --data DIR for another place",
-            ));
-        }
-        Ok(self.set.clone())
     }
 
     fn membership(&self) -> Result<Membership, Error> {
@@ -205,6 +206,32 @@ impl JobArguments {
         };
         Ok(Membership::listed(hosts, index, secret))
     }
+}
+
+/// Threads of a process: as many as were typed, or as there are cores for each of the `sharing` processes on this machine.
+pub fn workers(typed: Option<usize>, sharing: usize) -> Result<usize, Error> {
+    match typed {
+        Some(0) => {
+            Err(Error::usage("-w 0 gives the job no thread", "-w 1, or leave -w out to use every core"))
+        }
+        Some(workers) if workers > MOST_WORKERS => Err(Error::usage(
+            format!("-w {workers} is more threads than any machine has cores for"),
+            format!("-w {}, one thread a core, which leaving -w out gives", cores()),
+        )),
+        Some(workers) => Ok(workers),
+        None => Ok((cores() / sharing).max(1)),
+    }
+}
+
+/// Checks the name of a set, which becomes a directory below the data directory and must not lead out of it.
+pub fn set_name(typed: &str) -> Result<String, Error> {
+    if typed.is_empty() || typed.starts_with('.') || typed.contains(['/', '\\', '\0']) {
+        return Err(Error::usage(
+            format!("--set {typed:?} is no name of a set"),
+            "--set tiny, or --data DIR for another place",
+        ));
+    }
+    Ok(typed.to_owned())
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -37,6 +37,8 @@ const LONGEST_INTRODUCTION_BYTES: usize = 6 * LONGEST_CAUSE_BYTES + 64;
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often to look whether a child has ended.
 const TICK: Duration = Duration::from_millis(2);
+/// How often whoever waits for a child to start looks whether there is still a reason to.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// The index this process was started with by its parent, if it has one.
 pub(super) fn started_as() -> Result<Option<usize>, Error> {
@@ -97,13 +99,17 @@ impl LocalProcesses {
         Ok(all)
     }
 
-    /// Learns where every child listens and tells all of them.
-    pub(super) fn introduce(&mut self, until: Instant) -> Result<Roster, Error> {
+    /// Learns where every child listens and tells all of them, unless `stopped` gives a reason not to.
+    pub(super) fn introduce(
+        &mut self,
+        until: Instant,
+        stopped: &impl Fn() -> Option<String>,
+    ) -> Result<Roster, Error> {
         let secret = Secret::random()?;
         let (listener, address) = listen()?;
         let mut hosts = vec![Host { endpoints: vec![address.into()] }];
         for member in &mut self.members {
-            match member.introduction(until) {
+            match member.introduction(until, stopped) {
                 Ok(endpoint) => hosts.push(Host { endpoints: vec![endpoint] }),
                 Err(line) => {
                     for member in &mut self.members {
@@ -198,9 +204,16 @@ impl Member {
     }
 
     /// Where the child listens, or why it never will.
-    fn introduction(&mut self, until: Instant) -> Result<Endpoint, String> {
+    fn introduction(
+        &mut self,
+        until: Instant,
+        stopped: &impl Fn() -> Option<String>,
+    ) -> Result<Endpoint, String> {
         let index = self.index;
-        let line = read_line(&self.pair, until);
+        let line = read_line(&self.pair, until, || stopped().is_some());
+        if let Some(cause) = stopped() {
+            return Err(cause);
+        }
         if let Some(cause) = line.as_ref().ok().and_then(|line| told_failure(line)) {
             return Err(format!("process {index} on this machine failed: {cause}"));
         }
@@ -252,14 +265,15 @@ pub(super) fn introduce_to_parent(index: usize, processes: usize, until: Instant
     let (listener, address) = listen()?;
     pair.write_all(format!("{}\n", Endpoint::from(address)).as_bytes()).map_err(no_parent)?;
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "its message cannot be read");
-    let secret = read_line(&pair, until).map_err(no_parent)?;
+    let secret = read_line(&pair, until, || false).map_err(no_parent)?;
     if let Some(line) = told_failure(&secret) {
         return Err(Error::Cluster(line));
     }
     let secret = Secret::from_hex(&secret).ok_or_else(|| no_parent(broken()))?;
     let mut hosts = Vec::new();
     for _ in 0..processes {
-        let endpoint = read_line(&pair, until).and_then(|line| endpoint(&line)).map_err(no_parent)?;
+        let endpoint =
+            read_line(&pair, until, || false).and_then(|line| endpoint(&line)).map_err(no_parent)?;
         hosts.push(Host { endpoints: vec![endpoint] });
     }
     pair.set_read_timeout(None).map_err(no_parent)?;
@@ -308,21 +322,27 @@ fn endpoint(line: &str) -> io::Result<Endpoint> {
 }
 
 /// Reads a short line byte by byte: what follows it belongs to the next reader.
-fn read_line(mut pair: &UnixStream, until: Instant) -> io::Result<String> {
+///
+/// Where `stopped` says so, it gives up.
+fn read_line(mut pair: &UnixStream, until: Instant, stopped: impl Fn() -> bool) -> io::Result<String> {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     let mut line = Vec::new();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        pair.set_read_timeout(Some(left.max(TICK)))?;
+        if stopped() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        pair.set_read_timeout(Some(left.clamp(TICK, LOOK_UP)))?;
         let mut byte = [0];
         match pair.read(&mut byte) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) if byte == *b"\n" => break,
             Ok(_) if line.len() < LONGEST_INTRODUCTION_BYTES => line.extend(byte),
             Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), Interrupted | WouldBlock | TimedOut) => {}
             Err(error) => return Err(error),
         }
     }

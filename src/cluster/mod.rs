@@ -206,7 +206,7 @@ pub fn connect(
         }
         Place::Parent => {
             children = LocalProcesses::start(membership.processes, log)?;
-            children.introduce(until)?
+            children.introduce(until, &stopped)?
         }
         Place::Child => local::introduce_to_parent(index, membership.processes, until)?,
         Place::Listed { hosts, secret } => {

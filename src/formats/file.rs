@@ -2,38 +2,65 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::input::{Object, ObjectReader};
+
 /// Clones are the same open file.
 #[derive(Clone)]
 pub(crate) struct PlannedFile {
-    file: Arc<File>,
+    storage: Storage,
     bytes: u64,
+}
+
+/// Chosen once a block, never a row.
+#[derive(Clone)]
+enum Storage {
+    Local(Arc<File>),
+    Store(ObjectReader),
 }
 
 impl PlannedFile {
     /// Opens a file that had `bytes` bytes.
     pub(crate) fn open(path: &Path, bytes: u64) -> io::Result<Self> {
-        Ok(PlannedFile { file: Arc::new(File::open(path)?), bytes })
+        Ok(PlannedFile { storage: Storage::Local(Arc::new(File::open(path)?)), bytes })
+    }
+
+    /// A file of a store.
+    pub(crate) fn of_store(object: &Object, bytes: u64) -> Self {
+        PlannedFile { storage: Storage::Store(object.open()), bytes }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
+    /// Says what will be read next, so that it can be on its way: of a file in a store, nothing else is fetched but small
+    /// gaps. What was said before is forgotten, and may not have been fetched.
+    pub(crate) fn will_read(&self, ranges: &[Range<u64>]) {
+        if let Storage::Store(reader) = &self.storage {
+            reader.will_read(ranges);
+        }
+    }
+
     /// Reads all that there is at `offset` and fits, and says how much that is.
     pub(crate) fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = self.bytes.saturating_sub(offset);
         let length = usize::try_from(left).map_or(into.len(), |left| left.min(into.len()));
-        self.file.read_exact_at(&mut into[..length], offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("it had {} bytes when the job was planned and has become shorter", self.bytes),
-            ),
-            _ => error,
-        })?;
+        let into = &mut into[..length];
+        match &self.storage {
+            Storage::Local(file) => file.read_exact_at(into, offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("it had {} bytes when the job was planned and has become shorter", self.bytes),
+                ),
+                _ => error,
+            }),
+            Storage::Store(reader) => reader.read_at(into, offset),
+        }?;
         Ok(length)
     }
 }

@@ -5,7 +5,7 @@
 
 pub mod compression;
 pub(crate) mod csv;
-mod file;
+pub(crate) mod file;
 pub mod parts;
 
 pub use csv::write_field;

@@ -1,14 +1,16 @@
-//! A table's files: `<data>/<format>/<set>/<table>/`, every regular file in it, sorted by name, compressed or not.
+//! A table's files: those in `<data>/<format>/<set>/<table>/`, or those that `--data` names outright, sorted by name,
+//! compressed or not.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::store::{self, Object, Place};
 use super::{FormatChoice, InputOptions};
 use crate::Error;
 use crate::formats::compression::{Compression, HEAD_BYTES, identify};
+use crate::formats::file::PlannedFile;
 use crate::tables::{Layout, Table};
 
 /// A file with a quote in this many bytes at its start is not cut.
@@ -20,12 +22,29 @@ pub const QUOTES_LOOKED_FOR_BYTES: u64 = 64 << 10;
 /// A file of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
-    /// Where it is.
+    /// Where it is; of a file in a store, its address.
     pub path: Arc<Path>,
     /// Its size when the job was planned.
     pub bytes: u64,
     /// How it is compressed, if it is; such a file is one split.
     pub compression: Option<Compression>,
+    /// Where its bytes come from, if it is in a store.
+    pub(crate) object: Option<Object>,
+}
+
+impl InputFile {
+    /// A file of this machine, not compressed.
+    pub(crate) fn local(path: &Path, bytes: u64) -> Self {
+        InputFile { path: path.into(), bytes, compression: None, object: None }
+    }
+
+    /// Opens it.
+    pub(crate) fn open(&self) -> Result<PlannedFile, Error> {
+        match &self.object {
+            Some(object) => Ok(PlannedFile::of_store(object, self.bytes)),
+            None => PlannedFile::open(&self.path, self.bytes).map_err(Error::file("open", &self.path)),
+        }
+    }
 }
 
 /// A format that can be read.
@@ -62,64 +81,54 @@ pub(super) struct Listed {
 
 /// Finds a table and lists its files.
 pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Error> {
-    let at = |format: &Format| options.data.join(format.directory()).join(&options.set).join(table.name);
-    let formats = options.format.formats();
-    let Some(format) = formats.iter().find(|format| at(format).is_dir()) else {
-        let looked_for: Vec<PathBuf> = formats.iter().map(at).collect();
-        return Err(not_there(table, options, &looked_for));
-    };
-    let directory = at(format);
-    let mut files = list_directory(&directory)?;
-    if files.is_empty() {
-        return Err(Error::Data(format!("{} holds no files", directory.display())));
-    }
+    let (format, mut files) = find(table, options)?;
     let mut warnings = Vec::new();
-    let mut head = Vec::new();
-    for file in &mut files {
-        read_head(file, HEAD_BYTES as u64, &mut head)?;
-        let (compression, warning) = identify(&file.path, file.bytes, &head)?;
-        file.compression = compression;
-        warnings.extend(warning);
-    }
-    Ok(Listed { format: *format, files, warnings })
+    store::heads(
+        &mut files,
+        HEAD_BYTES as u64,
+        |_| true,
+        |_, file, head| {
+            let (compression, warning) = identify(&file.path, file.bytes, head)?;
+            file.compression = compression;
+            warnings.extend(warning);
+            Ok(())
+        },
+    )?;
+    Ok(Listed { format, files, warnings })
 }
 
-/// The first bytes of a file.
-fn read_head(file: &InputFile, bytes: u64, head: &mut Vec<u8>) -> Result<(), Error> {
-    head.clear();
-    if file.bytes == 0 {
-        return Ok(());
-    }
-    let opened = File::open(&file.path).map_err(Error::file("open", &file.path))?;
-    opened.take(bytes).read_to_end(head).map(drop).map_err(Error::file("read", &file.path))
-}
-
-fn list_directory(directory: &Path) -> Result<Vec<InputFile>, Error> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(Error::file("list", directory))? {
-        let entry = entry.map_err(Error::file("list", directory))?;
-        // Other programs keep markers and checksums next to the data under such names.
-        if matches!(entry.file_name().as_encoded_bytes().first(), Some(b'.' | b'_')) {
-            continue;
+/// The files of a table, and their format.
+fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
+    let formats = options.format.formats();
+    if let Some(place) = store::outright(&options.data, &options.set, table.name) {
+        let files = store::list(&place, &options.stores)?.unwrap_or_default();
+        if files.is_empty() {
+            return Err(Error::Data(format!("there are no files at {}, which --data names", place.shown())));
         }
-        let path = entry.path();
-        let metadata = fs::metadata(&path).map_err(Error::file("look at", &path))?;
-        if !metadata.is_file() {
-            // To pass over it could mean to pass over rows.
-            return Err(Error::Data(format!(
-                "{} is not a regular file: a table's files lie in its directory, without folders between",
-                path.display()
-            )));
-        }
-        files.push(InputFile { path: path.into(), bytes: metadata.len(), compression: None });
+        return Ok((formats[0], files));
     }
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    let at = |format: Format| options.data.join(format.directory()).join(&options.set).join(table.name);
+    for &format in formats {
+        let directory = at(format);
+        match store::list(&Place::Directory(directory.clone()), &options.stores)? {
+            Some(files) if files.is_empty() => {
+                return Err(Error::Data(format!("{} holds no files", directory.display())));
+            }
+            Some(files) => return Ok((format, files)),
+            None => {}
+        }
+    }
+    let looked_for: Vec<PathBuf> = formats.iter().map(|&format| at(format)).collect();
+    Err(not_there(table, options, &looked_for))
 }
 
 #[cold]
 fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> Error {
-    let looked_for: Vec<String> = looked_for.iter().map(|path| path.display().to_string()).collect();
+    let looked_for =
+        looked_for.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" or ");
+    if store::is_remote(&options.data) {
+        return not_in_store(table, options, &looked_for);
+    }
     let tables = tables_of(&options.data);
     let there = if tables.is_empty() {
         format!("no tables (a table is at {}/<format>/<set>/<table>/)", options.data.display())
@@ -129,9 +138,20 @@ fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> E
     Error::Data(format!(
         "there is no table {} in set {}: no directory {}\n  there is: {there}\n  to make data: cargo run --release --bin \
          generate -- --set tiny",
+        table.name, options.set, looked_for
+    ))
+}
+
+#[cold]
+fn not_in_store(table: &Table, options: &InputOptions, looked_for: &str) -> Error {
+    let listing = if options.data.starts_with("s3:") { "no files in" } else { "no _manifest.txt in" };
+    let data = options.data.display().to_string();
+    Error::Data(format!(
+        "there is no table {} in set {}: {listing} {looked_for}\n  try: --data {}/<set>/{}/ for files that lie elsewhere",
         table.name,
         options.set,
-        looked_for.join(" or ")
+        data.trim_end_matches('/'),
+        table.name
     ))
 }
 
@@ -150,22 +170,19 @@ fn tables_of(data: &Path) -> Vec<String> {
 /// The files that would be cut, but had better not be: those that show a quote early.
 pub(super) fn with_quotes(
     table: &Table,
-    files: &[InputFile],
+    files: &mut [InputFile],
     split_bytes: u64,
 ) -> Result<BTreeSet<usize>, Error> {
     let mut found = BTreeSet::new();
-    if table.layout == Layout::Lines {
+    if !matches!(table.layout, Layout::Delimited(_)) {
         return Ok(found);
     }
-    let mut head = Vec::new();
     // What is compressed is not cut, and a quote in it would be none.
     let cut = |file: &InputFile| file.compression.is_none() && file.bytes > split_bytes;
-    for (index, file) in files.iter().enumerate().filter(|(_, file)| cut(file)) {
-        read_head(file, QUOTES_LOOKED_FOR_BYTES, &mut head)?;
-        if head.contains(&b'"') {
-            found.insert(index);
-        }
-    }
+    store::heads(files, QUOTES_LOOKED_FOR_BYTES, cut, |index, _, head| {
+        found.extend(head.contains(&b'"').then_some(index));
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -186,16 +203,31 @@ pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Op
     })
 }
 
-/// FNV-1a over names, sizes and compressions: the same in every process, whatever the data's directory is called there.
+/// FNV-1a over names, sizes, compressions and versions: the same in every process, whatever the data's directory is called
+/// there.
 pub(super) fn digest(files: &[InputFile]) -> u64 {
+    let above = common_directory(files);
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for file in files {
-        let name = file.path.file_name().unwrap_or_default().as_encoded_bytes();
-        // Behind its name, which has no zero byte, a file's entry has a fixed length: lists cannot run together.
+        let name = file.path.strip_prefix(above).unwrap_or(&file.path).as_os_str().as_encoded_bytes();
+        let version = file.object.as_ref().map_or("", Object::version).as_bytes();
+        // Neither has a zero byte, and what follows has a fixed length: lists cannot run together.
         let compression = file.compression.map_or(0, |compression| 1 + compression as u8);
-        for byte in name.iter().chain(&[0]).chain(&file.bytes.to_le_bytes()).chain(&[compression]) {
+        let text = name.iter().chain(&[0]).chain(version).chain(&[0]);
+        for byte in text.chain(&file.bytes.to_le_bytes()).chain(&[compression]) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
     hash
+}
+
+/// The deepest directory that all files are below.
+fn common_directory(files: &[InputFile]) -> &Path {
+    let mut above = files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+    while let Some(higher) = above.parent()
+        && !files.iter().all(|file| file.path.starts_with(above))
+    {
+        above = higher;
+    }
+    above
 }

@@ -1,4 +1,4 @@
-//! Where rows come from: tables on disk, splits and their assignment, row projection.
+//! Where rows come from: tables on disk or in a store, splits and their assignment, row projection.
 //!
 //! [`Input::open`] plans: it lists a table's files, resolves the fields of a query's struct against the table's columns
 //! and cuts the files into splits. [`Input::open_split`] reads one split, block by block.
@@ -26,6 +26,7 @@ mod projection;
 mod reader;
 mod row;
 mod split;
+mod store;
 
 use std::path::PathBuf;
 
@@ -37,11 +38,14 @@ pub use reader::{Block, SplitReader};
 pub use row::Row;
 pub(crate) use split::MISCUT;
 pub use split::{Split, miscut_files};
+pub use store::{Fetched, StoreOptions, Stores};
+pub(crate) use store::{Object, ObjectReader, check as check_data, is_remote, read_ahead_bytes};
 
 /// What to read, and how.
 #[derive(Debug, Clone)]
 pub struct InputOptions {
-    /// Directory of all data: tables are at `<data>/<format>/<set>/<table>/`.
+    /// Directory of all data, here or in a store: tables are at `<data>/<format>/<set>/<table>/`. Or what names a table outright:
+    /// a pattern, anything with `{table}` or `{set}` in it, or a directory or file that is called as the table is.
     pub data: PathBuf,
     /// Name of the set, `tiny` for one.
     pub set: String,
@@ -53,6 +57,8 @@ pub struct InputOptions {
     pub bad_records: BadRecords,
     /// How many workers there are, in all processes together.
     pub peers: usize,
+    /// How files that are far away are reached.
+    pub stores: Stores,
 }
 
 impl Default for InputOptions {
@@ -65,6 +71,7 @@ impl Default for InputOptions {
             split_bytes: None,
             bad_records: BadRecords::Fail,
             peers: 1,
+            stores: Stores::default(),
         }
     }
 }

@@ -9,8 +9,8 @@ use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
-use crate::formats::csv::{CsvReader, Source};
-use crate::tables::Table;
+use crate::formats::csv::{CsvReader, PageReader, Source};
+use crate::tables::{Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -46,6 +46,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 ///     split_bytes: None,
 ///     bad_records: Default::default(),
 ///     peers: 1,
+///     stores: Default::default(),
 /// };
 /// let pages = Input::<Page>::open(&RANKINGS, &options)?;
 /// let mut read = Vec::new();
@@ -85,11 +86,11 @@ impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let wanted = projection::resolve::<R>(table)?.into();
-        let Listed { format, files, mut warnings } = files::list(table, options)?;
+        let Listed { format, mut files, mut warnings } = files::list(table, options)?;
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
-        let uncut = files::with_quotes(table, &files, split_bytes)?;
+        let uncut = files::with_quotes(table, &mut files, split_bytes)?;
         warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
@@ -138,6 +139,26 @@ impl<R: Row> Input<R> {
         })
     }
 
+    /// The same table with those of its files that `keep` says, cut so that each of `peers` workers has several splits.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&InputFile) -> bool, peers: usize) -> Self {
+        let plan = &*self.plan;
+        let kept: Vec<_> = (0..plan.files.len()).filter(|index| keep(&plan.files[*index])).collect();
+        let files: Arc<[InputFile]> = kept.iter().map(|index| plan.files[*index].clone()).collect();
+        let uncut = (0..kept.len()).filter(|index| plan.uncut.contains(&kept[*index])).collect();
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let split_bytes = plan.split_bytes.min(split::chosen_bytes(bytes, peers));
+        Self::planned(Plan {
+            splits: split::cut(&files, split_bytes, &uncut),
+            files,
+            uncut,
+            split_bytes,
+            warnings: Arc::clone(&plan.warnings),
+            wanted: Arc::clone(&plan.wanted),
+            ..*plan
+        })
+    }
+
     fn planned(plan: Plan) -> Self {
         Input { plan: Arc::new(plan), row: PhantomData }
     }
@@ -170,12 +191,17 @@ impl<R: Row> Input<R> {
         self.plan.splits.iter().filter(own)
     }
 
+    /// Whether some of the files are far away, so that a split is better asked for before the one in front of it is read.
+    pub fn is_remote(&self) -> bool {
+        self.plan.files.iter().any(|file| file.object.is_some())
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.plan.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// A number that differs where the files' names, sizes or compressions do: processes compare it before they start.
+    /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.
     pub fn digest(&self) -> u64 {
         files::digest(&self.plan.files)
     }
@@ -185,16 +211,22 @@ impl<R: Row> Input<R> {
         let plan = &*self.plan;
         let file = &plan.files[split.file];
         match plan.format {
-            Format::Csv => Ok(SplitReader::csv(CsvReader::open(Source {
-                path: Arc::clone(&file.path),
-                file_bytes: file.bytes,
-                compression: file.compression,
-                range: split.range.clone(),
-                table: plan.table,
-                wanted: Arc::clone(&plan.wanted),
-                bad_records: plan.bad_records,
-                block_bytes: plan.block_bytes,
-            })?)),
+            Format::Csv => {
+                let source = Source {
+                    path: Arc::clone(&file.path),
+                    file: file.open()?,
+                    compression: file.compression,
+                    range: split.range.clone(),
+                    table: plan.table,
+                    wanted: Arc::clone(&plan.wanted),
+                    bad_records: plan.bad_records,
+                    block_bytes: plan.block_bytes,
+                };
+                Ok(match plan.table.layout {
+                    Layout::Pages => SplitReader::pages(PageReader::open(source)?),
+                    Layout::Delimited(_) | Layout::Lines => SplitReader::csv(CsvReader::open(source)?),
+                })
+            }
         }
     }
 }

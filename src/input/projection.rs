@@ -28,7 +28,10 @@ fn check_layout(table: &Table) -> Result<(), Error> {
         Layout::Lines if table.columns.len() > 1 => {
             Err(Error::Data(format!("table {name} has plain lines, so it can have only one column")))
         }
-        Layout::Delimited(_) | Layout::Lines => Ok(()),
+        Layout::Pages if table.columns.len() != 2 => {
+            Err(Error::Data(format!("table {name} has pages, so it has two columns: address and text")))
+        }
+        Layout::Delimited(_) | Layout::Lines | Layout::Pages => Ok(()),
     }
 }
 

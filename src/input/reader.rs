@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Row;
 use crate::Error;
-use crate::formats::csv::CsvReader;
+use crate::formats::csv::{CsvReader, PageReader};
 
 /// Reads one split, a block at a time.
 pub struct SplitReader<R> {
@@ -16,6 +16,7 @@ pub struct SplitReader<R> {
 /// Chosen once a block, never a row.
 enum FormatReader {
     Csv(CsvReader),
+    Pages(PageReader),
 }
 
 /// What one block held.
@@ -36,12 +37,17 @@ impl<R: Row> SplitReader<R> {
         SplitReader { format: FormatReader::Csv(reader), row: PhantomData }
     }
 
+    pub(super) fn pages(reader: PageReader) -> Self {
+        SplitReader { format: FormatReader::Pages(reader), row: PhantomData }
+    }
+
     /// Reads and parses the next block and calls `emit` once a row; `None` at the end of the split.
     ///
     /// A block may hold no row at all, where rows are longer than blocks.
     pub fn next_block(&mut self, emit: impl FnMut(R::Of<'_>)) -> Result<Option<Block>, Error> {
         match &mut self.format {
             FormatReader::Csv(reader) => reader.next_block::<R>(emit),
+            FormatReader::Pages(reader) => reader.next_block::<R>(emit),
         }
     }
 
@@ -52,6 +58,7 @@ impl<R: Row> SplitReader<R> {
     pub fn extent(&self) -> Range<u64> {
         match &self.format {
             FormatReader::Csv(reader) => reader.extent(),
+            FormatReader::Pages(reader) => reader.extent(),
         }
     }
 }

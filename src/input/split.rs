@@ -81,9 +81,7 @@ mod tests {
     use crate::formats::compression::Compression;
 
     fn files(sizes: &[u64]) -> Vec<InputFile> {
-        let file =
-            |bytes: &u64| InputFile { path: Path::new("part").into(), bytes: *bytes, compression: None };
-        sizes.iter().map(file).collect()
+        sizes.iter().map(|bytes| InputFile::local(Path::new("part"), *bytes)).collect()
     }
 
     #[test]

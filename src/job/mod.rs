@@ -27,11 +27,11 @@ use crate::cli::{self, JobArguments, JobSettings};
 use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
 use crate::error::Failure;
 use crate::formats::parts::Output;
-use crate::input::{Input, InputOptions, Row};
+use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
-    AnswerFigures, AnswerHash, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
+    AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
 };
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
@@ -55,6 +55,7 @@ pub struct Job {
     bytes: u64,
     output: Option<Output>,
     shared: ProcessShared,
+    stores: Stores,
 }
 
 /// What a run brought to process 0.
@@ -98,6 +99,23 @@ impl<A> Finished<A> {
     }
 }
 
+impl<A> Finished<A> {
+    /// Makes another answer of what was gathered: rows of groups, one total of the workers' parts.
+    pub fn map<B>(self, change: impl FnOnce(Vec<A>) -> Vec<B>) -> Finished<B> {
+        let Finished { answer, report, settings } = self;
+        Finished { answer: change(answer), report, settings }
+    }
+}
+
+impl<A: Serialize> Finished<A> {
+    /// Ends the run of a query whose answer is few rows: prints them in the order of [`Finished::answer`], as a table with
+    /// these columns or, with `--json`, as the objects of `answer`; each row is a tuple of as many values.
+    pub fn tell_rows(mut self, columns: &[&'static str]) -> Result<(), Error> {
+        let rows = AnswerRows::new(columns, &std::mem::take(&mut self.answer))?;
+        self.tell(rows.hash, serde_json::json!({ "answer": rows.json() }), rows.text())
+    }
+}
+
 impl Job {
     /// Resolves what was typed. `options` are the query's own flags, without the shared ones: they must be equal on
     /// every process and appear in the report.
@@ -107,7 +125,9 @@ impl Job {
         let started = Instant::now();
         let settings = job.resolve(program)?;
         let budget = Budget::new(settings.memory_bytes, settings.spill_dir.clone(), settings.workers);
-        let shared = ProcessShared::new(settings.assignment, budget);
+        let read_ahead = if input::is_remote(&settings.data) { settings.store.read_ahead_bytes } else { 0 };
+        let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead));
+        let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
             RunReport::check_path(report)?;
@@ -130,6 +150,7 @@ impl Job {
             bytes: 0,
             output: None,
             shared,
+            stores,
         })
     }
 
@@ -137,7 +158,9 @@ impl Job {
     /// the row struct asks for, and cuts it into splits.
     pub fn table<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
         let opened = self.open(table);
-        self.or_decline(opened)
+        // A signal, of which the error here is a consequence.
+        let interrupted = opened.is_err().then(|| self.shared.failure.take()).flatten();
+        self.or_decline(interrupted.map_or(opened, |failure| Err(failure.error)))
     }
 
     fn open<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
@@ -151,6 +174,7 @@ impl Job {
                 split_bytes: settings.split_bytes,
                 bad_records: settings.bad_records,
                 peers: settings.workers * settings.cluster.processes(),
+                stores: self.stores.clone(),
             },
         )?;
         if self.settings.cluster.index() == 0 {
@@ -246,8 +270,13 @@ impl Job {
 
         let workers = self.settings.workers;
         let processes = cluster.processes();
-        let assignment =
-            Assignment { shared: shared.clone(), workers, processes, output: self.output.clone() };
+        let assignment = Assignment {
+            shared: shared.clone(),
+            workers,
+            processes,
+            output: self.output.clone(),
+            stores: self.stores.clone(),
+        };
         let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
         let (sender, outcomes) = mpsc::channel();
         let guards = timely::execute::execute_from(
@@ -357,6 +386,10 @@ impl Job {
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
+                fetched: input::is_remote(&self.settings.data).then(|| Fetched {
+                    requests: sum(|detail| detail.fetched.requests),
+                    bytes: sum(|detail| detail.fetched.bytes),
+                }),
                 largest_split: outcome.largest_split.clone(),
             },
             answer: AnswerFigures::default(),

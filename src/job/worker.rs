@@ -18,7 +18,7 @@ use timely::worker::Worker;
 
 use crate::Error;
 use crate::formats::parts::{Output, Part};
-use crate::input::{InputFile, miscut_files};
+use crate::input::{Fetched, InputFile, Stores, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use crate::report::{LargestSplit, WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
 
@@ -32,6 +32,7 @@ pub(super) struct Assignment {
     pub workers: usize,
     pub processes: usize,
     pub output: Option<Output>,
+    pub stores: Stores,
 }
 
 /// What every worker tells every other when its dataflow has ended.
@@ -48,6 +49,8 @@ pub(super) struct Detail {
     pub peak_rss_bytes: Option<u64>,
     /// The same.
     pub queue_spilled_bytes: u64,
+    /// The same.
+    pub fetched: Fetched,
     extents: Vec<(usize, usize, Range<u64>)>,
 }
 
@@ -176,6 +179,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         spilled_partitions: counters.spilled_partitions.get(),
         peak_rss_bytes: if first { peak_rss_bytes() } else { None },
         queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
+        fetched: if first { assignment.stores.fetched() } else { Fetched::default() },
         extents: context.extents.take(),
     }
 }

@@ -26,6 +26,7 @@ struct Shared {
     directory: PathBuf,
     held: AtomicUsize,
     seats: AtomicUsize,
+    in_flight: AtomicUsize,
     queues_spilled: AtomicU64,
 }
 
@@ -43,12 +44,29 @@ impl Budget {
         // A limit that is too small for the others is exceeded by them, whatever the reducers do.
         let reducers = |limit: u64| (limit.saturating_sub(others) / 8 * 5).max(limit / 8);
         let reducers_bytes = limit.map_or(usize::MAX, |limit| clamped(reducers(limit)));
+        Self::unused(limit, reducers_bytes, directory)
+    }
+
+    /// The same limit, of which so many bytes are for input that is read ahead. For a budget that nobody uses yet.
+    #[must_use]
+    pub fn with_read_ahead(self, bytes: u64) -> Self {
+        let shared = &*self.0;
+        let reducers_bytes = match shared.limit {
+            // As it is with a limit that is too small for the others.
+            Some(limit) => shared.reducers_bytes.saturating_sub(clamped(bytes)).max(clamped(limit / 8)),
+            None => usize::MAX,
+        };
+        Self::unused(shared.limit, reducers_bytes, shared.directory.clone())
+    }
+
+    fn unused(limit: Option<u64>, reducers_bytes: usize, directory: PathBuf) -> Self {
         Budget(Arc::new(Shared {
             limit,
             reducers_bytes,
             directory,
             held: AtomicUsize::new(0),
             seats: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
             queues_spilled: AtomicU64::new(0),
         }))
     }
@@ -61,6 +79,24 @@ impl Budget {
     /// Bytes of records that may be on their way to reducers from this process.
     pub fn in_flight_bytes(&self) -> usize {
         self.0.limit.map_or(usize::MAX, |bytes| clamped(bytes / 8))
+    }
+
+    /// Notes that a worker sent another one of this process so many bytes after the scans had ended, when no window
+    /// holds back who sends.
+    pub fn launch(&self, bytes: usize) {
+        self.0.in_flight.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that they were taken in.
+    pub fn land(&self, bytes: usize) {
+        let less = |in_flight: usize| Some(in_flight.saturating_sub(bytes));
+        // Never refused: there is always a number to put in its place.
+        let _ = self.0.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Whether more may be sent before some of it was taken in.
+    pub fn may_launch(&self) -> bool {
+        self.0.in_flight.load(Ordering::Relaxed) < self.in_flight_bytes()
     }
 
     /// Bytes that all routers of this process may use for their buffers.
@@ -196,6 +232,26 @@ mod tests {
         assert_eq!(Budget::new(Some(8_000_000), PathBuf::new(), 4).seat().share_bytes(), 1_000_000);
         let large = Budget::new(Some(1_048_000_000), PathBuf::new(), 1).seat().share_bytes();
         assert_eq!(large, 625_000_000);
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_not_for_reducers() {
+        let share =
+            |limit, ahead| Budget::new(limit, PathBuf::new(), 1).with_read_ahead(ahead).seat().share_bytes();
+        assert_eq!(share(Some(1_048_000_000), 32 * MB as u64), 593_000_000);
+        assert_eq!(share(Some(80_000_000), 40 * MB as u64), 10_000_000);
+        assert_eq!(share(None, 1 << 40), usize::MAX);
+    }
+
+    #[test]
+    fn who_sends_waits_for_who_receives() {
+        let budget = Budget::new(Some(8 * MB as u64), PathBuf::new(), 2);
+        budget.launch(MB - 1);
+        assert!(budget.may_launch());
+        budget.clone().launch(1);
+        assert!(!budget.may_launch());
+        budget.land(MB / 2);
+        assert!(budget.may_launch());
     }
 
     #[test]

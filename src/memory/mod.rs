@@ -4,6 +4,7 @@
 //!  --memory ─► limit: bytes ─► Budget, shared by the workers of a process ─► Seat: what one reducer holds
 //!                                                                            │ "spill!"
 //!  --spill-dir ─► Store: an unlinked file ◄─ SpillFile: runs of records ◄────┘
+//!                                                        Sequence: the same for records that are no plain bytes
 //! ```
 //!
 //! Nothing here knows a dataflow: the operators say what they hold, and are told when it is too much.
@@ -11,11 +12,13 @@
 mod budget;
 mod codec;
 mod limit;
+mod sequence;
 mod spill;
 mod store;
 
 pub use budget::{Budget, Seat};
 pub use limit::{MemoryLimit, available_bytes};
+pub use sequence::{Sequence, SequenceReader, held_bytes};
 pub use spill::{Run, SpillFile};
 pub use store::{Extent, Store};
 

@@ -12,7 +12,7 @@ use super::store::{Extent, Store};
 use crate::Error;
 
 /// A block is written once it has so many bytes.
-const BLOCK_BYTES: usize = 256 << 10;
+pub(super) const BLOCK_BYTES: usize = 256 << 10;
 /// Compression is tried on the start of a run's first block, and again after so many.
 const TRY_EVERY: usize = 32;
 const TRY_BYTES: usize = 64 << 10;

@@ -32,6 +32,9 @@ const ROUNDS_OF_A_SCAN: u64 = 1 << 48;
 /// the receiver did, at no cost in time.
 const WINDOW: u64 = 8;
 
+/// Scans wait while more than this waits for a program, which may be far slower than they are.
+const MOST_PIPED_BYTES: usize = 1 << 20;
+
 /// What a worker counted; totals of the run so far.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -116,6 +119,8 @@ pub struct WorkerContext {
     probes: RefCell<Vec<Handle<Round>>>,
     /// Bytes of the largest round that was given of late.
     round_bytes: Cell<u64>,
+    /// Bytes that wait for programs of this worker.
+    piped_bytes: Cell<usize>,
 }
 
 thread_local! {
@@ -140,6 +145,7 @@ impl WorkerContext {
             uncut,
             probes: RefCell::default(),
             round_bytes: Cell::default(),
+            piped_bytes: Cell::default(),
         })
     }
 
@@ -227,9 +233,17 @@ impl WorkerContext {
         self.round_bytes.set(bytes.max(before - before / 8));
     }
 
-    /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, or an
-    /// earlier scan is not over.
+    /// Notes that a program of this worker has `now` bytes to read where there were `before`.
+    pub(crate) fn piped(&self, before: usize, now: usize) {
+        self.piped_bytes.set(self.piped_bytes.get() - before + now);
+    }
+
+    /// Whether a scan that started at `first` must wait before it gives `round`: too much is in flight, a program has
+    /// not read what waits for it, or an earlier scan is not over.
     pub(crate) fn must_wait(&self, first: Round, round: Round) -> bool {
+        if self.piped_bytes.get() > MOST_PIPED_BYTES {
+            return true;
+        }
         let oldest = first.max(round.saturating_sub(self.window()));
         self.probes.borrow().iter().any(|probe| probe.less_than(&oldest))
     }

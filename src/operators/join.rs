@@ -16,7 +16,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::rc::Rc;
 
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
@@ -24,7 +23,6 @@ use timely::dataflow::operators::{Capability, Operator, Probe};
 use timely::dataflow::{Stream, StreamVec};
 
 use super::context::{END, Round, WorkerContext};
-use super::reduce_by_any_key::send;
 use super::router::{Exit, Sender, route};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::{PlaceHasher, route_hash_of};
@@ -267,7 +265,6 @@ enum Destination {
 struct RecordSender<K, V> {
     router: Router<(K, V)>,
     exit: Exit,
-    context: Rc<WorkerContext>,
     destination: Destination,
     index: usize,
 }
@@ -284,8 +281,8 @@ where
     let context = WorkerContext::current();
     let (index, peers) = (records.scope().index(), records.scope().peers());
     let router = Router::new(peers, 1, CONTAINER_RECORDS, Spare::default());
-    let exit = Exit::new(index, Rc::clone(&context));
-    route(records, RecordSender { router, exit, context, destination, index })
+    let exit = Exit::new(index, context);
+    route(records, RecordSender { router, exit, destination, index })
 }
 
 impl<K, V> Sender<K, V, Encoded<(K, V)>> for RecordSender<K, V>
@@ -294,8 +291,8 @@ where
     V: ExchangeData + Clone,
 {
     fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        let RecordSender { router, exit, context, destination, index } = self;
-        let mut pass_on = |full, router: &Router<_>| send(full, router, exit, context, &mut give);
+        let RecordSender { router, exit, destination, index } = self;
+        let mut pass_on = |full, router: &Router<_>| exit.send_encoded(full, router, &mut give);
         for record in records.drain(..) {
             let full = match destination {
                 Destination::Owner => router.push(route_hash_of(&record.0), record),
@@ -318,7 +315,7 @@ where
     fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
         for target in 0..self.router.targets() {
             if let Some(last) = self.router.take(target) {
-                send(last, &self.router, &self.exit, &self.context, &mut give);
+                self.exit.send_encoded(last, &self.router, &mut give);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, join, count, fold, gather, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
@@ -13,10 +13,13 @@ mod notify;
 mod partial;
 mod partition;
 mod partitions;
+mod pipe;
 mod reduce_by_any_key;
 mod reduce_by_key;
 mod router;
 mod scan;
+mod sort;
+mod sort_within_key;
 mod table;
 mod top;
 mod write;
@@ -27,8 +30,11 @@ pub use fold::Fold;
 pub use gather::{Gather, Gathered};
 pub use join::{Join, JoinStrategy};
 pub use notify::{Notificator, UnaryNotify};
+pub use pipe::Pipe;
 pub use reduce_by_any_key::ReduceByAnyKey;
 pub use reduce_by_key::ReduceByKey;
 pub use scan::Scan;
+pub use sort::Sort;
+pub use sort_within_key::SortWithinKey;
 pub use top::Top;
 pub use write::WriteParts;

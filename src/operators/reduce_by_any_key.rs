@@ -28,8 +28,7 @@ use super::notify::UnaryNotify;
 use super::partition::MOST_SPARE;
 use super::partitions::unknown_partition;
 use super::router::{Exit, Sender, route};
-use crate::Error;
-use crate::exchange::{CONTAINER_RECORDS, Encoded, Full, RoutedSerde, Router, Spare, routed};
+use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::{PlaceHasher, route_hash_of};
 
 /// Partitions of each worker: a map that grows holds two copies of a sixteenth of the groups, and groups are given
@@ -82,7 +81,6 @@ where
             combiner: AnyCombiner::default(),
             router: Router::new(self.scope().peers(), PARTITIONS, CONTAINER_RECORDS, Rc::clone(&spare)),
             exit: Exit::new(self.scope().index(), Rc::clone(&context)),
-            context: Rc::clone(&context),
             merge: merge.clone(),
         };
         let routed_stream = route(self, sender);
@@ -138,7 +136,6 @@ struct AnySender<K, V, M> {
     combiner: AnyCombiner<K, V>,
     router: Router<(K, V)>,
     exit: Exit,
-    context: Rc<WorkerContext>,
     merge: M,
 }
 
@@ -149,40 +146,25 @@ where
     M: Fn(&mut V, V),
 {
     fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        let AnySender { combiner, router, exit, context, merge } = self;
+        let AnySender { combiner, router, exit, merge } = self;
         combiner.combine(records, merge, |key, value| {
             if let Some(full) = router.push(route_hash_of(&key), (key, value)) {
-                send(full, router, exit, context, &mut give);
+                exit.send_encoded(full, router, &mut give);
             }
         });
     }
 
     fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        let AnySender { combiner, router, exit, context, .. } = self;
+        let AnySender { combiner, router, exit, .. } = self;
         combiner.flush(|key, value| {
             if let Some(full) = router.push(route_hash_of(&key), (key, value)) {
-                send(full, router, exit, context, &mut give);
+                exit.send_encoded(full, router, &mut give);
             }
         });
         for target in 0..router.targets() {
             if let Some(last) = router.take(target) {
-                send(last, router, exit, context, &mut give);
+                exit.send_encoded(last, router, &mut give);
             }
         }
-    }
-}
-
-/// Makes a container and gives it; records that cannot travel end the job.
-#[cold]
-pub(super) fn send<R: ExchangeData>(
-    full: Full<R>,
-    router: &Router<R>,
-    exit: &Exit,
-    context: &WorkerContext,
-    give: &mut impl FnMut(&mut RoutedSerde<R>),
-) {
-    match RoutedSerde::new(full.worker, full.partition, full.records) {
-        Ok(container) => exit.send(container, router, give),
-        Err(reason) => context.process.failure.set(Error::Data(reason)),
     }
 }

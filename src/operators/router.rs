@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use bytemuck::Pod;
+use timely::ExchangeData;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::{Capability, Operator};
@@ -11,7 +12,8 @@ use timely::dataflow::{Stream, StreamVec};
 use super::combiner::Combiner;
 use super::context::{Round, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
-use crate::exchange::{Addressed, Body, Full, Plain, Routed, Router, Spare};
+use crate::Error;
+use crate::exchange::{Addressed, Body, Full, Plain, Routed, RoutedSerde, Router, Spare};
 use crate::keys::{Key, Pair, route_hash};
 
 /// What happens to records before the exchange.
@@ -82,8 +84,22 @@ impl Exit {
         router.reuse(container);
     }
 
+    /// Makes a container of records of any kind and sends it; records that cannot travel end the job.
+    #[cold]
+    pub(super) fn send_encoded<R: ExchangeData>(
+        &self,
+        full: Full<R>,
+        router: &Router<R>,
+        give: &mut impl FnMut(&mut RoutedSerde<R>),
+    ) {
+        match RoutedSerde::new(full.worker, full.partition, full.records) {
+            Ok(container) => self.send(container, router, give),
+            Err(reason) => self.context.process.failure.set(Error::Data(reason)),
+        }
+    }
+
     /// Whether a worker is one of another process.
-    fn leaves(&self, worker: u32) -> bool {
+    pub(super) fn leaves(&self, worker: u32) -> bool {
         self.context.process_of(worker as usize) != self.context.process_of(self.own_index)
     }
 }

@@ -3,6 +3,7 @@
 //! Input is given in rounds of bounded size, one a scheduling, so that the reducers have their turn; a scan waits
 //! while too many rounds are under way anywhere in the job.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use timely::dataflow::{Scope, StreamVec};
 
 use super::context::{Round, WorkerContext, add};
 use crate::Error;
-use crate::input::{Input, Row, SplitQueue, SplitReader};
+use crate::input::{Input, Row, Split, SplitQueue, SplitReader};
 
 /// A round ends once it has this many records: enough that the rounds themselves cost nothing.
 const ROUND_RECORDS: u64 = 32 << 10;
@@ -20,6 +21,10 @@ const ROUND_RECORDS: u64 = 32 << 10;
 const ROUND_BYTES: u64 = 8 << 20;
 /// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
 const CONTAINER_RECORDS: usize = 2048;
+/// Splits that are opened before it is their turn, where that starts to fetch them: as many as have these bytes.
+const AHEAD_BYTES: u64 = 48 << 20;
+/// And no more than these: of small ones, which are one request each.
+const MOST_AHEAD: usize = 8;
 /// How long to wait before looking again whether the others have caught up.
 const WAIT: Duration = Duration::from_micros(200);
 
@@ -73,7 +78,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         let (scan, uncut) = context.next_scan(input.files());
         let input = input.uncut(&uncut);
         let splits = context.splits(scan, &input, self.index(), self.peers());
-        let mut reading = Reading { scan, input, splits, current: None };
+        let mut reading = Reading { scan, input, splits, current: None, ahead: VecDeque::new() };
         let mut waits_since = None;
         source::<_, CapacityContainerBuilder<Vec<I::Item>>, _, _>(*self, "Scan", |capability, info| {
             let activator = self.activator_for(info.address);
@@ -133,9 +138,32 @@ struct Reading<R: Row> {
     input: Input<R>,
     splits: Arc<SplitQueue>,
     current: Option<(usize, SplitReader<R>)>,
+    /// Splits of files that are far away, which are being fetched.
+    ahead: VecDeque<(Split, SplitReader<R>)>,
 }
 
 impl<R: Row> Reading<R> {
+    /// Opens the next split; of files that are far away, some of those behind it too.
+    fn next(&mut self) -> Result<Option<(Split, SplitReader<R>)>, Error> {
+        let open = || -> Result<_, Error> {
+            let Some(split) = self.splits.take() else { return Ok(None) };
+            Ok(Some((split.clone(), self.input.open_split(split)?)))
+        };
+        let next = match self.ahead.pop_front() {
+            Some(next) => Some(next),
+            None => open()?,
+        };
+        let enough = |ahead: &VecDeque<(Split, _)>| {
+            ahead.len() >= MOST_AHEAD
+                || ahead.iter().map(|(split, _)| split.bytes()).sum::<u64>() >= AHEAD_BYTES
+        };
+        while self.input.is_remote() && !enough(&self.ahead) {
+            let Some(opened) = open()? else { break };
+            self.ahead.push_back(opened);
+        }
+        Ok(next)
+    }
+
     /// Reads one round; `take` is given every row and tells how many records it made. False when all is read.
     fn round(
         &mut self,
@@ -146,8 +174,8 @@ impl<R: Row> Reading<R> {
         let (mut records, mut bytes, mut parsed) = (0, 0, 0);
         while records < ROUND_RECORDS && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
-                let Some(split) = self.splits.take() else { return Ok(false) };
-                self.current = Some((split.file, self.input.open_split(split)?));
+                let Some((split, reader)) = self.next()? else { return Ok(false) };
+                self.current = Some((split.file, reader));
                 continue;
             };
             if let Some(block) = reader.next_block(|row| records += take(row))? {

@@ -57,6 +57,15 @@ impl<T: Ord> Top<T> {
         }
     }
 
+    /// The best of what several kept, as those of all workers, highest score first.
+    pub fn best_of(tops: Vec<Self>) -> impl Iterator<Item = (f64, T)> {
+        let merged = tops.into_iter().reduce(|mut all, more| {
+            all.merge(more);
+            all
+        });
+        merged.map(Self::into_sorted).into_iter().flatten()
+    }
+
     /// What was kept, highest score first.
     pub fn into_sorted(self) -> Vec<(f64, T)> {
         let sorted = self.kept.into_sorted_vec();
@@ -105,7 +114,8 @@ mod tests {
             sorted.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             sorted.truncate(limit);
             prop_assert_eq!(collect(&items).into_sorted(), sorted.clone());
-            prop_assert_eq!(merged.into_sorted(), sorted);
+            prop_assert_eq!(merged.into_sorted(), sorted.clone());
+            prop_assert!(Top::best_of(vec![collect(left), collect(right)]).eq(sorted));
         }
     }
 }

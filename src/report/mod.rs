@@ -3,6 +3,7 @@
 mod answer;
 mod machine;
 mod progress;
+mod rows;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -16,9 +17,10 @@ pub use answer::AnswerHash;
 pub(crate) use machine::proc_field;
 pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
 pub use progress::Progress;
+pub use rows::AnswerRows;
 
 use crate::Error;
-use crate::input::SplitAssignment;
+use crate::input::{Fetched, SplitAssignment};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
 /// Everything a run tells about itself; `--report FILE` writes it as JSON. The keys are an interface: other
@@ -90,6 +92,8 @@ pub struct InputFigures {
     pub rows: u64,
     /// Rows passed over under `--bad-records skip`.
     pub bad_records: u64,
+    /// What came from S3 or HTTP servers to all processes, where data is there.
+    pub fetched: Option<Fetched>,
     /// Times all was read again because line breaks inside quotes crossed a cut.
     pub rereads: u32,
     /// The largest piece that one worker read; none without rows.
@@ -277,6 +281,7 @@ mod tests {
                 rows: 1,
                 bad_records: 0,
                 rereads: 0,
+                fetched: None,
                 largest_split: Some(LargestSplit { file: "data/a".into(), bytes: split_bytes }),
             },
             answer: AnswerFigures::default(),

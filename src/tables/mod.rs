@@ -4,6 +4,7 @@
 //! by row: a query's struct names the columns it wants, and the input layer resolves them against the table once.
 
 mod date;
+pub mod pages;
 
 pub use date::Date;
 
@@ -47,19 +48,25 @@ pub enum Layout {
     Delimited(u8),
     /// Every line is one value of the only column, whatever bytes it holds.
     Lines,
+    /// A row is a page: a header line, as [`pages::page_url`] tells it, with all lines up to the next header. Its two columns are
+    /// the page's address and its text, header included.
+    Pages,
 }
 
-const fn column(name: &'static str, kind: ColumnType) -> Column {
-    Column { name, kind }
+impl Column {
+    /// A column of this name and type.
+    pub const fn new(name: &'static str, kind: ColumnType) -> Self {
+        Column { name, kind }
+    }
 }
 
 /// Pages and their rank: one row a page, sorted by roughly decreasing rank in each file.
 pub const RANKINGS: Table = Table {
     name: "rankings",
     columns: &[
-        column("pageURL", ColumnType::Text),
-        column("pageRank", ColumnType::Int),
-        column("avgDuration", ColumnType::Int),
+        Column::new("pageURL", ColumnType::Text),
+        Column::new("pageRank", ColumnType::Int),
+        Column::new("avgDuration", ColumnType::Int),
     ],
     layout: Layout::Delimited(b','),
 };
@@ -68,22 +75,30 @@ pub const RANKINGS: Table = Table {
 pub const USERVISITS: Table = Table {
     name: "uservisits",
     columns: &[
-        column("sourceIP", ColumnType::Text),
-        column("destURL", ColumnType::Text),
-        column("visitDate", ColumnType::Date),
-        column("adRevenue", ColumnType::Float),
-        column("userAgent", ColumnType::Text),
-        column("countryCode", ColumnType::Text),
-        column("languageCode", ColumnType::Text),
-        column("searchWord", ColumnType::Text),
-        column("duration", ColumnType::Int),
+        Column::new("sourceIP", ColumnType::Text),
+        Column::new("destURL", ColumnType::Text),
+        Column::new("visitDate", ColumnType::Date),
+        Column::new("adRevenue", ColumnType::Float),
+        Column::new("userAgent", ColumnType::Text),
+        Column::new("countryCode", ColumnType::Text),
+        Column::new("languageCode", ColumnType::Text),
+        Column::new("searchWord", ColumnType::Text),
+        Column::new("duration", ColumnType::Int),
     ],
     layout: Layout::Delimited(b','),
 };
 
 /// A crawl as raw lines: header lines of five fields open a page, the lines after it are its text.
 pub const DOCUMENTS: Table =
-    Table { name: "documents", columns: &[column("line", ColumnType::Text)], layout: Layout::Lines };
+    Table { name: "documents", columns: &[Column::new("line", ColumnType::Text)], layout: Layout::Lines };
+
+/// The same crawl page by page: `text` has all lines of a page, header included, `url` is the address in its header. Lines before
+/// the first header of a file are a page without one; its `url` is empty.
+pub const PAGES: Table = Table {
+    name: DOCUMENTS.name,
+    columns: &[Column::new("url", ColumnType::Text), Column::new("text", ColumnType::Text)],
+    layout: Layout::Pages,
+};
 
 /// Every table of the benchmark.
 pub const BENCHMARK: [Table; 3] = [RANKINGS, USERVISITS, DOCUMENTS];

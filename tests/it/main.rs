@@ -10,12 +10,16 @@ mod cluster;
 mod compression;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
+/// The examples that have tables of their own, with real processes, against plain judges.
+mod examples;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
 mod generate;
 /// A thousand connections that mean no good, while a job runs.
 mod hostile;
+/// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
+mod incremental;
 /// Joins against a nested loop; Queries 1 and 3 against a plain judge.
 mod joins;
 /// Several processes of one program on one machine, started by the first.
@@ -28,13 +32,25 @@ mod namespaces;
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
+/// The operator `pipe`: programs that do as they should, in any order, and those that do not.
+mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.
 mod query2;
 /// How Query 2 fails: what it says, its exit code, and that nothing is left behind.
 mod query2_failures;
+/// Query 4, by our scanner and by a program, against a plain judge, wherever its pages are cut.
+mod query4;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
 mod search_words;
+/// Servers for the tests of stores: S3, HTTP, and a proxy between them and a program that makes their faults.
+#[cfg(feature = "object-store")]
+mod servers;
+/// `sort` and `sort_within_key`, against the standard library's sort.
+mod sort;
+/// Input from S3 and HTTP, and by patterns: the same answers as from a directory, faults that pass, and faults that do not.
+#[cfg(feature = "object-store")]
+mod stores;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;

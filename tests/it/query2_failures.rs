@@ -504,7 +504,7 @@ fn help_lists_every_flag() {
         "--secret-file <FILE>",
         "--connect-timeout <SECONDS>",
         "--peer-timeout <SECONDS>",
-        "--data <DIR>",
+        "--data <DIR|URL|PATTERN>",
         "--set <NAME>",
         "--format <FORMAT>",
         "--bad-records <WHAT>",

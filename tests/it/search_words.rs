@@ -6,24 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use millrace::report::AnswerHash;
 use serde_json::Value;
 
-use crate::support::{Home, Ran, Random, parse};
-
-/// Where cargo puts examples: beside the directory of this test program.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let built = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples/search_words");
-    assert!(built.exists(), "{} is missing; build it with: cargo build --examples", built.display());
-    built
-}
+use crate::support::{Home, Ran, Random, example, parse};
 
 fn run(home: &Home, words: &str) -> Ran {
-    let mut command = Command::new(program());
+    let mut command = Command::new(example("search_words"));
     command.args(words.split_whitespace()).args(["--data", "data", "--set", "t"]);
     home.runner(command).run()
 }

@@ -261,6 +261,14 @@ pub(crate) fn free_hosts(processes: usize) -> String {
     lines.collect::<Vec<_>>().concat()
 }
 
+/// An example's program: cargo puts examples beside the directory of this test program.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built = tests.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
+    assert!(built.exists(), "{} is missing; build it with: cargo build --examples", built.display());
+    built
+}
+
 /// Small seeded random numbers (Knuth's multiplier); the high bits are good.
 pub(crate) struct Random(pub(crate) u64);
 

@@ -26,7 +26,10 @@ impl Bytes {
 
     /// The same file, from its start.
     pub(super) fn again(&self) -> Self {
-        Bytes::new(self.file.clone())
+        let file = self.file.clone();
+        let all = 0..file.bytes();
+        file.will_read(&[all]);
+        Bytes::new(file)
     }
 
     /// The same file from here on, for a new decoder; the old one has nothing more to read.

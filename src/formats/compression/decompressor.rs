@@ -79,7 +79,14 @@ impl From<io::Error> for Fault {
 impl Decompressor {
     /// Opens a file that had `bytes` bytes when the job was planned, and reads nothing yet.
     pub fn open(path: &Path, bytes: u64, compression: Compression) -> io::Result<Self> {
-        Self::new(Bytes::new(PlannedFile::open(path, bytes)?), compression)
+        Self::of_file(PlannedFile::open(path, bytes)?, compression)
+    }
+
+    /// The text of a file that is open, from its start.
+    pub(crate) fn of_file(file: PlannedFile, compression: Compression) -> io::Result<Self> {
+        let all = 0..file.bytes();
+        file.will_read(&[all]);
+        Self::new(Bytes::new(file), compression)
     }
 
     /// The same text for another reader, who starts at its first byte.

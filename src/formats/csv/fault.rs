@@ -96,6 +96,7 @@ impl Survey {
         }
         let mut survey = Survey { starts_row: start == 0, newlines: 0 };
         let mut state = State::RowStart;
+        text.will_read(0..until);
         let mut buffer = vec![0; 256 << 10];
         let mut offset = 0;
         while offset < until {

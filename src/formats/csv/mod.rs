@@ -1,4 +1,4 @@
-//! Delimited text and plain lines, without a header.
+//! Delimited text, plain lines and pages of lines, without a header.
 //!
 //! - A row ends with `\n` or `\r\n`; the last one needs neither. An entirely empty line is skipped where a table has
 //!   more than one column, and is an empty value where it has only one.
@@ -12,7 +12,7 @@
 //! How a split becomes rows: [`window`] reads a block of the [`text`], which is the file or what it decompresses to; [`index`] finds every delimiter, newline and quote of
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
 //! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
-//! [`careful`], row by row. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
+//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
 //! deals with bad records.
 
 mod careful;
@@ -20,6 +20,7 @@ mod fault;
 mod field;
 mod index;
 mod number;
+mod pages;
 mod reader;
 mod row;
 mod text;
@@ -32,9 +33,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use pages::PageReader;
 pub(crate) use reader::CsvReader;
 
 use crate::formats::compression::Compression;
+use crate::formats::file::PlannedFile;
 use crate::input::BadRecords;
 use crate::tables::{Layout, Table};
 use index::Marks;
@@ -45,8 +48,7 @@ pub(crate) const MAX_ROW_BYTES: usize = 64 << 20;
 /// What to read: rows of a table that start in a range of a file, and of them some columns.
 pub(crate) struct Source {
     pub(crate) path: Arc<Path>,
-    /// Size of the file when the job was planned.
-    pub(crate) file_bytes: u64,
+    pub(crate) file: PlannedFile,
     /// How the text is compressed, if it is: the range is then the whole file.
     pub(crate) compression: Option<Compression>,
     pub(crate) range: Range<u64>,
@@ -75,7 +77,7 @@ impl Dialect {
                 Dialect { marks: Marks { delimiter, quote: b'"' }, quoted: true, columns }
             }
             // With newlines in their places the index has no marks but newlines.
-            Layout::Lines => {
+            Layout::Lines | Layout::Pages => {
                 Dialect { marks: Marks { delimiter: b'\n', quote: b'\n' }, quoted: false, columns }
             }
         }

@@ -1,6 +1,7 @@
 //! Where a window's bytes come from. What stands here is chosen once a block, never a byte or a row.
 
 use std::io;
+use std::ops::Range;
 
 use super::Source;
 use crate::formats::compression::Decompressor;
@@ -20,17 +21,24 @@ pub(super) enum Text {
 }
 
 impl Text {
-    /// Opens a source's file, and reads nothing yet.
+    /// A source's text, of which nothing is read yet.
     pub(super) fn open(source: &Source) -> io::Result<Self> {
-        let (path, bytes) = (&source.path, source.file_bytes);
+        let file = source.file.clone();
         match source.compression {
-            None => Ok(Text::Plain(PlannedFile::open(path, bytes)?)),
-            Some(compression) => Ok(Self::start(Decompressor::open(path, bytes, compression)?)),
+            None => Ok(Text::Plain(file)),
+            Some(compression) => Ok(Self::start(Decompressor::of_file(file, compression)?)),
         }
     }
 
     fn start(decompressor: Decompressor) -> Self {
         Text::Compressed { decompressor: Box::new(decompressor), offset: 0 }
+    }
+
+    /// Says which bytes of a text that can be entered anywhere will be read.
+    pub(super) fn will_read(&self, range: Range<u64>) {
+        if let Text::Plain(file) = self {
+            file.will_read(&[range]);
+        }
     }
 
     /// The same text for another reader, who starts at its first byte.

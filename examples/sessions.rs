@@ -1,0 +1,62 @@
+//! How many users had one session, two, and so on: clicks of a user that are at most half an hour apart are a session.
+//!
+//! ```sql
+//! SELECT sessions, COUNT(*) FROM (
+//!   SELECT user, SUM(starts) AS sessions FROM (
+//!     SELECT user, CASE WHEN second - LAG(second) OVER (PARTITION BY user ORDER BY second) <= 1800 THEN 0 ELSE 1 END AS starts
+//!     FROM clicks) GROUP BY user) GROUP BY sessions ORDER BY sessions
+//! ```
+//!
+//! ```sh
+//! cargo run --release --example sessions -- --set examples
+//! ```
+
+use std::process::ExitCode;
+
+use millrace::operators::{Gather, ReduceByKey, Scan, SortWithinKey};
+use millrace::tables::{Column, ColumnType, Layout, Table};
+use millrace::{cli, job::Job};
+use timely::dataflow::operators::vec::Map;
+
+const CLICKS: Table = Table {
+    name: "clicks",
+    columns: &[
+        Column::new("user", ColumnType::Text),
+        Column::new("second", ColumnType::Int),
+        Column::new("page", ColumnType::Text),
+    ],
+    layout: Layout::Delimited(b','),
+};
+
+/// Counts users by their number of sessions.
+#[derive(clap::Parser, serde::Serialize)]
+struct Options {
+    /// Seconds between two clicks after which a new session begins
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    gap: i32,
+    #[command(flatten)]
+    #[serde(skip)]
+    job: cli::JobArguments,
+}
+
+millrace::row! { struct Click { user: String, second: i32 } }
+
+fn main() -> ExitCode {
+    cli::main(|options: Options| {
+        let mut job = Job::plan("sessions", &options, &options.job)?;
+        let (clicks, gap) = (job.table::<Click>(&CLICKS)?, options.gap);
+        let finished = job.run(move |scope| {
+            scope
+                .scan(&clicks, |click| Some((click.user, click.second)))
+                .sort_within_key(i32::cmp)
+                .map(move |(_, seconds)| {
+                    (seconds.chunk_by(|before, next| next - before <= gap).count() as u64, 1u64)
+                })
+                .reduce_by_key(|users, more| *users += more)
+                .gather()
+        })?;
+        let Some(mut finished) = finished else { return Ok(()) };
+        finished.answer.sort_unstable();
+        finished.tell_rows(&["sessions", "users"])
+    })
+}

@@ -1,0 +1,200 @@
+//! What survives the process: the totals, and which files they are of.
+//!
+//! A directory with `manifest.json`, which lists the files taken and the segments, and with the segments: `groups-NNNNNN`, the new
+//! totals of the groups that one file or several have changed; of those in several segments, the last is right. A file is taken in two steps:
+//! its segment is written and synced, then the manifest is replaced by rename. So the directory always holds the state after some file, whenever
+//! the process is killed, and what it writes follows the file's groups and not all. When segments hold as many
+//! groups as the first one, or are many, all are merged into one.
+
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
+use std::hash::Hash;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Total;
+use crate::Error;
+use crate::keys::PlaceHasher;
+
+const MANIFEST: &str = "manifest.json";
+const NEW_MANIFEST: &str = "manifest.json.tmp";
+const SEGMENT: &str = "groups-";
+/// The layout described above.
+const VERSION: u32 = 1;
+/// More segments than this are merged, however small.
+const MOST_SEGMENTS: usize = 256;
+
+/// A file whose rows are in the totals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenFile {
+    /// Its name in its directory.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed, in nanoseconds since 1970.
+    pub modified: i64,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    /// What the totals are.
+    query: String,
+    files: Vec<TakenFile>,
+    segments: Vec<Segment>,
+    /// Number of the next segment.
+    next: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Segment {
+    name: String,
+    groups: usize,
+    /// BLAKE3 of its bytes.
+    digest: String,
+}
+
+/// The state directory of one process at a time.
+#[derive(Debug)]
+pub struct Checkpoint {
+    directory: PathBuf,
+    /// The directory, locked until the process ends. File systems without locks do not refuse.
+    _claim: File,
+    manifest: Manifest,
+}
+
+impl Checkpoint {
+    /// Opens the state of `query` in a directory, or begins one there. That of another query is refused, and so is a directory that another process uses, or that
+    /// holds anything else.
+    pub fn open(directory: &Path, query: &str) -> Result<Self, Error> {
+        fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
+        let claim = File::open(directory).map_err(Error::file("open", directory))?;
+        if matches!(claim.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(refused(directory, "is in use by another process"));
+        }
+        let path = directory.join(MANIFEST);
+        let manifest = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice::<Manifest>(&text)
+                .map_err(|error| refused(directory, &format!("has a damaged {MANIFEST}: {error}")))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Manifest {
+                version: VERSION,
+                query: query.to_owned(),
+                files: Vec::new(),
+                segments: Vec::new(),
+                next: 0,
+            },
+            Err(error) => return Err(Error::file("read", &path)(error)),
+        };
+        if (manifest.version, &manifest.query[..]) != (VERSION, query) {
+            let holds = format!("holds the state of {}, version {}", manifest.query, manifest.version);
+            return Err(refused(directory, &holds));
+        }
+        let checkpoint = Checkpoint { directory: directory.to_path_buf(), _claim: claim, manifest };
+        checkpoint.remove_leftovers()?;
+        Ok(checkpoint)
+    }
+
+    /// The files taken so far.
+    pub fn files(&self) -> &[TakenFile] {
+        &self.manifest.files
+    }
+
+    /// The total of every group, in no order.
+    pub fn totals<K: Eq + Hash + DeserializeOwned>(&self) -> Result<Vec<(K, Total)>, Error> {
+        let mut totals = HashMap::<K, Total, PlaceHasher>::default();
+        for segment in &self.manifest.segments {
+            let path = self.directory.join(&segment.name);
+            let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+            let whole = blake3::hash(&bytes).to_hex().as_str() == segment.digest;
+            let read = whole.then(|| postcard::from_bytes::<Vec<(K, Total)>>(&bytes).ok()).flatten();
+            let read =
+                read.ok_or_else(|| refused(&self.directory, &format!("has a damaged {}", segment.name)))?;
+            totals.extend(read);
+        }
+        Ok(totals.into_iter().collect())
+    }
+
+    /// Takes a file, with the new totals of the groups that it has changed. Afterwards the state is on disk.
+    pub fn commit<K>(&mut self, file: TakenFile, changed: &[(K, Total)]) -> Result<(), Error>
+    where
+        K: Eq + Hash + Serialize + DeserializeOwned,
+    {
+        let mut manifest = self.manifest.clone();
+        manifest.files.push(file);
+        manifest.segments.push(self.write(&mut manifest.next, changed)?);
+        self.replace(manifest)?;
+        let groups = |segments: &[Segment]| segments.iter().map(|segment| segment.groups).sum::<usize>();
+        if let Some((first, later)) = self.manifest.segments.split_first()
+            && !later.is_empty()
+            && (groups(later) >= first.groups || later.len() >= MOST_SEGMENTS)
+        {
+            let totals = self.totals::<K>()?;
+            let mut manifest = self.manifest.clone();
+            manifest.segments = vec![self.write(&mut manifest.next, &totals)?];
+            self.replace(manifest)?;
+            self.remove_leftovers()?;
+        }
+        Ok(())
+    }
+
+    /// Writes a segment, which counts once it is in the manifest.
+    fn write<K: Serialize>(&self, next: &mut u64, totals: &[(K, Total)]) -> Result<Segment, Error> {
+        let name = format!("{SEGMENT}{next:06}");
+        *next += 1;
+        let path = self.directory.join(&name);
+        let bytes = postcard::to_stdvec(totals)
+            .map_err(|error| Error::Data(format!("cannot write {name}: {error}")))?;
+        write_synced(&path, &bytes)?;
+        Ok(Segment { name, groups: totals.len(), digest: blake3::hash(&bytes).to_hex().to_string() })
+    }
+
+    fn replace(&mut self, manifest: Manifest) -> Result<(), Error> {
+        let path = self.directory.join(MANIFEST);
+        let written = self.directory.join(NEW_MANIFEST);
+        let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::from);
+        write_synced(&written, &text.map_err(Error::file("write", &written))?)?;
+        fs::rename(&written, &path).map_err(Error::file("rename", &path))?;
+        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
+        synced.map_err(Error::file("sync", &self.directory))?;
+        self.manifest = manifest;
+        Ok(())
+    }
+
+    /// Removes segments that no manifest names; refuses what is not ours.
+    fn remove_leftovers(&self) -> Result<(), Error> {
+        let listed = |source| Error::file("list", &self.directory)(source);
+        for entry in fs::read_dir(&self.directory).map_err(listed)? {
+            let name = entry.map_err(listed)?.file_name();
+            let name = name.to_string_lossy();
+            if name == MANIFEST || self.manifest.segments.iter().any(|segment| segment.name == *name) {
+                continue;
+            }
+            if !name.starts_with(SEGMENT) && name != NEW_MANIFEST {
+                return Err(refused(&self.directory, &format!("holds {name}, which is no part of a state")));
+            }
+            let path = self.directory.join(&*name);
+            fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let written = File::create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(Error::file("write", path))
+}
+
+fn refused(directory: &Path, why: &str) -> Error {
+    Error::Data(format!(
+        "the state directory {} {why}\n  try: another --state, or remove it to read all files again",
+        directory.display()
+    ))
+}

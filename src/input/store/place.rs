@@ -1,0 +1,121 @@
+//! From what was typed to where a table is.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// What `--data` can start with, besides a path of this machine.
+const SCHEMES: &[&str] = &["s3", "http", "https"];
+
+/// Where the files of a table are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// All files of a directory, or this one file.
+    Directory(PathBuf),
+    /// Files whose names match a pattern, and files in directories whose names do.
+    Matching(String),
+}
+
+impl Place {
+    /// As it is shown.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Place::Directory(path) => path.display().to_string(),
+            Place::Matching(pattern) => pattern.clone(),
+        }
+    }
+}
+
+fn scheme(text: &str) -> Option<&str> {
+    text.split_once("://").map(|(scheme, _)| scheme)
+}
+
+/// Whether files below this are read over the network.
+pub(crate) fn is_remote(data: &Path) -> bool {
+    data.to_str().and_then(scheme).is_some_and(|scheme| SCHEMES.contains(&scheme))
+}
+
+pub(super) fn has_wildcards(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// Refuses what no store can mean, with what to type instead.
+pub(crate) fn check(data: &Path) -> Result<(), Error> {
+    let Some(text) = data.to_str() else { return Ok(()) };
+    if let Some(scheme) = scheme(text).filter(|scheme| !SCHEMES.contains(scheme)) {
+        return Err(Error::usage(
+            format!("--data {text}: there is no store {scheme}://"),
+            "a directory, s3://BUCKET/PREFIX, or http(s)://HOST/PATH; a server that speaks S3 goes with --s3-endpoint URL",
+        ));
+    }
+    let slip = SCHEMES.iter().find(|scheme| {
+        text.strip_prefix(**scheme).is_some_and(|rest| rest.starts_with(":/") && !rest.starts_with("://"))
+    });
+    if let Some(scheme) = slip {
+        let rest = text[scheme.len() + 1..].trim_start_matches('/');
+        return Err(Error::usage(
+            format!("--data {text} lacks a slash"),
+            format!("--data {scheme}://{rest}"),
+        ));
+    }
+    if text.starts_with("http") && is_remote(data) && has_wildcards(text) {
+        return Err(Error::usage(
+            format!("--data {text}: an HTTP server cannot be asked for names that match a pattern"),
+            "the address of a directory with a _manifest.txt, which may name files in folders below it",
+        ));
+    }
+    Ok(())
+}
+
+/// Where a table is when `data` names it outright: as a pattern, with `{set}` or `{table}` in it, or by ending in the
+/// table's name. Otherwise it is the directory above all formats and sets.
+pub(crate) fn outright(data: &Path, set: &str, table: &str) -> Option<Place> {
+    if let Some(text) = data.to_str()
+        && (has_wildcards(text) || text.contains("{table}") || text.contains("{set}"))
+        // A directory may have such a name.
+        && (is_remote(data) || !data.exists())
+    {
+        let text = text.replace("{set}", set).replace("{table}", table);
+        let place = if has_wildcards(&text) { Place::Matching(text) } else { Place::Directory(text.into()) };
+        return Some(place);
+    }
+    (data.file_name()? == table).then(|| Place::Directory(data.to_path_buf()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_table_outright() {
+        let of = |data: &str| outright(Path::new(data), "tiny", "rankings");
+        let directory = |path: &str| Some(Place::Directory(path.into()));
+        assert_eq!(of("data"), None);
+        assert_eq!(of("s3://bucket"), None);
+        assert_eq!(
+            of("s3://bucket/pavlo/text/1node/rankings/"),
+            directory("s3://bucket/pavlo/text/1node/rankings/")
+        );
+        assert_eq!(of("s3://bucket/pavlo/{table}/"), directory("s3://bucket/pavlo/rankings/"));
+        assert_eq!(of("/x/{set}/{table}.csv"), directory("/x/tiny/rankings.csv"));
+        assert_eq!(of("logs/{table}-2026-*"), Some(Place::Matching("logs/rankings-2026-*".to_owned())));
+        let odd = tempfile::Builder::new().prefix("a[b]*").tempdir().expect("a directory");
+        assert_eq!(outright(odd.path(), "tiny", "rankings"), None, "a directory that is there is no pattern");
+    }
+
+    #[test]
+    fn slips_are_told_with_what_to_type() {
+        for (data, remedy) in [
+            ("s3:/bucket/x", "--data s3://bucket/x"),
+            ("https:/host/x", "--data https://host/x"),
+            ("gs://bucket/x", "s3://BUCKET/PREFIX"),
+            ("http://host/x/*.csv", "_manifest.txt"),
+        ] {
+            let said = check(Path::new(data)).expect_err(data).to_string();
+            assert!(said.contains(remedy), "{said}");
+        }
+        for data in ["data", "/a/b", "s3://bucket/x*", "http://host", "a:/b", "logs/*"] {
+            assert!(check(Path::new(data)).is_ok(), "{data}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `sort_within_key`: the values of each key together, in order.
+//!
+//! ```text
+//!  (key, value) ─► buffers, one per worker ─► exchange ─► sort by key, then value, with runs ─► (key, values in order)
+//!                  by the key's hash          whole       on disk where memory is short
+//!                                             containers
+//! ```
+//!
+//! What a window function does in SQL: sessions of a user, the change from one measurement to the next, the first three
+//! of each group.
+
+use std::cmp::Ordering;
+use std::hash::Hash;
+use std::rc::Rc;
+
+use timely::ExchangeData;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::Probe;
+
+use super::context::{END, Round, WorkerContext};
+use super::notify::UnaryNotify;
+use super::partition::MOST_SPARE;
+use super::router::{Exit, Sender, route};
+use super::sort::{Sorter, TURN_RECORDS};
+use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
+use crate::keys::route_hash_of;
+use crate::memory::held_bytes;
+
+/// Bringing the values of a key together, in order.
+pub trait SortWithinKey<'scope, K, V> {
+    /// Gives each key once, with all its values as `compare` orders them, on the worker that owns the key, after
+    /// all input has been seen. Values that `compare` calls equal come in any order, if several workers had them.
+    ///
+    /// Cost: every record is exchanged once through serde and compared log₂(records of its worker) times. Memory: all
+    /// records, and half as much again of their own size; what exceeds `--memory` is written to disk and read back once,
+    /// a further time for every sixty-fold of runs. The values of any one key must fit in memory.
+    ///
+    /// ```
+    /// use millrace::operators::SortWithinKey;
+    /// use timely::dataflow::operators::vec::ToStream;
+    /// use timely::dataflow::operators::Inspect;
+    ///
+    /// timely::example(|scope| {
+    ///     // Time and page of each click.
+    ///     [("ann", (9, "mill")), ("bob", (3, "race")), ("ann", (2, "home"))]
+    ///         .map(|(user, (time, page))| (user.to_owned(), (time, page.to_owned())))
+    ///         .to_stream(scope)
+    ///         .sort_within_key(Ord::cmp)
+    ///         .inspect(|(user, clicks)| {
+    ///             let times: Vec<i32> = clicks.iter().map(|click| click.0).collect();
+    ///             assert_eq!(times, if user == "ann" { vec![2, 9] } else { vec![3] });
+    ///         });
+    /// });
+    /// ```
+    fn sort_within_key(
+        self,
+        compare: impl Fn(&V, &V) -> Ordering + Clone + 'static,
+    ) -> StreamVec<'scope, Round, (K, Vec<V>)>;
+}
+
+impl<'scope, K, V> SortWithinKey<'scope, K, V> for StreamVec<'scope, Round, (K, V)>
+where
+    K: ExchangeData + Hash + Ord,
+    V: ExchangeData,
+{
+    fn sort_within_key(
+        self,
+        compare: impl Fn(&V, &V) -> Ordering + Clone + 'static,
+    ) -> StreamVec<'scope, Round, (K, Vec<V>)> {
+        let context = WorkerContext::current();
+        let probe = context.flow_probe();
+        let spare = Spare::default();
+        let sender = KeySender {
+            router: Router::new(self.scope().peers(), 1, CONTAINER_RECORDS, Rc::clone(&spare)),
+            exit: Exit::new(self.scope().index(), Rc::clone(&context)),
+        };
+        let by_key_then_value = move |a: &(K, V), b: &(K, V)| a.0.cmp(&b.0).then_with(|| compare(&a.1, &b.1));
+        let mut sorter = Sorter::new(by_key_then_value, Rc::clone(&context));
+        let mut group: Option<(K, Vec<V>)> = None;
+        route(self, sender)
+            .unary_notify::<CapacityContainerBuilder<Vec<(K, Vec<V>)>>, _, _>(
+                routed(),
+                "SortWithinKey",
+                [END],
+                move |input, output, notificator| {
+                    input.for_each(|_, container| {
+                        let mut records = std::mem::take(container).into_body().into_records();
+                        let bytes = held_bytes(&records);
+                        let taken = sorter.take(&mut records, bytes);
+                        taken.unwrap_or_else(|error| context.process.failure.set(error));
+                        let mut spare = spare.borrow_mut();
+                        if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
+                            spare.push(records);
+                        }
+                    });
+                    let Some(end) = notificator.next() else { return };
+                    let mut session = output.session(&end);
+                    for _ in 0..TURN_RECORDS {
+                        match (sorter.next(), &mut group) {
+                            (Ok(Some((key, value))), Some((same, values))) if key == *same => {
+                                values.push(value);
+                            }
+                            (Ok(Some((key, value))), group) => {
+                                session.give_iterator(group.replace((key, vec![value])).into_iter());
+                            }
+                            (Ok(None), group) => return session.give_iterator(group.take().into_iter()),
+                            (Err(error), _) => return context.process.failure.set(error),
+                        }
+                    }
+                    drop(session);
+                    notificator.notify_at(end);
+                },
+            )
+            .probe_with(&probe)
+    }
+}
+
+/// Sends each record to the worker that owns its key.
+struct KeySender<K, V> {
+    router: Router<(K, V)>,
+    exit: Exit,
+}
+
+impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Encoded<(K, V)>> for KeySender<K, V> {
+    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
+        for (key, value) in records.drain(..) {
+            if let Some(full) = self.router.push(route_hash_of(&key), (key, value)) {
+                self.exit.send_encoded(full, &self.router, &mut give);
+            }
+        }
+    }
+
+    fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
+        for target in 0..self.router.targets() {
+            if let Some(last) = self.router.take(target) {
+                self.exit.send_encoded(last, &self.router, &mut give);
+            }
+        }
+    }
+}

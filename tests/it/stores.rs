@@ -1,0 +1,324 @@
+//! Input from S3 and HTTP, and by patterns.
+//!
+//! Catches: an answer that differs by where the files are; rows lost or doubled when a connection breaks; a fault that is
+//! taken for the end of a file; a run that hangs.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use millrace::formats::compression::{Compression, Encoder};
+use rustix::process::Signal;
+
+use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3};
+use crate::support::{Home, Ran, Runner, rows};
+
+/// Some 1.3 MB in three files, the second compressed: small enough for a debug build, large enough for many splits.
+fn visits() -> Home {
+    let home = Home::new();
+    for (index, compression) in [None, Some(Compression::Gzip), None].into_iter().enumerate() {
+        let text = rows(index as u64, 5_000).concat();
+        let (name, bytes) = match compression {
+            None => (format!("part-{index}"), text),
+            Some(compression) => {
+                let mut encoder = Encoder::new(compression, Vec::new()).unwrap();
+                std::io::Write::write_all(&mut encoder, &text).unwrap();
+                (format!("part-{index}.gz"), encoder.finish().unwrap())
+            }
+        };
+        fs::write(home.table().join(&name), &bytes).unwrap();
+        let bucket = home.path().join("buckets/visits/data/csv/t/uservisits");
+        fs::create_dir_all(&bucket).unwrap();
+        fs::write(bucket.join(&name), &bytes).unwrap();
+    }
+    home
+}
+
+fn bucket(home: &Home) -> PathBuf {
+    home.path().join("buckets")
+}
+
+/// `query2` on what is below an address, with the credentials of the tests.
+fn query(home: &Home, words: &str, data: &str) -> Runner {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
+    command.args(words.split_whitespace()).args(["--json", "--set", "t", "--data", data]);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        if name.starts_with("AWS_") || name.ends_with("_PROXY") {
+            command.env_remove(&name).env_remove(name.to_ascii_lowercase());
+        }
+    }
+    command
+        .env("HOME", home.path())
+        .env("AWS_ACCESS_KEY_ID", KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    home.runner(command)
+}
+
+/// The same on the bucket behind a server.
+fn of_bucket(home: &Home, words: &str, server: SocketAddr) -> Runner {
+    query(home, &format!("{words} --s3-endpoint http://{server}"), "s3://visits/data")
+}
+
+fn hash(ran: &Ran) -> String {
+    let answer = ran.json();
+    format!("{} {}", answer["rows"], answer["hash"])
+}
+
+fn local(home: &Home) -> String {
+    hash(&query(home, "-w 1", "data").run())
+}
+
+#[test]
+fn s3_gives_the_answer_of_a_directory() {
+    let home = visits();
+    let expected = local(&home);
+    let server = s3(&bucket(&home), false);
+    for words in
+        ["-w 1", "-w 2 --split-size 64K", "-w 3 --assignment shared", "-n 2 -w 1", "-w 1 --memory 20MB"]
+    {
+        let ran = of_bucket(&home, words, server).run();
+        ran.check(hash(&ran) == expected, words);
+    }
+    let ran = of_bucket(&home, "-w 2 --report report.json", server).run();
+    ran.ended_with(0);
+    let report = fs::read(home.path().join("report.json")).unwrap();
+    let input = &serde_json::from_slice::<serde_json::Value>(&report).unwrap()["input"];
+    let figure = |name: &str| input["fetched"][name].as_u64().unwrap();
+    let (bytes, splits) = (input["bytes"].as_u64().unwrap(), input["splits"].as_u64().unwrap());
+    // On top of the files, twice their first bytes, and the ends of splits.
+    let most = bytes + 3 * (68 << 10) + splits * (4 << 10);
+    ran.check((bytes..=most).contains(&figure("bytes")), &format!("nothing is fetched twice: {input}"));
+    ran.check(figure("requests") <= splits + 6, &format!("a request for each split: {input}"));
+}
+
+#[test]
+fn faults_that_pass_change_nothing() {
+    let home = visits();
+    let expected = local(&home);
+    let server = s3(&bucket(&home), false);
+    let slow_down = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+    for (what, faults) in [
+        ("server errors", [Fate::Answer(500, ""), Fate::Answer(503, slow_down), Fate::Answer(429, "")]),
+        ("cut connections", [Fate::Cut(0), Fate::Cut(700), Fate::Cut(40_000)]),
+        ("latency", [Fate::Late(Duration::from_millis(20)); 3]),
+    ] {
+        // Most requests meet a fault, lists and heads of files too.
+        let fate = move |_: &str, number: usize| faults.get(number % 4).copied().unwrap_or(Fate::Pass);
+        let between = proxy(server, fate);
+        let ran = of_bucket(&home, "-w 2 --split-size 256K", between).run();
+        ran.check(hash(&ran) == expected, what);
+    }
+}
+
+/// Runs against a server whose answers for parts of the second file are what `fate` says, once it was looked at.
+fn with_fault(home: &Home, words: &str, server: SocketAddr, fate: Fate) -> Runner {
+    let looks = AtomicUsize::new(0);
+    let between = proxy(server, move |line, _| {
+        let concerned = line.contains("part-2") && line.starts_with("GET");
+        // The first two are for what it is and whether it has quotes.
+        if concerned && looks.fetch_add(1, Ordering::Relaxed) >= 2 { fate } else { Fate::Pass }
+    });
+    of_bucket(home, &format!("{words} --split-size 256K --store-timeout 1"), between)
+}
+
+#[test]
+fn faults_that_last_name_the_file_and_the_reason() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    let file = "cannot read s3://visits/data/csv/t/uservisits/part-2";
+    let expired =
+        "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+    let slow_down = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+    for (fate, reason) in [
+        (
+            Fate::Answer(400, expired),
+            "the credentials have expired (400 ExpiredToken: The provided token has expired.)",
+        ),
+        (Fate::Answer(403, ""), "access is denied (403)"),
+        (Fate::Answer(404, ""), "it is not there (404)"),
+        (Fate::Answer(412, ""), "it changed since the job was planned"),
+        (Fate::Answer(503, slow_down), "the server answered 503 SlowDown: Please reduce your request rate."),
+        (Fate::Answer(200, "hello"), "the server does not give parts of files"),
+        (Fate::Cut(0), ""), // In the words of the library.
+        (Fate::Hang, "the server gave nothing for 1 s"),
+    ] {
+        let ran = with_fault(&home, "-w 2", server, fate).run();
+        ran.failed_saying(&format!("{file}: {reason}"));
+        ran.check(ran.taken < Duration::from_secs(10), "it took too long");
+    }
+    let ran = with_fault(&home, "-n 2 -w 1", server, Fate::Answer(404, "")).run();
+    ran.failed_saying(&format!("{file}: it is not there (404)"));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_an_error() {
+    let home = visits();
+    let server = s3(&bucket(&home), true);
+    let part = bucket(&home).join("visits/data/csv/t/uservisits/part-2");
+    let other = rows(7, 5_000).concat();
+    let size = fs::metadata(&part).unwrap().len() as usize;
+    let looks = AtomicUsize::new(0);
+    let between = proxy(server, move |line, _| {
+        if line.starts_with("GET") && line.contains("part-2") && looks.fetch_add(1, Ordering::Relaxed) == 3 {
+            fs::write(&part, &other[..size.min(other.len())]).unwrap();
+        }
+        Fate::Pass
+    });
+    let ran = of_bucket(&home, "-w 1 --split-size 64K --s3-anonymous", between).run();
+    ran.failed_saying("cannot read s3://visits/data/csv/t/uservisits/part-2: it ");
+}
+
+#[test]
+fn wrong_credentials_and_buckets_and_servers() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    let mut wrong = of_bucket(&home, "-w 1", server);
+    wrong.command.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    wrong.run().failed_saying("cannot list s3://visits/data/csv/t/uservisits: access is denied (403");
+    let ran = query(&home, &format!("--s3-endpoint http://{server}"), "s3://nobody/data").run();
+    ran.failed_saying("cannot list s3://nobody/data/csv/t/uservisits: there is no such bucket (404)");
+    let ran = query(&home, &format!("--s3-endpoint http://{server}"), "s3://visits/elsewhere").run();
+    ran.failed_saying(
+        "there is no table uservisits in set t: no files in s3://visits/elsewhere/csv/t/uservisits",
+    );
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = of_bucket(&home, "--store-timeout 0.5", closed).run();
+    ran.failed_saying("Connection refused");
+    for (words, data, remedy) in [
+        ("--s3-endpoint 127.0.0.1:9000", "s3://visits", "--s3-endpoint https://127.0.0.1:9000"),
+        ("", "s3:/visits", "--data s3://visits"),
+        ("", "gs://visits", "--s3-endpoint URL"),
+    ] {
+        let ran = query(&home, words, data).run();
+        ran.ended_with(2).check(ran.stderr.contains(remedy), "expected what to type instead");
+    }
+}
+
+#[test]
+fn keys_of_a_profile_and_no_keys_at_all() {
+    let home = visits();
+    let expected = local(&home);
+    let mut profile = of_bucket(&home, "-w 1 --store-timeout 20", s3(&bucket(&home), false));
+    fs::create_dir(home.path().join(".aws")).unwrap();
+    let keys = format!("[work]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET_KEY}\n");
+    fs::write(home.path().join(".aws/credentials"), keys).unwrap();
+    profile
+        .command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .env("AWS_PROFILE", "work");
+    assert_eq!(hash(&profile.run()), expected);
+    let mut none = of_bucket(&home, "--store-timeout 1", s3(&bucket(&home), false));
+    none.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    none.command.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
+    none.run().failed_saying("cannot list s3://visits/data/csv/t/uservisits: there are no credentials");
+    let mut public = of_bucket(&home, "-w 1 --s3-anonymous", s3(&bucket(&home), true));
+    public.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    assert_eq!(hash(&public.run()), expected);
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_a_server() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for (words, from) in [("-w 2", 2), ("-n 2 -w 1", 2), ("-n 2 -w 1", 4), ("-w 1", 0)] {
+        let asked = std::sync::Arc::new(AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&asked);
+        let between = proxy(server, move |line, _| {
+            let hangs = line.contains("part-2") || from == 0;
+            if hangs && counted.fetch_add(1, Ordering::SeqCst) >= from { Fate::Hang } else { Fate::Pass }
+        });
+        let least = from + 1;
+        let mut running = of_bucket(&home, &format!("{words} --split-size 256K"), between)
+            .start()
+            .until(move || asked.load(Ordering::SeqCst) >= least);
+        running.signal(running.pid(), Signal::INT);
+        let ran = running.end();
+        ran.failed_saying("stopped by Ctrl-C");
+        ran.check(ran.taken < Duration::from_secs(5), "it took too long");
+        ran.check(home.processes().is_empty(), "a process is left");
+    }
+}
+
+/// Files in folders of their own, below `logs`.
+fn logs(below: &Path) {
+    for (name, seed) in
+        [("2026-01/part-0", 1), ("2026-02/part-0", 2), ("2025-12/part-0", 3), ("2026-02/_SUCCESS", 4)]
+    {
+        let path = below.join("logs").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, rows(seed, 500).concat()).unwrap();
+    }
+}
+
+#[test]
+fn patterns_and_tables_named_outright() {
+    let home = visits();
+    logs(home.path());
+    logs(&bucket(&home).join("visits"));
+    let server = s3(&bucket(&home), false);
+    let endpoint = format!("-w 2 --s3-endpoint http://{server}");
+    let visits = local(&home);
+    let both = hash(&query(&home, "", "logs/2026-*/").run());
+    assert!(both.starts_with("1000 "), "{both}");
+    for (data, expected) in [
+        ("logs/2026-*", &both),
+        ("logs/2026-??/part-[0-9]", &both),
+        ("logs/**/2026-*/", &both),
+        ("s3://visits/logs/2026-*/", &both),
+        ("s3://visits/logs/2026-*/part-*", &both),
+        ("data/csv/{set}/{table}", &visits),
+        ("data/csv/t/uservisits/", &visits),
+        ("s3://visits/data/csv/t/uservisits/", &visits),
+        ("s3://visits/data/csv/{set}/{table}/", &visits),
+    ] {
+        let ran = query(&home, &endpoint, data).run();
+        ran.check(&hash(&ran) == expected, data);
+    }
+    let one = hash(&query(&home, "", "logs/2026-01/part-0*").run());
+    fs::copy(home.path().join("logs/2026-01/part-0"), bucket(&home).join("visits/uservisits.csv")).unwrap();
+    assert_eq!(hash(&query(&home, &endpoint, "s3://visits/{table}.csv").run()), one);
+    for (data, said) in [
+        ("logs/1999-*/", "there are no files at logs/1999-*/, which --data names"),
+        ("s3://visits/logs/1999-*/", "there are no files at s3://visits/logs/1999-*/"),
+        ("lo*", "2025-12 is not a regular file: a table's files lie in its directory"),
+        ("s3://visits/lo*", "s3://visits/logs/2025-12 is not a regular file"),
+    ] {
+        query(&home, &endpoint, data).run().failed_saying(said);
+    }
+}
+
+#[test]
+fn http_servers_with_a_manifest() {
+    let home = visits();
+    let expected = local(&home);
+    let table = home.table();
+    let manifest = table.join("_manifest.txt");
+    let server = files(home.path().to_path_buf(), true);
+    let data = format!("http://{server}/data");
+    query(&home, "", &data).run().failed_saying("no _manifest.txt in http://");
+    let line = |name: &str| format!("{} {name}\n", fs::metadata(table.join(name)).unwrap().len());
+    let lines = ["part-0", "part-1.gz", "part-2"].map(line).concat();
+    fs::write(&manifest, format!("# sizes and names\n{lines}")).unwrap();
+    for words in ["-w 1", "-w 3 --split-size 64K", "-n 2"] {
+        let ran = query(&home, words, &data).run();
+        ran.check(hash(&ran) == expected, words);
+    }
+    let ran = query(&home, "-w 2", &format!("{data}/csv/t/uservisits")).run();
+    ran.check(hash(&ran) == expected, "the table's own address");
+    assert_eq!(local(&home), expected, "a manifest is no data where it lies beside a local table");
+
+    let ignorant = files(home.path().to_path_buf(), false);
+    let ran = query(&home, "", &format!("http://{ignorant}/data")).run();
+    ran.failed_saying("the server does not give parts of files (it ignores the header Range)");
+    fs::write(&manifest, lines.replace("part-0", "part-9")).unwrap();
+    query(&home, "", &data).run().failed_saying("part-9: it is not there (404)");
+    fs::write(&manifest, format!("1{lines}")).unwrap();
+    query(&home, "", &data).run().failed_saying("bytes now, and had");
+    fs::write(&manifest, "part-0\n").unwrap();
+    query(&home, "", &data).run().failed_saying("_manifest.txt, line 1: there is no space");
+}
