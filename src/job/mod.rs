@@ -140,7 +140,7 @@ impl Job {
         }
         Ok(Job {
             arguments,
-            decisions: Default::default(),
+            decisions: serde_json::Map::new(),
             settings,
             started,
             fingerprint,

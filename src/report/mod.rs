@@ -268,7 +268,7 @@ mod tests {
         let report = RunReport {
             query: "q".into(),
             arguments: serde_json::Value::Null,
-            decisions: Default::default(),
+            decisions: serde_json::Map::new(),
             processes: 1,
             workers: 2,
             assignment,
