@@ -122,7 +122,7 @@ pub struct JobArguments {
 
     /// Write a page for a browser to FILE: the dataflow, what each worker did when, memory, and the report's figures
     ///
-    /// One file without references to others. Recording what it shows takes up to 2 % of the time.
+    /// One file that needs no other and no network. What it shows beyond --report is recorded with this flag and -v only.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report_html: Option<PathBuf>,
 

@@ -23,6 +23,7 @@ fn cores() -> usize {
 
 /// How a job runs, with every default filled in.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct JobSettings {
     /// The program's name, as in the report.
     pub program: String,

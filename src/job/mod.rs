@@ -142,8 +142,8 @@ impl Job {
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if settings.cluster.index() == 0 {
-            let reports = [&settings.report, &settings.report_html].into_iter().flatten();
-            reports.map(|path| RunReport::check_path(path)).collect::<Result<(), _>>()?;
+            let mut reports = [&settings.report, &settings.report_html].into_iter().flatten();
+            reports.try_for_each(|path| RunReport::check_path(path))?;
         }
         let arguments = serde_json::to_value(options)
             .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use timely::logging::{ParkEvent, StartStop, TimelyEvent, TimelyEventBuilder};
+use timely::logging::{ChannelsEvent, OperatesEvent, ParkEvent, StartStop, TimelyEvent, TimelyEventBuilder};
 use timely::worker::Worker;
 
 use crate::operators::WorkerContext;
@@ -18,8 +18,8 @@ use crate::report::{Buckets, Edge, OperatorShare, PlannedOperator, Work, WorkerP
 const LOG: &str = "timely";
 /// How long no look at the memory is taken, at least: one reads a file of the kernel's.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// Operators that bring everything to one worker by timely's own exchange; ours is known by its containers.
-const GATHERING: [&str; 2] = ["Gather", "Total"];
+/// Operators whose input comes by timely's own exchange; ours is known by its containers.
+const EXCHANGING: [&str; 3] = ["Gather", "Total", "Exchange"];
 /// What timely puts between two operators to look at the frontier.
 const PROBE: &str = "Probe";
 
@@ -109,6 +109,12 @@ impl Log {
     }
 
     fn hear(&mut self, time: Duration, event: TimelyEvent) {
+        if self.dataflow.is_none()
+            && let TimelyEvent::Channels(ChannelsEvent { scope_addr: address, .. })
+            | TimelyEvent::Operates(OperatesEvent { addr: address, .. }) = &event
+        {
+            self.dataflow = address.first().copied();
+        }
         match event {
             TimelyEvent::Schedule(event) => match event.start_stop {
                 StartStop::Start => drop(self.started.insert(event.id, time)),
@@ -138,9 +144,8 @@ impl Log {
                 }
             }
             TimelyEvent::Operates(event) => {
-                let own = *self.dataflow.get_or_insert(event.addr[0]);
                 if let [dataflow, place] = event.addr[..]
-                    && dataflow == own
+                    && self.dataflow == Some(dataflow)
                 {
                     self.places.insert(event.id, place);
                     let work = work_of(&event.name);
@@ -148,22 +153,18 @@ impl Log {
                     self.operators.insert(place, heard);
                 }
             }
-            TimelyEvent::Channels(event) => {
-                // Channels of a scope inside, and of other dataflows, are not ours.
-                if event.scope_addr.len() == 1
-                    && event.scope_addr[0] == *self.dataflow.get_or_insert(event.scope_addr[0])
-                {
-                    let first = !self.channels.values().any(|channel| channel.source == event.source);
-                    let channel = Channel {
-                        source: event.source,
-                        target: event.target.0,
-                        routed: event.typ.contains("Addressed"),
-                        first,
-                        sent: 0,
-                        received: 0,
-                    };
-                    self.channels.insert(event.id, channel);
-                }
+            // Channels of a scope inside, and of other dataflows, are not ours.
+            TimelyEvent::Channels(event) if event.scope_addr.iter().eq(&self.dataflow) => {
+                let first = !self.channels.values().any(|channel| channel.source == event.source);
+                let channel = Channel {
+                    source: event.source,
+                    target: event.target.0,
+                    routed: event.typ.contains("Addressed"),
+                    first,
+                    sent: 0,
+                    received: 0,
+                };
+                self.channels.insert(event.id, channel);
             }
             _ => {}
         }
@@ -219,7 +220,7 @@ impl Log {
                     };
                     (from, routed) = (before.source.0, routed || before.routed);
                 }
-                Edge { from, exchange: routed || GATHERING.contains(&heard.name.as_str()) }
+                Edge { from, exchange: routed || EXCHANGING.contains(&heard.name.as_str()) }
             };
             OperatorShare {
                 operator: PlannedOperator {

@@ -1,4 +1,4 @@
-//! What a run says: progress on a terminal, the JSON report, the answer's hash.
+//! What a run says: progress on a terminal, the report as JSON and as a page, the answer's hash.
 
 mod answer;
 mod machine;
@@ -247,8 +247,8 @@ impl RunReport {
     }
 }
 
-/// Gives a file its new contents once all of them are on disk; a pipe or device gets them as they come.
-fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+/// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
+pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let written = || match fs::metadata(path) {
         Ok(found) if !found.is_file() => write(&mut File::options().write(true).open(path)?),
         _ => {
@@ -314,6 +314,7 @@ mod tests {
             queue_spilled_bytes: 0,
             imbalance,
             workers_detail: Vec::new(),
+            profile: None,
             commit: String::new(),
             version: String::new(),
             machine: Machine::here(),

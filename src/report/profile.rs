@@ -57,7 +57,7 @@ impl Bucket {
     }
 }
 
-/// Spans of equal width from the start of a worker on; at most [`MOST_BUCKETS`], whatever is recorded.
+/// Spans of equal width from the start of a worker on; at most 120, whatever is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Buckets {
     width: Duration,
@@ -393,9 +393,9 @@ mod tests {
         assert!(Profile::of(Vec::new()).is_none());
         assert_eq!(
             profile.tree(),
-            "operator                    rows in       rows out  exchanged      busy   skew\n\
-             Reduce ◄ exchange             4,000              4    3.00 kB   10.0 ms   1.50\n\
-             └─ Scan visits                                 400              10.0 ms   1.50"
+            "operator                 rows in       rows out  exchanged      busy   skew\n\
+             Reduce ◄ exchange          4,000              4    3.00 kB   10.0 ms   1.50\n\
+             └─ Scan visits                              400              10.0 ms   1.50"
         );
     }
 }
