@@ -68,7 +68,7 @@
 //!
 //! | module | what it is | uses |
 //! | --- | --- | --- |
-//! | `src/bin/` | one thin program per query, and `generate` | what it needs |
+//! | `src/bin/` | one thin program per query, `generate` and `sweep` | what it needs |
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |

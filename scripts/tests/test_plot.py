@@ -51,6 +51,9 @@ class Plot(unittest.TestCase):
             done = self.plot(run, "-o", self.home / "drawn.svg")
             self.assertEqual(done.returncode, 0, f"{run}: {done.stderr}")
             ElementTree.parse(self.home / "drawn.svg")
+            kept = run.with_name("times.svg")
+            if kept.exists():
+                self.assertEqual(kept.read_text(), (self.home / "drawn.svg").read_text(), f"{kept} is not what is drawn now: scripts/plot {run.parent}")
 
     def test_a_report_goes_into_the_page_as_it_is(self):
         report = {"query": "</script>", "workers_detail": []}
