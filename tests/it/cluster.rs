@@ -517,11 +517,10 @@ fn a_process_lost_after_the_last_step_changes_nothing() {
     let mut all: Vec<_> = running.into_iter().map(Running::connected).collect();
     let (two, one, zero) = (all.pop().unwrap(), all.pop().unwrap(), all.pop().unwrap());
     let one = thread::spawn(move || one.fate.confirm_and_obey());
-    // What `confirm_and_obey` does before it waits.
-    let ahead = two.fate.confirm_and_wait(Some(PATIENCE));
-    ahead.unwrap_or_default();
+    // What `confirm_and_obey` does before it listens to the first.
+    let two = thread::spawn(move || two.fate.confirm_and_wait(Some(PATIENCE)).map(|()| two));
     zero.fate.decide_alone(|| None).unwrap();
-    drop(two);
+    drop(two.join().unwrap().unwrap());
     thread::sleep(Duration::from_millis(300));
     zero.fate.finish();
     assert_eq!(one.join().unwrap(), Verdict::Done);

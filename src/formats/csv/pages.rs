@@ -12,7 +12,6 @@ use serde::Deserialize;
 
 use super::fault::{Fault, Judge};
 use super::row::{Fields, RowDeserializer};
-use super::text::Text;
 use super::window::Window;
 use super::{MAX_ROW_BYTES, Source};
 use crate::Error;
@@ -50,10 +49,8 @@ enum Stage {
 impl PageReader {
     /// Opens the file and reads nothing yet.
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
-        // The byte before a range tells whether a line starts with its first.
-        let first = source.range.start.saturating_sub(1);
-        let text = Text::open(&source).map_err(Error::file("open", &source.path))?;
-        let window = Window::new(text, first);
+        let window = Window::of_split(&source, TAIL_BYTES)?;
+        let first = window.next_offset();
         Ok(PageReader {
             finder: Box::new(memmem::Finder::new(BEFORE_HEADER)),
             judge: Judge { unproven_start: None },

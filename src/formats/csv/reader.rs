@@ -9,7 +9,6 @@ use super::fault::{Fault, Judge, Verdict};
 use super::field::FieldError;
 use super::index::{Instructions, SLACK, Tally};
 use super::row::{Fields, RowDeserializer};
-use super::text::Text;
 use super::window::Window;
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
@@ -52,11 +51,8 @@ enum Stage {
 impl CsvReader {
     /// Reads nothing yet, but says what will be read.
     pub(crate) fn open(source: Source) -> Result<Self, Error> {
-        // The byte before a range tells whether a row starts with its first.
-        let first = source.range.start.saturating_sub(1);
-        let text = Text::open(&source).map_err(Error::file("open", &source.path))?;
-        text.will_read(first..source.range.end + TAIL_BYTES as u64);
-        let window = Window::new(text, first);
+        let window = Window::of_split(&source, TAIL_BYTES)?;
+        let first = window.next_offset();
         let front = window.filled();
         Ok(CsvReader {
             dialect: Dialect::of(&source.table),

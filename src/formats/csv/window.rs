@@ -2,7 +2,9 @@
 
 use std::io;
 
+use super::Source;
 use super::text::Text;
+use crate::Error;
 
 /// Bytes in memory are addressed by position, their index in the buffer, which a refill changes; bytes of the text by
 /// offset, which stays.
@@ -33,17 +35,21 @@ const PAGE_BYTES: u64 = 4096;
 const FIRST_FRONT: usize = 4096;
 
 impl Window {
-    /// An empty window at an offset of a text.
-    pub(super) fn new(text: Text, offset: u64) -> Self {
-        Window {
+    /// An empty window before the first row of a split, whose last row is looked for in so many bytes behind it.
+    pub(super) fn of_split(source: &Source, tail_bytes: usize) -> Result<Self, Error> {
+        // The byte before a range tells whether a row starts with its first.
+        let first = source.range.start.saturating_sub(1);
+        let text = Text::open(source).map_err(Error::file("open", &source.path))?;
+        text.will_read(first..source.range.end + tail_bytes as u64);
+        Ok(Window {
             text,
             buffer: Vec::new(),
             front: FIRST_FRONT,
             start: FIRST_FRONT,
             read: FIRST_FRONT,
             filled: FIRST_FRONT,
-            next_offset: offset,
-        }
+            next_offset: first,
+        })
     }
 
     /// What is read.
