@@ -73,7 +73,15 @@ pub(crate) fn run(query: &Path, arguments: &[OsString]) -> Result<Value, Error> 
         ..InputOptions::default()
     };
     let files = Input::<Visit>::open(&tables::USERVISITS, &files)?;
-    let mut loops = Loop { length: usize::from(options.prefix), rows: 0, groups: HashMap::default() };
+    // The key is as wide as the prefix needs.
+    match usize::from(options.prefix) {
+        length @ ..=8 => total::<8>(&files, length),
+        length => total::<16>(&files, length),
+    }
+}
+
+fn total<const WIDTH: usize>(files: &Input<Visit>, length: usize) -> Result<Value, Error> {
+    let mut plain = Loop::<WIDTH> { length, rows: 0, batch: Vec::new(), groups: HashMap::default() };
     for file in files.files() {
         if file.compression.is_some() || files.is_remote() {
             return Err(Error::Data(format!(
@@ -81,25 +89,28 @@ pub(crate) fn run(query: &Path, arguments: &[OsString]) -> Result<Value, Error> 
                 file.path.display()
             )));
         }
-        loops.read(&file.path)?;
+        plain.read(&file.path)?;
     }
     let mut hash = AnswerHash::default();
-    loops.groups.iter().for_each(|(prefix, revenue)| hash.add(&[prefix.as_bytes(), &revenue.to_le_bytes()]));
+    plain.groups.iter().for_each(|(prefix, revenue)| hash.add(&[prefix.as_bytes(), &revenue.to_le_bytes()]));
     Ok(json!({
         "answer": { "rows": hash.rows(), "hash": hash.to_string() },
-        "input": { "rows": loops.rows },
+        "input": { "rows": plain.rows },
         "peak_rss_bytes": peak_rss_bytes(),
         "commit": cli::COMMIT,
     }))
 }
 
-struct Loop {
+struct Loop<const WIDTH: usize> {
     length: usize,
     rows: u64,
-    groups: HashMap<Prefix<16>, f64, PlaceHasher>,
+    /// The rows of a block, parsed: the table is then updated in a loop of its own, in which the processor looks up several
+    /// at a time.
+    batch: Vec<(Prefix<WIDTH>, f32)>,
+    groups: HashMap<Prefix<WIDTH>, f64, PlaceHasher>,
 }
 
-impl Loop {
+impl<const WIDTH: usize> Loop<WIDTH> {
     fn read(&mut self, path: &Path) -> Result<(), Error> {
         let mut file = File::open(path).map_err(Error::file("open", path))?;
         let (mut block, mut held) = (vec![0; BLOCK_BYTES], 0);
@@ -142,9 +153,12 @@ impl Loop {
             let address = commas.next()?;
             let (before, after) = (commas.nth(1)?, commas.next()?);
             let revenue: f32 = std::str::from_utf8(&line[before + 1..after]).ok()?.parse().ok()?;
-            *self.groups.entry(Prefix::new(&line[..address], self.length)).or_default() += f64::from(revenue);
-            self.rows += 1;
+            self.batch.push((Prefix::new(&line[..address], self.length), revenue));
             start = end + 1;
+        }
+        self.rows += self.batch.len() as u64;
+        for (prefix, revenue) in self.batch.drain(..) {
+            *self.groups.entry(prefix).or_default() += f64::from(revenue);
         }
         Some(())
     }
