@@ -40,6 +40,8 @@ mod query2;
 mod query2_failures;
 /// Query 4, by our scanner and by a program, against a plain judge, wherever its pages are cut.
 mod query4;
+/// The pictures of a run: the plan, what each operator did, and the page, as a browser draws it.
+mod report;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
@@ -54,3 +56,5 @@ mod sort;
 mod stores;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;
+/// The program that runs a query with many numbers of workers: its cases, its plain loop, and wrong answers.
+mod sweep;
