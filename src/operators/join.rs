@@ -51,7 +51,7 @@ pub trait Join<'scope, K, P> {
     ///     let ranks = [("mill", 7u64), ("race", 9)].map(|(url, rank)| (url.to_owned(), rank)).to_stream(scope);
     ///     let visits = [("race", 1u64), ("lake", 2)].map(|(url, visit)| (url.to_owned(), visit)).to_stream(scope);
     ///     visits
-    ///         .join(ranks, JoinStrategy::Hash, |url, visit, rank| Some((url.clone(), visit, *rank)))
+    ///         .join(ranks, JoinStrategy::Hash, |url, visit, rank| Some((url.clone(), *visit, *rank)))
     ///         .inspect(|joined| assert_eq!(*joined, ("race".to_owned(), 1, 9)));
     /// });
     /// ```
@@ -181,9 +181,10 @@ where
     B: ExchangeData + Clone,
     O: 'static,
 {
-    let (build_to, probe_to) = match strategy {
-        JoinStrategy::Hash => (Destination::Owner, Destination::Owner),
-        JoinStrategy::Broadcast => (Destination::Everyone, Destination::Here),
+    // Its name is what `--explain` shows.
+    let (name, build_to, probe_to) = match strategy {
+        JoinStrategy::Hash => ("HashJoin", Destination::Owner, Destination::Owner),
+        JoinStrategy::Broadcast => ("BroadcastJoin", Destination::Everyone, Destination::Here),
     };
     let build = addressed(build, build_to);
     let probe = addressed(probe, probe_to);
@@ -197,7 +198,7 @@ where
             probe,
             routed(),
             routed(),
-            "Join",
+            name,
             move |capability, _| {
                 let mut end: Option<Capability<Round>> = Some(capability.delayed(&END));
                 drop(capability);
@@ -270,10 +271,10 @@ struct RecordSender<K, V> {
 }
 
 /// Makes containers of the records of one side.
-fn addressed<'scope, K, V>(
-    records: StreamVec<'scope, Round, (K, V)>,
+fn addressed<K, V>(
+    records: StreamVec<'_, Round, (K, V)>,
     destination: Destination,
-) -> Stream<'scope, Round, RoutedSerde<(K, V)>>
+) -> Stream<'_, Round, RoutedSerde<(K, V)>>
 where
     K: ExchangeData + Hash + Eq + Clone,
     V: ExchangeData + Clone,

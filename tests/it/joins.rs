@@ -124,8 +124,8 @@ fn tables() -> (Home, Vec<(String, i64)>, Vec<[String; 4]>) {
     let data = home.path().join("data/csv/t");
     fs::create_dir_all(data.join("rankings")).unwrap();
     for (part, some) in pages.chunks(100).enumerate() {
-        let text: String = some.iter().map(|(url, rank)| format!("{url},{rank},1\n")).collect();
-        fs::write(data.join(format!("rankings/part-{part}")), text).unwrap();
+        let rows: Vec<_> = some.iter().map(|(url, rank)| format!("{url},{rank},1\n")).collect();
+        fs::write(data.join(format!("rankings/part-{part}")), rows.concat()).unwrap();
     }
     for (part, some) in visits.chunks(700).enumerate() {
         let row = |[address, url, day, revenue]: &[String; 4]| {
