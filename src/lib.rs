@@ -68,16 +68,16 @@
 //!
 //! | module | what it is | uses |
 //! | --- | --- | --- |
-//! | `src/bin/` | one thin program per query, `generate` and `cost` | what it needs |
+//! | `src/bin/` | one thin program per query, `generate`, `cost` and `sweep` | what it needs |
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`cost`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
 //! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`cost`] | prices, published times, and dollars per query beside each other; knows no dataflow | [`units`] |
-//! | [`report`] | progress, the JSON report, the answer's hash; knows no dataflow | [`cost`], [`input`], [`keys`] |
+//! | [`report`] | progress, the report as JSON and as a page, the answer's hash; knows no dataflow | [`cost`], [`input`], [`keys`] |
 //! | [`input`] | where a table's files are, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
 //! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and of [`input`] the row trait, block figures and readers of stores |
 //! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
@@ -117,6 +117,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/writing-a-query.md")]
     struct WritingAQuery;
+    #[doc = include_str!("../docs/reading-a-report.md")]
+    struct ReadingAReport;
     #[doc = include_str!("../docs/how-a-run-works.md")]
     struct HowARunWorks;
 }

@@ -128,6 +128,16 @@ pub struct JobArguments {
     #[arg(long, value_name = "TYPE", help_heading = "Output")]
     pub instance: Option<InstancePrice>,
 
+    /// Write a page for a browser to FILE: the dataflow, what each worker did when, memory, and the report's figures
+    ///
+    /// One file that needs no other and no network. What it shows beyond --report is recorded with this flag and -v only.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report_html: Option<PathBuf>,
+
+    /// Print the dataflow, the splits of each worker and the shares of memory, and run nothing
+    #[arg(long, help_heading = "Output")]
+    pub explain: bool,
+
     /// Print the answer as one JSON object
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -136,7 +146,10 @@ pub struct JobArguments {
     #[arg(long, help_heading = "Output")]
     pub no_progress: bool,
 
-    /// Tell on stderr what happens, such as which connections were turned away
+    /// Tell on stderr what happens, such as which connections were turned away, and in the end what each operator did
+    ///
+    /// That is the dataflow of --explain with rows in and out, bytes sent to other workers, time, and skew: the rows of the worker that
+    /// has most of them over the mean.
     #[arg(short, long, help_heading = "Output")]
     pub verbose: bool,
 

@@ -24,6 +24,7 @@ fn cores() -> usize {
 
 /// How a job runs, with every default filled in.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct JobSettings {
     /// The program's name, as in the report.
     pub program: String,
@@ -49,6 +50,10 @@ pub struct JobSettings {
     pub report: Option<PathBuf>,
     /// What the machines are and cost, where that was told; processes may differ in it, and that of process 0 counts.
     pub instance: Option<InstancePrice>,
+    /// Where the page for a browser goes, if it is wanted.
+    pub report_html: Option<PathBuf>,
+    /// Whether to print the dataflow instead of running it.
+    pub explain: bool,
     /// Whether the answer is one JSON object.
     pub json: bool,
     /// Whether to show progress: on process 0 only, on a terminal only.
@@ -102,6 +107,8 @@ impl JobArguments {
             format: self.format,
             report: self.report.clone(),
             instance: self.instance,
+            report_html: self.report_html.clone(),
+            explain: self.explain,
             json: self.json,
             progress: !self.no_progress && cluster.index() == 0 && std::io::stderr().is_terminal(),
             verbose: self.verbose,

@@ -32,7 +32,7 @@ impl Published {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// Rows of the largest table.
+    /// Rows of all tables it reads.
     Rows,
     /// Bytes of text.
     Bytes,
@@ -151,6 +151,9 @@ mod tests {
         assert_eq!(is("query2", serde_json::json!({"prefix": 12})), ["2C"]);
         assert!(is("query2", serde_json::json!({"prefix": 9})).is_empty());
         assert_eq!(is("query4", serde_json::json!({"script": null})), ["4"]);
+        let days = |to: &str, inclusive: bool| serde_json::json!({"from": "1980-01-01", "to": to, "inclusive": inclusive});
+        assert_eq!(is("query3", days("1983-01-01", false)), ["3B"]);
+        assert!(is("query3", days("1983-01-01", true)).is_empty(), "other visits");
         assert!(is("countries", Value::Null).is_empty());
     }
 }

@@ -163,6 +163,11 @@ impl<R: Row> Input<R> {
         Input { plan: Arc::new(plan), row: PhantomData }
     }
 
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.plan.table
+    }
+
     /// The table's files, sorted by name.
     pub fn files(&self) -> &[InputFile] {
         &self.plan.files

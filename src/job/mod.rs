@@ -3,8 +3,10 @@
 //! A query plans a [`Job`], opens its tables, and hands [`Job::run`] a closure that builds its dataflow; what the
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
+mod explain;
 mod progress;
 mod queues;
+mod recorder;
 mod watch;
 mod worker;
 
@@ -32,7 +34,8 @@ use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
-    AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Progress, RunReport, Seconds, imbalance,
+    AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Profile, Progress, RunReport, Seconds,
+    imbalance,
 };
 use crate::tables::Table;
 use worker::{Assignment, Outcome};
@@ -46,6 +49,7 @@ const CLEAN_UP: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Job {
     arguments: serde_json::Value,
+    decisions: serde_json::Map<String, serde_json::Value>,
     settings: JobSettings,
     started: Instant,
     fingerprint: Fingerprint,
@@ -56,6 +60,10 @@ pub struct Job {
     output: Option<Output>,
     shared: ProcessShared,
     stores: Stores,
+    /// What `--explain` tells of each table.
+    tables: Vec<explain::TablePlan>,
+    /// Where `--explain` claims an output, to leave the real one alone.
+    scratch: Option<tempfile::TempDir>,
 }
 
 /// What a run brought to process 0.
@@ -81,6 +89,9 @@ impl<A> Finished<A> {
         if let Some(path) = &self.settings.report {
             self.report.write(path)?;
         }
+        if let Some(path) = &self.settings.report_html {
+            self.report.write_page(path)?;
+        }
         if self.settings.json {
             let mut object = serde_json::json!({
                 "query": self.report.query,
@@ -90,12 +101,15 @@ impl<A> Finished<A> {
             if let (Some(object), serde_json::Value::Object(fields)) = (object.as_object_mut(), fields) {
                 object.extend(fields);
             }
-            cli::print(format_args!("{object}\n"))
+            cli::print(format_args!("{object}\n"))?;
         } else {
             cli::print(text)?;
             cli::note(&self.report);
-            Ok(())
         }
+        if let Some(profile) = self.report.profile.as_ref().filter(|_| self.settings.verbose) {
+            cli::note(format_args!("\n{}", profile.tree()));
+        }
+        Ok(())
     }
 }
 
@@ -129,8 +143,9 @@ impl Job {
         let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead));
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
-        if let (0, Some(report)) = (settings.cluster.index(), &settings.report) {
-            RunReport::check_path(report)?;
+        if settings.cluster.index() == 0 {
+            let mut reports = [&settings.report, &settings.report_html].into_iter().flatten();
+            reports.try_for_each(|path| RunReport::check_path(path))?;
         }
         let arguments = serde_json::to_value(options)
             .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;
@@ -140,6 +155,7 @@ impl Job {
         }
         Ok(Job {
             arguments,
+            decisions: serde_json::Map::new(),
             settings,
             started,
             fingerprint,
@@ -150,6 +166,8 @@ impl Job {
             output: None,
             shared,
             stores,
+            tables: Vec::new(),
+            scratch: None,
         })
     }
 
@@ -185,7 +203,17 @@ impl Job {
         self.compressed_files += input.files().iter().filter(|file| file.compression.is_some()).count();
         self.splits += input.splits().len();
         self.bytes += input.bytes();
+        if self.settings.explain {
+            self.tables.push(explain::TablePlan::of(&input, &self.settings));
+        }
         Ok(input)
+    }
+
+    /// Notes what the query chose from what it found, such as the sizes of its tables: it goes into the report, and
+    /// processes that chose otherwise do not become one job.
+    pub fn decide(&mut self, name: &str, decision: serde_json::Value) {
+        self.fingerprint = self.fingerprint.clone().with(&format!("the decision on {name}"), &decision);
+        self.decisions.insert(name.to_owned(), decision);
     }
 
     /// Claims the directory part files go to, if one was asked for.
@@ -194,8 +222,14 @@ impl Job {
         directory: Option<&Path>,
         extension: &'static str,
     ) -> Result<Option<Output>, Error> {
+        let mut directory = directory.map(Path::to_path_buf);
+        if let (true, Some(directory)) = (self.settings.explain, &mut directory) {
+            let scratch =
+                tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
+            *directory = self.scratch.insert(scratch).path().join("output");
+        }
         let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
-        let claimed = directory.map(|directory| claim(directory, extension)).transpose();
+        let claimed = directory.map(|directory| claim(&directory, extension)).transpose();
         self.output = self.or_decline(claimed)?;
         // All processes confirm a step more where there is an output.
         self.fingerprint = self.fingerprint.clone().with("an output directory", self.output.is_some());
@@ -217,12 +251,17 @@ impl Job {
 
     /// Runs the dataflow on every worker of every process, to its end. `None` on processes other than 0, which
     /// have nothing to print. If anything fails anywhere, this is an error, and no output was committed.
+    ///
+    /// With `--explain`, process 0 prints the plan instead, and all of them have nothing more to do.
     pub fn run<A, F>(self, build: F) -> Result<Option<Finished<A>>, Error>
     where
         A: Send + 'static,
         F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
     {
         let (output, first) = (self.output.clone(), self.settings.cluster.index() == 0);
+        if self.settings.explain {
+            return if first { self.explain(build).map(|()| None) } else { Ok(None) };
+        }
         let finished = self.run_to_end(build);
         if let Some(output) = output {
             // Not left to the last clone's end: that may be with a worker that the process does not wait for.
@@ -268,6 +307,7 @@ impl Job {
             processes,
             output: self.output.clone(),
             stores: self.stores.clone(),
+            records: self.settings.verbose || self.settings.report_html.is_some(),
         };
         let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
         let (sender, outcomes) = mpsc::channel();
@@ -367,6 +407,7 @@ impl Job {
         RunReport {
             query: self.settings.program.clone(),
             arguments: self.arguments.clone(),
+            decisions: self.decisions.clone(),
             processes: self.settings.cluster.processes(),
             workers: self.settings.workers,
             assignment: self.settings.assignment,
@@ -402,6 +443,7 @@ impl Job {
             imbalance: imbalance(&workers_detail),
             workers_detail,
             cost: self.settings.instance.map(|price| RunCost::new(price, nodes, total)),
+            profile: Profile::of(details.iter().filter_map(|detail| detail.profile.clone()).collect()),
             commit: env!("MILLRACE_COMMIT").into(),
             version: env!("CARGO_PKG_VERSION").into(),
             machine: Machine::here(),

@@ -16,11 +16,12 @@ use timely::dataflow::Scope;
 use timely::dataflow::operators::vec::{Broadcast, ToStream};
 use timely::worker::Worker;
 
+use super::recorder::Recorder;
 use crate::Error;
 use crate::formats::parts::{Output, Part};
 use crate::input::{Fetched, InputFile, Stores, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
-use crate::report::{LargestSplit, WorkerFigures, peak_rss_bytes, thread_cpu_seconds};
+use crate::report::{LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, thread_cpu_seconds};
 
 /// How long a worker may sleep before it looks whether the job has failed.
 const LOOK_UP: Duration = Duration::from_millis(20);
@@ -32,6 +33,8 @@ pub(super) struct Assignment {
     pub workers: usize,
     pub processes: usize,
     pub output: Option<Output>,
+    /// Whether workers record what they do.
+    pub records: bool,
     pub stores: Stores,
 }
 
@@ -51,6 +54,8 @@ pub(super) struct Detail {
     pub queue_spilled_bytes: u64,
     /// The same.
     pub fetched: Fetched,
+    /// What the worker recorded, if it did.
+    pub profile: Option<WorkerProfile>,
     extents: Vec<(usize, usize, Range<u64>)>,
 }
 
@@ -78,9 +83,12 @@ pub(super) fn run<A>(
     loop {
         let (shared, workers) = (assignment.shared.of_worker(worker.index()), assignment.workers);
         let context = WorkerContext::install(shared, workers, rereads, uncut.clone());
+        let first = worker.index().is_multiple_of(workers);
+        let recorder = assignment.records.then(|| Recorder::start(worker, first));
         let gathered = worker.dataflow(build);
         drive(worker, assignment)?;
-        let details = share(worker, assignment, vec![detail(worker, assignment, &context)])?;
+        let profile = recorder.map(|recorder| recorder.finish(worker, &context));
+        let details = share(worker, assignment, vec![detail(worker, assignment, &context, profile)])?;
         let miscut = miscut(&details, &context.files.borrow());
         if miscut.is_empty() {
             let own = match &assignment.output {
@@ -158,7 +166,12 @@ where
     (!failure.is_set()).then(|| received.take())
 }
 
-fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> Detail {
+fn detail(
+    worker: &Worker,
+    assignment: &Assignment,
+    context: &WorkerContext,
+    profile: Option<WorkerProfile>,
+) -> Detail {
     let counters = &context.counters;
     let first = worker.index().is_multiple_of(assignment.workers);
     Detail {
@@ -180,6 +193,7 @@ fn detail(worker: &Worker, assignment: &Assignment, context: &WorkerContext) -> 
         peak_rss_bytes: if first { peak_rss_bytes() } else { None },
         queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
         fetched: if first { assignment.stores.fetched() } else { Fetched::default() },
+        profile,
         extents: context.extents.take(),
     }
 }

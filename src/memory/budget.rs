@@ -76,6 +76,11 @@ impl Budget {
         &self.0.directory
     }
 
+    /// Bytes that all reducers of this process may hold.
+    pub fn reducers_bytes(&self) -> usize {
+        self.0.reducers_bytes
+    }
+
     /// Bytes of records that may be on their way to reducers from this process.
     pub fn in_flight_bytes(&self) -> usize {
         self.0.limit.map_or(usize::MAX, |bytes| clamped(bytes / 8))

@@ -121,6 +121,23 @@ pub struct WorkerContext {
     round_bytes: Cell<u64>,
     /// Bytes that wait for programs of this worker.
     piped_bytes: Cell<usize>,
+    /// What each sender gave, in the order in which they were built.
+    sent: RefCell<Vec<Rc<Sent>>>,
+}
+
+/// Bytes of records that one sender gave to each worker, its own too.
+#[derive(Debug, Default)]
+pub(crate) struct Sent(RefCell<Vec<u64>>);
+
+impl Sent {
+    /// Notes a container.
+    pub(crate) fn add(&self, worker: usize, bytes: u64) {
+        let mut sent = self.0.borrow_mut();
+        if worker >= sent.len() {
+            sent.resize(worker + 1, 0);
+        }
+        sent[worker] += bytes;
+    }
 }
 
 thread_local! {
@@ -146,6 +163,7 @@ impl WorkerContext {
             probes: RefCell::default(),
             round_bytes: Cell::default(),
             piped_bytes: Cell::default(),
+            sent: RefCell::default(),
         })
     }
 
@@ -165,6 +183,18 @@ impl WorkerContext {
     /// The context of this thread.
     pub fn current() -> Rc<Self> {
         CURRENT.with(|current| Rc::clone(&current.borrow()))
+    }
+
+    /// Where a sender that is being built notes what it gives.
+    pub(crate) fn next_sender(&self) -> Rc<Sent> {
+        let sent = Rc::default();
+        self.sent.borrow_mut().push(Rc::clone(&sent));
+        sent
+    }
+
+    /// The bytes that each sender gave to each worker; workers behind the last that got any are left out.
+    pub(crate) fn sent(&self) -> Vec<Vec<u64>> {
+        self.sent.borrow().iter().map(|sent| sent.0.borrow().clone()).collect()
     }
 
     /// Workers of this process.

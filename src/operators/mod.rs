@@ -1,4 +1,4 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
@@ -8,6 +8,7 @@ mod context;
 mod count;
 mod fold;
 mod gather;
+mod join;
 mod notify;
 mod partial;
 mod partition;
@@ -27,6 +28,7 @@ pub use context::{Counters, END, ProcessShared, Round, WorkerContext};
 pub use count::Count;
 pub use fold::Fold;
 pub use gather::{Gather, Gathered};
+pub use join::{Join, JoinStrategy};
 pub use notify::{Notificator, UnaryNotify};
 pub use pipe::Pipe;
 pub use reduce_by_any_key::ReduceByAnyKey;

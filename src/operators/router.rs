@@ -10,7 +10,7 @@ use timely::dataflow::operators::{Capability, Operator};
 use timely::dataflow::{Stream, StreamVec};
 
 use super::combiner::Combiner;
-use super::context::{Round, WorkerContext, add};
+use super::context::{Round, Sent, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
 use crate::Error;
 use crate::exchange::{Addressed, Body, Full, Plain, Routed, RoutedSerde, Router, Spare};
@@ -63,11 +63,13 @@ pub(super) fn route<K: 'static, V: 'static, B: Body>(
 pub(super) struct Exit {
     own_index: usize,
     context: Rc<WorkerContext>,
+    sent: Rc<Sent>,
 }
 
 impl Exit {
     pub(super) fn new(own_index: usize, context: Rc<WorkerContext>) -> Self {
-        Exit { own_index, context }
+        let sent = context.next_sender();
+        Exit { own_index, context, sent }
     }
 
     /// Gives a container, counts it if it goes to another worker, and takes back what is left of it.
@@ -77,8 +79,10 @@ impl Exit {
         router: &Router<B::Record>,
         give: &mut impl FnMut(&mut Addressed<B>),
     ) {
-        if container.worker as usize != self.own_index {
-            add(&self.context.counters.exchanged_bytes, container.wire_bytes() as u64);
+        let (worker, bytes) = (container.worker as usize, container.wire_bytes() as u64);
+        self.sent.add(worker, bytes);
+        if worker != self.own_index {
+            add(&self.context.counters.exchanged_bytes, bytes);
         }
         give(&mut container);
         router.reuse(container);

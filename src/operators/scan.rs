@@ -77,10 +77,11 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         let context = WorkerContext::current();
         let (scan, uncut) = context.next_scan(input.files());
         let input = input.uncut(&uncut);
+        let name = format!("Scan {}", input.table().name);
         let splits = context.splits(scan, &input, self.index(), self.peers());
         let mut reading = Reading { scan, input, splits, current: None, ahead: VecDeque::new() };
         let mut waits_since = None;
-        source::<_, CapacityContainerBuilder<Vec<I::Item>>, _, _>(*self, "Scan", |capability, info| {
+        source::<_, CapacityContainerBuilder<Vec<I::Item>>, _, _>(*self, &name, |capability, info| {
             let activator = self.activator_for(info.address);
             let first = WorkerContext::first_round(scan);
             let mut held = Some(capability.delayed(&first));

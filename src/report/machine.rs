@@ -37,6 +37,11 @@ pub fn peak_rss_bytes() -> Option<u64> {
     kilobytes("/proc/self/status", "VmHWM")
 }
 
+/// The memory this process has resident now, where the system tells (Linux).
+pub fn resident_bytes() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmRSS")
+}
+
 /// Processor time the calling thread has used, in seconds.
 pub fn thread_cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);

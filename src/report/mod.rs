@@ -1,12 +1,15 @@
-//! What a run says: progress on a terminal, the JSON report, the answer's hash.
+//! What a run says: progress on a terminal, the report as JSON and as a page, the answer's hash.
 
 mod answer;
 mod machine;
+mod page;
+mod plan;
+mod profile;
 mod progress;
 mod rows;
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
 pub(crate) use machine::proc_field;
-pub use machine::{Machine, peak_rss_bytes, thread_cpu_seconds};
+pub use machine::{Machine, peak_rss_bytes, resident_bytes, thread_cpu_seconds};
+pub(crate) use plan::tree;
+pub use plan::{Edge, PlannedOperator};
+pub use profile::{
+    Bucket, Buckets, MemorySeries, OperatorFigures, OperatorShare, Profile, Timeline, Work, WorkerProfile,
+};
 pub use progress::Progress;
 pub use rows::AnswerRows;
 
@@ -32,6 +40,8 @@ pub struct RunReport {
     pub query: String,
     /// The arguments that shape the answer and the run, by name.
     pub arguments: serde_json::Value,
+    /// What the query chose from what it found before it ran, by name.
+    pub decisions: serde_json::Map<String, serde_json::Value>,
     /// Processes of the job.
     pub processes: usize,
     /// Worker threads of each process.
@@ -68,6 +78,9 @@ pub struct RunReport {
     pub workers_detail: Vec<WorkerFigures>,
     /// What the run cost; absent where nobody told what machine it ran on.
     pub cost: Option<RunCost>,
+    /// What each operator and each worker did when; present with `--report-html` and with `-v`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// Commit the program was built from.
     pub commit: String,
     /// Version of the program.
@@ -219,22 +232,15 @@ impl RunReport {
     /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as `/dev/stderr`
     /// or a pipe, is written to and not replaced.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let to = |mut to: &mut dyn Write| {
+        write_whole(path, |mut to| {
             serde_json::to_writer_pretty(&mut to, self)?;
             writeln!(to)
-        };
-        let write = || match fs::metadata(path) {
-            Ok(found) if !found.is_file() => to(&mut File::options().write(true).open(path)?),
-            _ => {
-                // Not for the owner alone, as temporary files are: as the user's other files.
-                let mode = Permissions::from_mode(0o666);
-                let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory_of(path))?;
-                to(&mut file)?;
-                file.as_file().sync_all()?;
-                file.persist(path).map(drop).map_err(|error| error.error)
-            }
-        };
-        write().map_err(Error::file("write the report", path))
+        })
+    }
+
+    /// Writes the report as one page for a browser, which needs nothing else, in the same way.
+    pub fn write_page(&self, path: &Path) -> Result<(), Error> {
+        write_whole(path, |to| page::write(self, to))
     }
 
     /// Refuses a path for a report that could not be written, before there is a run to report.
@@ -247,6 +253,22 @@ impl RunReport {
         }
         Ok(())
     }
+}
+
+/// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
+pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let written = || match fs::metadata(path) {
+        Ok(found) if !found.is_file() => write(&mut File::options().write(true).open(path)?),
+        _ => {
+            // Not for the owner alone, as temporary files are: as the user's other files.
+            let mode = Permissions::from_mode(0o666);
+            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory_of(path))?;
+            write(&mut file)?;
+            file.as_file().sync_all()?;
+            file.persist(path).map(drop).map_err(|error| error.error)
+        }
+    };
+    written().map_err(Error::file("write the report", path))
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -272,6 +294,7 @@ mod tests {
         let report = RunReport {
             query: "q".into(),
             arguments: serde_json::Value::Null,
+            decisions: serde_json::Map::new(),
             processes: 1,
             workers: 2,
             assignment,
@@ -301,6 +324,7 @@ mod tests {
             imbalance,
             workers_detail: Vec::new(),
             cost: None,
+            profile: None,
             commit: String::new(),
             version: String::new(),
             machine: Machine::here(),

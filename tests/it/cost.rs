@@ -57,6 +57,32 @@ fn the_last_line_and_the_report_tell_what_a_run_cost() {
     assert_eq!((&ours["usd"], &ours["size"]), (&cost["usd"], &json!(500)));
 }
 
+/// With the set that comes with Millrace: the names of arguments in published.toml are those that reports have.
+#[test]
+fn every_query_of_the_benchmark_is_known_by_its_report() {
+    let home = home();
+    for (program, words, query) in [
+        (env!("CARGO_BIN_EXE_query1"), "-x 10", "1C"),
+        (env!("CARGO_BIN_EXE_query2"), "-k 10", "2B"),
+        (env!("CARGO_BIN_EXE_query3"), "--to 1983-01-01", "3B"),
+        (env!("CARGO_BIN_EXE_query4"), "", "4"),
+    ] {
+        let mut command = Command::new(program);
+        command.arg("--data").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/data"));
+        command.args(words.split_whitespace()).args([
+            "-w",
+            "1",
+            "--instance",
+            "c7g.xlarge",
+            "--report",
+            "report.json",
+        ]);
+        home.runner(command).run().ended_with(0);
+        let table = cost(&home, "report.json --json").json();
+        assert_eq!(table["queries"][0]["query"], query, "{:#}", report(&home)["arguments"]);
+    }
+}
+
 #[test]
 fn nobody_told_means_no_cost() {
     let home = home();

@@ -22,6 +22,8 @@ mod generate;
 mod hostile;
 /// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
 mod incremental;
+/// Joins against a nested loop; Queries 1 and 3 against a plain judge.
+mod joins;
 /// Several processes of one program on one machine, started by the first.
 mod local_processes;
 /// Query 2 in less memory than it needs: what is spilled, what fails, what is left, and a slow receiver.
@@ -40,6 +42,8 @@ mod query2;
 mod query2_failures;
 /// Query 4, by our scanner and by a program, against a plain judge, wherever its pages are cut.
 mod query4;
+/// The pictures of a run: the plan, what each operator did, and the page, as a browser draws it.
+mod report;
 /// Row structs: every type a field can have, and what is said about those that cannot be read.
 mod rows;
 /// The example of a query whose key is a text: real processes, against a plain judge.
@@ -54,3 +58,5 @@ mod sort;
 mod stores;
 /// A data directory, a judge, and a runner whose failure shows everything.
 mod support;
+/// The program that runs a query with many numbers of workers: its cases, its plain loop, and wrong answers.
+mod sweep;

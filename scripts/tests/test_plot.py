@@ -1,0 +1,77 @@
+"""scripts/plot: pictures show what was measured, and all of it."""
+
+import json
+import subprocess
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def result(engine, seconds, timed=True, failure=None, query="2A"):
+    return {"query": query, "rows": 1000, "mode": "held", "engine": engine, "setting": "`-w 1`", "timed": timed, "seconds": seconds, "failure": failure}
+
+
+class Plot(unittest.TestCase):
+    def setUp(self):
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        self.home = Path(home.name)
+
+    def plot(self, *arguments):
+        return subprocess.run([ROOT / "scripts/plot", *arguments], capture_output=True, text=True, cwd=self.home)
+
+    def draw(self, *results):
+        (self.home / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in results))
+        done = self.plot(self.home)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return ElementTree.parse(self.home / "times.svg").getroot()
+
+    def test_bars_are_medians_of_timed_rounds(self):
+        drawn = self.draw(result("slow", 9.0, timed=False), *(result("slow", time) for time in (4.0, 1.0, 2.0)), result("millrace", 1.0))
+        titles = [bar.find(f"{SVG}title").text for bar in drawn.iter(f"{SVG}rect") if bar.get("class") == "bar"]
+        self.assertEqual(titles, ["slow, -w 1: 2.000 s, 1.000 to 4.000", "millrace, -w 1: 1.000 s, 1.000 to 1.000"])
+        slow, ours = (float(bar.get("width")) for bar in drawn.iter(f"{SVG}rect") if bar.get("class") == "bar")
+        self.assertAlmostEqual(slow / ours, 2, delta=0.01)
+
+    def test_a_failure_is_shown_and_never_left_out(self):
+        drawn = self.draw(result("a<b", None, failure="wrong answer"), result("millrace", 1.0), result("a<b", 1.0, query="2C"))
+        texts = [text.text for text in drawn.iter(f"{SVG}text")]
+        self.assertIn("failed", texts)
+        self.assertEqual(texts.count("a<b, -w 1"), 2)
+        self.assertEqual(sum("Query 2" in text for text in texts), 2)
+
+    def test_every_committed_run_can_be_drawn(self):
+        runs = list((ROOT / "benchmarks/runs").glob("*/results.jsonl"))
+        self.assertTrue(runs)
+        for run in runs:
+            done = self.plot(run, "-o", self.home / "drawn.svg")
+            self.assertEqual(done.returncode, 0, f"{run}: {done.stderr}")
+            ElementTree.parse(self.home / "drawn.svg")
+            kept = run.with_name("times.svg")
+            if kept.exists():
+                self.assertEqual(kept.read_text(), (self.home / "drawn.svg").read_text(), f"{kept} is not what is drawn now: scripts/plot {run.parent}")
+
+    def test_a_report_goes_into_the_page_as_it_is(self):
+        report = {"query": "</script>", "workers_detail": []}
+        (self.home / "r.json").write_text(json.dumps(report))
+        self.assertEqual(self.plot("r.json").returncode, 0)
+        page = (self.home / "r.html").read_text()
+        inside = page.split('id="report">')[1].split("</script>")[0]
+        self.assertEqual(json.loads(inside), report)
+
+    def test_what_is_no_measurement_is_refused(self):
+        (self.home / "x.json").write_text("{}")
+        (self.home / "results.jsonl").write_text("")
+        for source, said in (("x.json", "is no report"), ("results.jsonl", "has no results"), ("none", "there is no none")):
+            done = self.plot(source)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(said, done.stderr)
+        self.assertEqual(sorted(path.name for path in self.home.iterdir()), ["results.jsonl", "x.json"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,218 @@
+//! Query 3 of the Big Data Benchmark: who brought most revenue in a time, and how well the pages visited are ranked.
+//!
+//! ```sql
+//! SELECT sourceIP, SUM(adRevenue) AS totalRevenue, AVG(pageRank) FROM rankings R JOIN uservisits V ON R.pageURL = V.destURL
+//! WHERE visitDate > '1980-01-01' AND visitDate < '1980-04-01' GROUP BY sourceIP ORDER BY totalRevenue DESC LIMIT 1
+//! ```
+//!
+//! ```sh
+//! cargo run --release --bin query3 -- --to 1983-01-01 --top 3
+//! ```
+
+use std::fmt;
+use std::process::ExitCode;
+
+use bytemuck::{Pod, Zeroable};
+use clap::{Parser, ValueEnum};
+use millrace::Error;
+use millrace::cli::{self, JobArguments};
+use millrace::input::Row;
+use millrace::job::Job;
+use millrace::keys::Prefix;
+use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top};
+use millrace::report::AnswerHash;
+use millrace::tables::{Date, RANKINGS, USERVISITS};
+use millrace::units::{Bytes, Count};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Characters of an address: the longest text of an IPv6 address has 39.
+const ADDRESS: usize = 40;
+/// Bytes of rankings, times the workers that would have a copy, up to which a broadcast join is taken: a choice that
+/// bounds what the copies hold in memory, not a measured one.
+const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
+
+/// Finds the addresses with the most revenue in a time, and the mean rank of the pages they visited: Query 3 of the Big Data Benchmark.
+#[derive(Parser, Serialize)]
+#[command(name = "query3")]
+struct Options {
+    /// Visits after this day count
+    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-01-01", value_parser = day)]
+    from: Date,
+    /// Visits before this day count; 1980-04-01, 1983-01-01 and 2010-01-01 are queries 3A, 3B and 3C
+    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-04-01", value_parser = day)]
+    to: Date,
+    /// Count visits of these two days as well, as BETWEEN does
+    #[arg(long)]
+    inclusive: bool,
+    /// Addresses to print, those with the most revenue
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    top: usize,
+    /// How visits meet rankings: by exchanging both tables, or with all of rankings at every worker
+    ///
+    /// auto takes broadcast while the copies of rankings have at most 200 MB together, and hash from there on.
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    join: JoinChoice,
+    #[command(flatten)]
+    #[serde(skip)]
+    job: JobArguments,
+}
+
+#[derive(Debug, Default, Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum JoinChoice {
+    #[default]
+    Auto,
+    Broadcast,
+    Hash,
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(rename = "pageURL")]
+    url: &'a [u8],
+    #[serde(rename = "pageRank")]
+    rank: i32,
+}
+
+impl Row for Page<'_> {
+    type Of<'a> = Page<'a>;
+}
+
+#[derive(Deserialize)]
+struct Visit<'a> {
+    #[serde(rename = "sourceIP")]
+    source_ip: &'a [u8],
+    #[serde(rename = "destURL")]
+    url: &'a [u8],
+    #[serde(rename = "visitDate")]
+    date: Date,
+    #[serde(rename = "adRevenue")]
+    revenue: f32,
+}
+
+impl Row for Visit<'_> {
+    type Of<'a> = Visit<'a>;
+}
+
+/// What is known of an address. The mean rank is taken from integers, so every order of the visits gives the same.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Group {
+    revenue: f64,
+    ranks: i64,
+    visits: u64,
+}
+
+fn day(text: &str) -> Result<Date, &'static str> {
+    Date::parse(text.as_bytes()).ok_or("not a day of the calendar, written as 1980-01-31")
+}
+
+fn main() -> ExitCode {
+    cli::main(|options: Options| run(&options))
+}
+
+fn run(options: &Options) -> Result<(), Error> {
+    let mut job = Job::plan("query3", options, &options.job)?;
+    let rankings = job.table::<Page>(&RANKINGS)?;
+    let visits = job.table::<Visit>(&USERVISITS)?;
+    let workers = (job.settings().workers * job.settings().cluster.processes()) as u64;
+    let copies = rankings.bytes() * workers;
+    let strategy = match options.join {
+        JoinChoice::Hash => JoinStrategy::Hash,
+        JoinChoice::Broadcast => JoinStrategy::Broadcast,
+        JoinChoice::Auto if copies <= BROADCAST_UP_TO_BYTES => JoinStrategy::Broadcast,
+        JoinChoice::Auto => JoinStrategy::Hash,
+    };
+    let reason = match options.join {
+        JoinChoice::Auto => {
+            format!(
+                "{workers} copies of rankings have {} (limit {})",
+                Bytes(copies),
+                Bytes(BROADCAST_UP_TO_BYTES)
+            )
+        }
+        _ => "--join says so".to_owned(),
+    };
+    job.decide("join", json!({"strategy": strategy, "reason": reason}));
+    // Whole days: the strict bounds are the inclusive ones of the days between them.
+    let inside = i32::from(!options.inclusive);
+    let days = options.from.days() + inside..=options.to.days() - inside;
+    let top = options.top;
+
+    let finished = job.run(move |scope| {
+        let days = days.clone();
+        // Rankings first: a join holds what is built first.
+        let ranks = scope.scan(&rankings, |page| Some((page.url.to_vec(), page.rank)));
+        scope
+            .scan(&visits, move |visit| {
+                days.contains(&visit.date.days()).then(|| {
+                    let address = Prefix::<ADDRESS>::new(visit.source_ip, ADDRESS);
+                    (visit.url.to_vec(), (address, visit.revenue))
+                })
+            })
+            .join(ranks, strategy, |_, &(address, revenue), &rank| {
+                // f32 widened to f64: the sum is exact for this data, so any order gives the same bits.
+                Some((address, Group { revenue: f64::from(revenue), ranks: rank.into(), visits: 1 }))
+            })
+            .reduce_by_key(|all, more| {
+                all.revenue += more.revenue;
+                all.ranks += more.ranks;
+                all.visits += more.visits;
+            })
+            .fold(Answer::new(top), |answer, (address, group)| answer.add(address, group))
+            .gather()
+    })?;
+    let Some(mut finished) = finished else { return Ok(()) };
+    let answers = std::mem::take(&mut finished.answer);
+    let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
+    let (hash, visits, top) = (answer.hash, answer.visits, answer.top.into_sorted());
+    let groups: Vec<_> = top
+        .iter()
+        .map(|(revenue, (address, rank))| {
+            json!({"sourceIP": address.to_string(), "totalRevenue": revenue, "pageRank": f64::from_bits(*rank)})
+        })
+        .collect();
+    let text = fmt::from_fn(|f| {
+        writeln!(f, "{:<15}  {:>14}  {:>9}", "sourceIP", "revenue, USD", "mean rank")?;
+        for (revenue, (address, rank)) in &top {
+            writeln!(f, "{:<15}  {revenue:>14.6}  {:>9.3}", address.to_string(), f64::from_bits(*rank))?;
+        }
+        writeln!(f, "{} addresses of {} visits, hash {hash}", Count(hash.rows()), Count(visits))?;
+        writeln!(f, "{strategy:?} join: {reason}")
+    });
+    let fields = json!({"groups": hash.rows(), "visits": visits, "top": groups, "join": strategy});
+    finished.tell(hash, fields, &text)
+}
+
+/// What is known of the addresses of one worker, and in the end of all.
+#[derive(Clone, Serialize, Deserialize)]
+struct Answer {
+    hash: AnswerHash,
+    visits: u64,
+    /// Addresses by revenue, each with the bits of its mean rank.
+    top: Top<(Prefix<ADDRESS>, u64)>,
+}
+
+impl Answer {
+    fn new(top: usize) -> Self {
+        Answer { hash: AnswerHash::default(), visits: 0, top: Top::new(top) }
+    }
+
+    fn add(&mut self, address: Prefix<ADDRESS>, Group { revenue, ranks, visits }: Group) {
+        let rank = ranks as f64 / visits as f64;
+        self.hash.add(&[address.as_bytes(), &revenue.to_le_bytes(), &rank.to_le_bytes()]);
+        self.visits += visits;
+        self.top.push(revenue, (address, rank.to_bits()));
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.hash.merge(other.hash);
+        self.visits += other.visits;
+        self.top.merge(other.top);
+        self
+    }
+}

@@ -1,0 +1,173 @@
+//! `--explain`: the plan of a run, as text: its dataflow, who reads what, and what memory is for.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+
+use timely::dataflow::Scope;
+
+use super::Job;
+use super::recorder::Recorder;
+use crate::Error;
+use crate::cli::{self, JobSettings};
+use crate::input::{Input, Row, Split, SplitAssignment};
+use crate::operators::{Gathered, Round, WorkerContext};
+use crate::report::{PlannedOperator, tree};
+use crate::units::Bytes;
+
+/// Shares that are told one by one; of more, the least and the most.
+const MOST_SHARES: usize = 16;
+
+/// What is known of a table before it is read.
+#[derive(Debug)]
+pub(super) struct TablePlan {
+    name: &'static str,
+    files: usize,
+    compressed_files: usize,
+    bytes: u64,
+    splits: usize,
+    largest_split: u64,
+    /// Of each worker, or of each process where its workers share.
+    shares: Vec<Share>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Share {
+    splits: usize,
+    bytes: u64,
+}
+
+impl TablePlan {
+    pub(super) fn of<R: Row>(input: &Input<R>, settings: &JobSettings) -> Self {
+        let (processes, workers) = (settings.cluster.processes(), settings.workers);
+        let shares = match settings.assignment {
+            SplitAssignment::Modulo => {
+                let peers = processes * workers;
+                (0..peers).map(|worker| Share::of(input.assigned(worker, peers))).collect()
+            }
+            SplitAssignment::Shared => {
+                let of_process = |process| Share::of(input.shared(process, processes, workers));
+                (0..processes).map(of_process).collect()
+            }
+        };
+        TablePlan {
+            name: input.table().name,
+            files: input.files().len(),
+            compressed_files: input.files().iter().filter(|file| file.compression.is_some()).count(),
+            bytes: input.bytes(),
+            splits: input.splits().len(),
+            largest_split: input.splits().iter().map(Split::bytes).max().unwrap_or(0),
+            shares,
+        }
+    }
+}
+
+impl Share {
+    fn of<'a>(splits: impl Iterator<Item = &'a Split>) -> Self {
+        splits.fold(Share::default(), |share, split| Share {
+            splits: share.splits + 1,
+            bytes: share.bytes + split.bytes(),
+        })
+    }
+}
+
+impl Job {
+    /// Builds the dataflow without running it, and prints what there is to know of it.
+    pub(super) fn explain<A>(
+        self,
+        build: impl Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        if let Some(output) = &self.output {
+            output.begin()?;
+        }
+        let shared = self.shared.clone();
+        // One worker, since all have the same operators.
+        let shares = timely::execute::execute_directly(move |worker| {
+            let context = WorkerContext::install(shared, 1, 0, BTreeMap::new());
+            let recorder = Recorder::start(worker, false);
+            let gathered = worker.dataflow(&build);
+            worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+            drop(gathered);
+            recorder.finish(worker, &context).operators
+        });
+        if let Some(output) = &self.output {
+            output.discard(true);
+        }
+        if let Some(failure) = self.shared.failure.take() {
+            return Err(failure.error);
+        }
+        let operators: Vec<_> = shares.into_iter().map(|share| share.operator).collect();
+        cli::print(fmt::from_fn(|f| self.write_plan(f, &operators)))
+    }
+
+    fn write_plan(&self, f: &mut fmt::Formatter<'_>, operators: &[PlannedOperator]) -> fmt::Result {
+        let settings = &self.settings;
+        let (processes, workers) = (settings.cluster.processes(), settings.workers);
+        let each = if processes > 1 { " each" } else { "" };
+        writeln!(
+            f,
+            "{}: {} with {}{each}\n",
+            settings.program,
+            counted(processes, "process", "processes"),
+            counted(workers, "worker", "workers")
+        )?;
+        for (line, _) in tree(&operators.iter().collect::<Vec<_>>()) {
+            writeln!(f, "{line}")?;
+        }
+        for table in &self.tables {
+            write_table(f, table, settings)?;
+        }
+        self.write_memory(f)
+    }
+
+    fn write_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = &self.shared.memory;
+        let Some(limit) = self.settings.memory_bytes else { return writeln!(f, "\nmemory: no limit") };
+        let in_flight = Bytes(memory.in_flight_bytes() as u64);
+        writeln!(f, "\nmemory: {} for each process", Bytes(limit))?;
+        writeln!(
+            f,
+            "  what reducers hold     {}, then they spill to {}",
+            Bytes(memory.reducers_bytes() as u64),
+            memory.directory().display()
+        )?;
+        writeln!(f, "  records in flight      {in_flight}, then scans wait")?;
+        writeln!(f, "  buffers of routers     {in_flight}")
+    }
+}
+
+fn write_table(f: &mut fmt::Formatter<'_>, table: &TablePlan, settings: &JobSettings) -> fmt::Result {
+    let compressed = match table.compressed_files {
+        0 => String::new(),
+        count => format!(" ({count} compressed)"),
+    };
+    writeln!(
+        f,
+        "\n{}: {}{compressed}, {}, {} of up to {}",
+        table.name,
+        counted(table.files, "file", "files"),
+        Bytes(table.bytes),
+        counted(table.splits, "split", "splits"),
+        Bytes(table.largest_split)
+    )?;
+    let (who, all) = match settings.assignment {
+        SplitAssignment::Modulo => ("worker", "workers"),
+        SplitAssignment::Shared => ("process", "processes"),
+    };
+    if table.shares.len() <= MOST_SHARES {
+        return table.shares.iter().enumerate().try_for_each(|(index, share)| {
+            writeln!(
+                f,
+                "  {who} {index:<2}  {}, {}",
+                counted(share.splits, "split", "splits"),
+                Bytes(share.bytes)
+            )
+        });
+    }
+    let bytes = || table.shares.iter().map(|share| share.bytes);
+    let (least, most) = (bytes().min().unwrap_or(0), bytes().max().unwrap_or(0));
+    writeln!(f, "  {} {all}: {} to {} each", table.shares.len(), Bytes(least), Bytes(most))
+}
+
+fn counted(count: usize, one: &str, many: &str) -> impl Display {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

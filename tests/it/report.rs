@@ -1,0 +1,303 @@
+//! The pictures of a run: `--explain`, what `-v` tells of each operator, the profile in the report, and the page.
+//!
+//! These tests would catch an operator, worker or byte that is left out or counted twice, a plan that touches anything, a page
+//! that differs from its report, needs the network or makes a browser complain, and half a page left by a run that failed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Home, Ran, free_hosts, rows};
+
+const OPENING: &str = "<script type=\"application/json\" id=\"report\">";
+
+fn home(count: usize) -> Home {
+    let rows = rows(3, count);
+    let files: Vec<_> = rows.chunks(count / 4).map(<[_]>::concat).enumerate().collect();
+    let files: Vec<_> = files.into_iter().map(|(index, bytes)| (format!("part-{index}"), bytes)).collect();
+    Home::with(&files)
+}
+
+fn json(home: &Home, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(home.path().join(name)).unwrap()).unwrap()
+}
+
+fn unsigned(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn sum(list: &Value) -> u64 {
+    list.as_array().unwrap().iter().map(unsigned).sum()
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_is_run() {
+    let home = home(2_000);
+    let tree = "Gather ◄ exchange\n└─ Fold\n   └─ Write\n      └─ Reduce ◄ exchange\n         └─ Route\n            └─ Scan uservisits\n";
+    for (workers, processes) in [(1, 1), (3, 1), (2, 2)] {
+        let words =
+            format!("--explain -w {workers} -n {processes} --split-size 8K --output out --report r.json");
+        let ran = home.query(&words).run();
+        ran.ended_with(0).check(ran.stderr.is_empty(), "nothing to complain of");
+        ran.check(ran.stdout.contains(tree), "the tree");
+        let shares = ran.stdout.lines().filter_map(|line| line.trim().strip_prefix("worker "));
+        let splits: Vec<u64> =
+            shares.map(|share| share.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+        ran.check(splits.len() == workers * processes, "a share for each worker");
+        let all = format!(" {} splits of up to ", splits.iter().sum::<u64>());
+        ran.check(ran.stdout.contains(&all), "shares add up");
+        ran.check(ran.stdout.contains("\nmemory: "), "memory");
+        assert_eq!(home.listing("out"), ["absent"]);
+        assert!(!home.path().join("r.json").exists());
+    }
+    let ran = home.query("--explain -w 2 -n 2 --assignment shared --memory 80MB").run();
+    ran.ended_with(0).check(ran.stdout.contains("\n  process 1   "), "shares of processes");
+    ran.check(ran.stdout.contains("\nmemory: 80.0 MB for each process\n"), "the limit");
+    ran.check(!ran.stdout.contains("Write"), "no output was asked for");
+}
+
+#[test]
+fn a_plan_needs_no_other_process_and_only_the_first_prints_it() {
+    let home = home(2_000);
+    fs::write(home.path().join("hosts"), free_hosts(3)).unwrap();
+    let first = home.query("--explain -h hosts -p 0 -w 1").run();
+    first
+        .ended_with(0)
+        .check(first.stdout.starts_with("query2: 3 processes with 1 worker each\n"), "the job");
+    let second = home.query("--explain -h hosts -p 1 -w 1").run();
+    second.ended_with(0).check(second.stdout.is_empty() && second.stderr.is_empty(), "nothing to say");
+    // What cannot be planned is an error as it is without the flag.
+    let ran = home.query("--explain --set nowhere").run();
+    ran.failed_saying("error: there is no table uservisits in set nowhere");
+}
+
+#[test]
+fn what_operators_did_adds_up_for_any_number_of_workers() {
+    let home = home(6_000);
+    for (workers, processes) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2)] {
+        let output = format!("out-{workers}-{processes}");
+        let words = format!(
+            "-v -w {workers} -n {processes} --split-size 16K --output {output} --report r.json --report-html r.html"
+        );
+        let ran = home.query(&words).run();
+        ran.ended_with(0);
+        let report = json(&home, "r.json");
+        check_profile(&ran, &report, workers * processes, processes);
+        assert_eq!(embedded(&home, "r.html"), report);
+    }
+    // Nobody asked.
+    home.query("-w 2 --report r.json").run().ended_with(0);
+    assert_eq!(json(&home, "r.json").get("profile"), None);
+}
+
+fn check_profile(ran: &Ran, report: &Value, workers: usize, processes: usize) {
+    let (profile, answer) = (&report["profile"], &report["answer"]["rows"]);
+    let operators = profile["operators"].as_array().unwrap();
+    let names: Vec<_> = operators.iter().map(|operator| operator["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Scan uservisits", "Route", "Reduce", "Write", "Fold", "Gather"]);
+    let [scan, route, reduce, write, fold, gather] = &operators[..] else { unreachable!() };
+    assert_eq!(scan["rows_out"], report["input"]["rows"]);
+    assert_eq!(route["rows_in"], scan["rows_out"]);
+    assert_eq!(reduce["rows_in"], route["rows_out"]);
+    for (given, taken) in [(reduce, write), (write, fold)] {
+        assert_eq!((&given["rows_out"], &taken["rows_in"]), (answer, answer), "{profile:#}");
+    }
+    assert_eq!((&fold["rows_out"], &gather["rows_in"]), (&workers.into(), &workers.into()));
+    assert_eq!(route["exchanged_bytes"], report["exchanged_bytes"]);
+    for operator in operators {
+        let rows = if operator["inputs"] == serde_json::json!([]) { "rows_out" } else { "rows_in" };
+        assert_eq!(sum(&operator["worker_rows"]), unsigned(&operator[rows]));
+        assert!(operator["busy_seconds"].as_f64().unwrap() > 0.0, "{operator}");
+        let skew = operator["skew"].as_f64().unwrap();
+        assert!((1.0..=workers as f64).contains(&skew), "{operator}");
+        let line = ran.stderr.lines().find(|line| line.contains(operator["name"].as_str().unwrap()));
+        ran.check(line.is_some_and(|line| line.ends_with(&format!("{skew:.2}"))), "the tree");
+    }
+    let inputs: Vec<_> =
+        operators.iter().flat_map(|operator| operator["inputs"].as_array().unwrap()).collect();
+    let exchanges: Vec<_> = inputs.iter().map(|input| input["exchange"].as_bool().unwrap()).collect();
+    assert_eq!(exchanges, [false, true, false, false, true], "the dataflow has probes, which are not shown");
+
+    let matrix = profile["exchange_bytes"].as_array().unwrap();
+    let row = |from: usize| matrix[from].as_array().unwrap();
+    assert!(matrix.len() == workers && (0..workers).all(|from| row(from).len() == workers));
+    let away = (0..workers)
+        .flat_map(|from| (0..workers).filter(move |to| *to != from).map(move |to| &row(from)[to]));
+    assert_eq!(report["exchanged_bytes"], away.map(unsigned).sum::<u64>());
+
+    let timeline = profile["timeline"].as_array().unwrap();
+    assert_eq!(timeline.len(), workers);
+    let length = timeline[0]["scan"].as_array().unwrap().len();
+    assert!(length <= 120);
+    let mut read = 0;
+    for worker in timeline {
+        for key in ["scan", "reduce", "write", "wait", "read", "received"] {
+            assert_eq!(worker[key].as_array().unwrap().len(), length);
+        }
+        let spent = |key: &str| {
+            worker[key].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).sum::<f64>()
+        };
+        assert!(spent("scan") > 0.0 && spent("write") > 0.0, "{worker}");
+        let limit = report["seconds"]["run"].as_f64().unwrap();
+        assert!(["scan", "reduce", "write", "wait"].map(spent).iter().sum::<f64>() <= limit, "{worker}");
+        read += sum(&worker["read"]);
+    }
+    assert_eq!(report["input"]["rows"], read);
+    let received: u64 = timeline.iter().map(|worker| sum(&worker["received"])).sum();
+    assert_eq!(reduce["rows_in"], received);
+    if cfg!(target_os = "linux") {
+        let memory = profile["memory"].as_array().unwrap();
+        assert_eq!(memory.len(), processes);
+        assert!(memory.iter().all(|process| sum(&process["bytes"]) > 1 << 20));
+    }
+}
+
+/// The report inside a page.
+fn embedded(home: &Home, page: &str) -> Value {
+    let page = fs::read_to_string(home.path().join(page)).unwrap();
+    let (_, inside) = page.split_once(OPENING).unwrap();
+    serde_json::from_str(inside.split_once("</script>").unwrap().0).unwrap()
+}
+
+#[test]
+fn a_page_is_whole_or_absent() {
+    let home = home(2_000);
+    let ran = home.query("--report-html nowhere/page.html").run();
+    ran.failed_saying("error: cannot write a report in nowhere");
+    fs::write(home.path().join("page.html"), "what was there before").unwrap();
+    fs::write(home.table().join("part-9"), "no row\n").unwrap();
+    home.query("--report-html page.html").run().ended_with(1);
+    assert_eq!(fs::read_to_string(home.path().join("page.html")).unwrap(), "what was there before");
+    assert_eq!(home.listing("."), ["data", "page.html"]);
+}
+
+#[test]
+fn a_name_with_markup_in_it_stays_a_name() {
+    let home = home(2_000);
+    let name = "</script><script>alert(1)</script>";
+    let table = home.path().join("data/csv/t/uservisits");
+    // No slash can be in a name, so the closing tag comes from the arguments.
+    fs::rename(table.join("part-0"), table.join("<script>alert(2)<script>")).unwrap();
+    let mut runner = home.query("--report-html page.html");
+    runner.command.args(["--output", name]);
+    runner.run().ended_with(0);
+    let page = fs::read_to_string(home.path().join("page.html")).unwrap();
+    assert!(!page.contains("alert(1)</script>") && !page.contains("<script>alert"));
+    assert_eq!(embedded(&home, "page.html")["arguments"]["output"], name);
+}
+
+/// The browser, where there is one: CI installs it.
+fn browser() -> Option<&'static str> {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+    });
+    if found.is_none() {
+        eprintln!("NOT RUN: no Chromium here (Debian's package chromium)");
+    }
+    found
+}
+
+/// The page as a browser has drawn it; with it, what the browser said to its console.
+fn drawn(browser: &str, home: &Home, page: &Path, flags: &[&str]) -> Ran {
+    let mut command = Command::new(browser);
+    let profile = tempfile::tempdir_in(home.path()).unwrap();
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+    ]);
+    command.args([
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--enable-logging=stderr",
+    ]);
+    command.arg(format!("--user-data-dir={}", profile.path().display())).args(flags);
+    command.arg("--dump-dom").arg(format!("file://{}", page.display()).replace(' ', "%20"));
+    home.runner(command).run()
+}
+
+#[test]
+fn a_browser_draws_the_page_without_complaint_and_shows_the_figures_of_the_report() {
+    let Some(browser) = browser() else { return };
+    let home = home(20_000);
+    let ran = home.query("-w 2 -n 2 --report-html page.html --report r.json --output out").run();
+    ran.ended_with(0);
+    let report = json(&home, "r.json");
+    let page = home.path().join("page.html");
+    for flags in [
+        ["--window-size=1200,900", "--hide-scrollbars"],
+        ["--window-size=500,900", "--blink-settings=preferredColorScheme=0"],
+    ] {
+        let ran = drawn(browser, &home, &page, &flags);
+        ran.ended_with(0).check(!ran.stderr.contains("CONSOLE"), "the console is silent");
+        let (shown, _) = ran.stdout.split_once(OPENING).unwrap();
+        let figures: Vec<_> = shown.split("<data value=\"").skip(1).collect();
+        for figure in &figures {
+            let (value, rest) = figure.split_once("\" data-pointer=\"").unwrap();
+            let (pointer, rest) = rest.split_once("\">").unwrap();
+            let text = rest.split_once("</data>").unwrap().0;
+            let expected = report.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in the report"));
+            match expected.as_f64() {
+                Some(expected) => {
+                    // What is read back by serde_json may be off by one in the last place.
+                    let given = value.parse::<f64>().unwrap();
+                    ran.check((given - expected).abs() <= expected.abs() * 1e-15, pointer);
+                    ran.check(near(amount(text), expected), &format!("{pointer}: {text} for {expected}"));
+                }
+                None => ran.check(expected == value && expected == text, pointer),
+            }
+        }
+        ran.check(figures.len() > 100, "figures");
+        for title in [
+            "Dataflow",
+            "What each worker did when",
+            "Records from scans",
+            "Records received",
+            "Memory",
+            "Exchange",
+        ] {
+            ran.check(shown.contains(&format!(">{title}")), title);
+        }
+        ran.check(shown.matches("<svg ").count() == 5, "drawings");
+        ran.check(!shown.contains("NaN") && !shown.contains("undefined"), "every number is one");
+    }
+    // A report without a profile has its figures all the same.
+    let bare = page.with_file_name("bare.html");
+    let mut report = report;
+    report.as_object_mut().unwrap().remove("profile");
+    report["cost"] = serde_json::json!({"usd": 0.00031, "instance": "c8g.4xlarge"});
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, inside) = text.split_once(OPENING).unwrap();
+    let after = inside.split_once("</script>").unwrap().1;
+    fs::write(&bare, format!("{before}{OPENING}{report}</script>{after}")).unwrap();
+    let ran = drawn(browser, &home, &bare, &[]);
+    ran.check(!ran.stderr.contains("CONSOLE") && !ran.stdout.contains("<svg "), "no drawings");
+    ran.check(ran.stdout.contains("0.00031") && ran.stdout.contains("c8g.4xlarge"), "the cost box");
+}
+
+/// What a text on the page means, as `1,234` or `5.60 MB/s`.
+fn amount(text: &str) -> f64 {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let number: f64 = number.replace(',', "").parse().unwrap_or_else(|_| panic!("{text} is no number"));
+    let unit = unit.trim_end_matches("/s").trim_end_matches("rows").trim_end_matches('B').trim();
+    let power = match unit {
+        "µs" => -6,
+        "ms" => -3,
+        "" | "s" => 0,
+        "k" => 3,
+        "M" => 6,
+        "G" => 9,
+        other => panic!("{other} in {text}"),
+    };
+    number * 10_f64.powi(power)
+}
+
+/// Three digits are shown; of microseconds, whole ones; of ratios, hundredths.
+fn near(shown: f64, value: f64) -> bool {
+    (shown - value).abs() <= (value.abs() * 0.006).max(if value.abs() < 1e-3 { 1.1e-6 } else { 0.0 })
+}
