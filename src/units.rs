@@ -95,6 +95,16 @@ impl fmt::Display for Usd {
     }
 }
 
+/// A number of things in words: `1 host`, `2 hosts`, `2 processes`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = match (count, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {noun}{plural}")
+}
+
 /// Writes `value` in the largest unit that leaves at least one digit before the point; each unit is 1,000 of the last.
 fn scaled(f: &mut fmt::Formatter<'_>, value: f64, units: &[&str]) -> fmt::Result {
     let mut value = if value.is_finite() { value.max(0.0) } else { 0.0 };

@@ -11,6 +11,7 @@ use crate::cost::InstancePrice;
 use crate::error::FirstFailure;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
+use crate::units::counted;
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
 const MOST_WORKERS: usize = 1024;
@@ -91,9 +92,7 @@ impl JobArguments {
     /// Checks the flags against each other and fills in the defaults; reads the host file and the secret.
     pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
         let cluster = self.membership()?;
-        // Processes that this one starts share the machine.
-        let sharing = if self.hosts.is_none() { self.processes.unwrap_or(1).max(1) } else { 1 };
-        let workers = workers(self.workers, sharing)?;
+        let workers = workers(self.workers, self.sharing())?;
         let memory_bytes = self.memory_bytes()?;
         Ok(JobSettings {
             program: program.to_owned(),
@@ -119,10 +118,13 @@ impl JobArguments {
         })
     }
 
+    /// Processes on this machine: those that this one starts share it.
+    fn sharing(&self) -> usize {
+        if self.hosts.is_none() { self.processes.unwrap_or(1).max(1) } else { 1 }
+    }
+
     fn memory_bytes(&self) -> Result<Option<u64>, Error> {
-        // Processes that this one starts share the machine.
-        let sharing = if self.hosts.is_none() { self.processes.unwrap_or(1).max(1) } else { 1 };
-        let available = memory::available_bytes().map(|bytes| bytes / sharing as u64);
+        let available = memory::available_bytes().map(|bytes| bytes / self.sharing() as u64);
         match (self.memory, self.memory.bytes(available)) {
             (MemoryLimit::Bytes(bytes), _) if bytes < LEAST_MEMORY_BYTES => Err(Error::usage(
                 format!("--memory {bytes} is less than any process needs"),
@@ -243,15 +245,6 @@ pub fn set_name(typed: &str) -> Result<String, Error> {
         ));
     }
     Ok(typed.to_owned())
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    let plural = match (count, noun.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{count} {noun}{plural}")
 }
 
 /// Where the tables that come with Millrace lie: `data` in the current directory, or else where this was built.

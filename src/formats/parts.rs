@@ -127,7 +127,7 @@ impl Output {
         self.0.undecided()?.begun = true;
         mark(directory, MARKER_TEXT)?;
         // After a power cut there must be no parts without it.
-        sync(directory).map_err(Error::file("sync", directory))
+        sync_names(directory).map_err(Error::file("sync", directory))
     }
 
     /// Opens the part of one worker; a worker that starts again gives up what it wrote before.
@@ -174,7 +174,7 @@ impl Output {
             file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&written, &path)?;
-            sync(&self.0.directory)
+            sync_names(&self.0.directory)
         })
         .map_err(Error::file("write", &path))
     }
@@ -327,7 +327,7 @@ fn mark(directory: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Brings new and renamed names in a directory to disk.
-fn sync(directory: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_names(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

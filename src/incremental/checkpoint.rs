@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Total;
 use crate::Error;
+use crate::formats::parts::sync_names;
 use crate::keys::PlaceHasher;
 
 const MANIFEST: &str = "manifest.json";
@@ -159,8 +160,7 @@ impl Checkpoint {
         let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::from);
         write_synced(&written, &text.map_err(Error::file("write", &written))?)?;
         fs::rename(&written, &path).map_err(Error::file("rename", &path))?;
-        let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-        synced.map_err(Error::file("sync", &self.directory))?;
+        sync_names(&self.directory).map_err(Error::file("sync", &self.directory))?;
         self.manifest = manifest;
         Ok(())
     }

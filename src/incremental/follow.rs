@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -14,9 +14,6 @@ use std::time::{Duration, SystemTime};
 use super::TakenFile;
 use crate::Error;
 use crate::formats::compression::Compression;
-
-/// How much of a file is read at once for its digest.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// A file that is there to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,8 +157,7 @@ fn changed(path: &Path, how: &str) -> Error {
 
 /// Whether a file ends as one does that is not in the middle of being written. Of a compressed file, its reader will tell.
 fn is_whole(path: &Path, bytes: u64) -> Result<bool, Error> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if Compression::ALL.iter().any(|compression| compression.extensions().contains(&extension)) {
+    if Compression::of_name(path).is_some() {
         return Ok(true);
     }
     let mut last = [0];
@@ -174,14 +170,8 @@ fn is_whole(path: &Path, bytes: u64) -> Result<bool, Error> {
 }
 
 fn digest_of(path: &Path) -> Result<String, Error> {
-    let mut file = File::open(path).map_err(Error::file("open", path))?;
-    let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; PIECE_BYTES]);
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(hasher.finalize().to_hex().to_string()),
-            Ok(read) => drop(hasher.update(&piece[..read])),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::file("read", path)(error)),
-        }
-    }
+    let file = File::open(path).map_err(Error::file("open", path))?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(Error::file("read", path))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }

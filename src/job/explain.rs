@@ -1,7 +1,7 @@
 //! `--explain`: the plan of a run, as text: its dataflow, who reads what, and what memory is for.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt;
 
 use timely::dataflow::Scope;
 
@@ -12,7 +12,7 @@ use crate::cli::{self, JobSettings};
 use crate::input::{Input, Row, Split, SplitAssignment};
 use crate::operators::{Gathered, Round, WorkerContext};
 use crate::report::{PlannedOperator, tree};
-use crate::units::Bytes;
+use crate::units::{Bytes, counted};
 
 /// Shares that are told one by one; of more, the least and the most.
 const MOST_SHARES: usize = 16;
@@ -107,8 +107,8 @@ impl Job {
             f,
             "{}: {} with {}{each}\n",
             settings.program,
-            counted(processes, "process", "processes"),
-            counted(workers, "worker", "workers")
+            counted(processes, "process"),
+            counted(workers, "worker")
         )?;
         for (line, _) in tree(&operators.iter().collect::<Vec<_>>()) {
             writeln!(f, "{line}")?;
@@ -144,9 +144,9 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &TablePlan, settings: &JobSett
         f,
         "\n{}: {}{compressed}, {}, {} of up to {}",
         table.name,
-        counted(table.files, "file", "files"),
+        counted(table.files, "file"),
         Bytes(table.bytes),
-        counted(table.splits, "split", "splits"),
+        counted(table.splits, "split"),
         Bytes(table.largest_split)
     )?;
     let (who, all) = match settings.assignment {
@@ -155,19 +155,10 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &TablePlan, settings: &JobSett
     };
     if table.shares.len() <= MOST_SHARES {
         return table.shares.iter().enumerate().try_for_each(|(index, share)| {
-            writeln!(
-                f,
-                "  {who} {index:<2}  {}, {}",
-                counted(share.splits, "split", "splits"),
-                Bytes(share.bytes)
-            )
+            writeln!(f, "  {who} {index:<2}  {}, {}", counted(share.splits, "split"), Bytes(share.bytes))
         });
     }
     let bytes = || table.shares.iter().map(|share| share.bytes);
     let (least, most) = (bytes().min().unwrap_or(0), bytes().max().unwrap_or(0));
     writeln!(f, "  {} {all}: {} to {} each", table.shares.len(), Bytes(least), Bytes(most))
-}
-
-fn counted(count: usize, one: &str, many: &str) -> impl Display {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

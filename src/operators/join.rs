@@ -16,6 +16,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::rc::Rc;
 
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
@@ -23,7 +24,7 @@ use timely::dataflow::operators::{Capability, Operator, Probe};
 use timely::dataflow::{Stream, StreamVec};
 
 use super::context::{END, Round, WorkerContext};
-use super::router::{Exit, Sender, route};
+use super::router::{Exit, Sender, reuse, route};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::{PlaceHasher, route_hash_of};
 
@@ -186,8 +187,9 @@ where
         JoinStrategy::Hash => ("HashJoin", Destination::Owner, Destination::Owner),
         JoinStrategy::Broadcast => ("BroadcastJoin", Destination::Everyone, Destination::Here),
     };
-    let build = addressed(build, build_to);
-    let probe = addressed(probe, probe_to);
+    let (build_spare, probe_spare) = (Spare::default(), Spare::default());
+    let build = addressed(build, build_to, Rc::clone(&build_spare));
+    let probe = addressed(probe, probe_to, Rc::clone(&probe_spare));
     let flow = WorkerContext::current().flow_probe();
 
     let mut groups: HashMap<K, Group<B>, PlaceHasher> = HashMap::default();
@@ -204,7 +206,8 @@ where
                 drop(capability);
                 move |(build, build_frontier), (probe, probe_frontier), output| {
                     build.for_each(|_, container| {
-                        for (key, record) in std::mem::take(container).into_body().into_records() {
+                        let mut records = std::mem::take(container).into_body().into_records();
+                        for (key, record) in records.drain(..) {
                             match groups.entry(key) {
                                 Entry::Occupied(group) if duplicates => group.into_mut().others.push(record),
                                 Entry::Occupied(_) => {}
@@ -213,13 +216,16 @@ where
                                 }
                             }
                         }
+                        reuse(records, &build_spare);
                     });
                     let built = build_frontier.frontier().is_empty();
                     let mut look_up = |container: RoutedSerde<(K, P)>, out: &mut Vec<O>| {
-                        for record in container.into_body().into_records() {
+                        let mut records = container.into_body().into_records();
+                        for record in records.drain(..) {
                             let group = groups.get(&record.0);
                             logic(record, group, out);
                         }
+                        reuse(records, &probe_spare);
                     };
                     probe.for_each(|capability, container| {
                         let container = std::mem::take(container);
@@ -274,6 +280,7 @@ struct RecordSender<K, V> {
 fn addressed<K, V>(
     records: StreamVec<'_, Round, (K, V)>,
     destination: Destination,
+    spare: Spare<(K, V)>,
 ) -> Stream<'_, Round, RoutedSerde<(K, V)>>
 where
     K: ExchangeData + Hash + Eq + Clone,
@@ -281,7 +288,7 @@ where
 {
     let context = WorkerContext::current();
     let (index, peers) = (records.scope().index(), records.scope().peers());
-    let router = Router::new(peers, 1, CONTAINER_RECORDS, Spare::default());
+    let router = Router::new(peers, 1, CONTAINER_RECORDS, spare);
     let exit = Exit::new(index, context);
     route(records, RecordSender { router, exit, destination, index })
 }
@@ -314,10 +321,6 @@ where
     }
 
     fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        for target in 0..self.router.targets() {
-            if let Some(last) = self.router.take(target) {
-                self.exit.send_encoded(last, &self.router, &mut give);
-            }
-        }
+        self.exit.send_rest(&mut self.router, &mut give);
     }
 }

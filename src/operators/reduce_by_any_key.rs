@@ -25,9 +25,8 @@ use timely::dataflow::operators::Probe;
 use super::combiner::AnyCombiner;
 use super::context::{END, Round, WorkerContext, add};
 use super::notify::UnaryNotify;
-use super::partition::MOST_SPARE;
 use super::partitions::unknown_partition;
-use super::router::{Exit, Sender, route};
+use super::router::{Exit, Sender, reuse, route};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::{PlaceHasher, route_hash_of};
 
@@ -106,10 +105,7 @@ where
                                 Entry::Vacant(group) => drop(group.insert(value)),
                             }
                         }
-                        let mut spare = spare.borrow_mut();
-                        if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
-                            spare.push(records);
-                        }
+                        reuse(records, &spare);
                     });
                     let Some(end) = notificator.next() else { return };
                     // One partition a turn: what reads the groups takes them away before more come.
@@ -161,10 +157,6 @@ where
                 exit.send_encoded(full, router, &mut give);
             }
         });
-        for target in 0..router.targets() {
-            if let Some(last) = router.take(target) {
-                exit.send_encoded(last, router, &mut give);
-            }
-        }
+        exit.send_rest(router, &mut give);
     }
 }

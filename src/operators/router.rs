@@ -12,8 +12,9 @@ use timely::dataflow::{Stream, StreamVec};
 use super::combiner::Combiner;
 use super::context::{Round, Sent, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
+use super::partition::MOST_SPARE;
 use crate::Error;
-use crate::exchange::{Addressed, Body, Full, Plain, Routed, RoutedSerde, Router, Spare};
+use crate::exchange::{Addressed, Body, CONTAINER_RECORDS, Full, Plain, Routed, RoutedSerde, Router, Spare};
 use crate::keys::{Key, Pair, route_hash};
 
 /// What happens to records before the exchange.
@@ -102,9 +103,30 @@ impl Exit {
         }
     }
 
+    /// Sends what has not filled a container.
+    pub(super) fn send_rest<R: ExchangeData>(
+        &self,
+        router: &mut Router<R>,
+        give: &mut impl FnMut(&mut RoutedSerde<R>),
+    ) {
+        for target in 0..router.targets() {
+            if let Some(last) = router.take(target) {
+                self.send_encoded(last, router, give);
+            }
+        }
+    }
+
     /// Whether a worker is one of another process.
     pub(super) fn leaves(&self, worker: u32) -> bool {
         self.context.process_of(worker as usize) != self.context.process_of(self.own_index)
+    }
+}
+
+/// Keeps the room of records that were taken out of a container, for a router to fill.
+pub(super) fn reuse<R>(records: Vec<R>, spare: &Spare<R>) {
+    let mut spare = spare.borrow_mut();
+    if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
+        spare.push(records);
     }
 }
 

@@ -20,8 +20,7 @@ use timely::dataflow::operators::Probe;
 
 use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::partition::MOST_SPARE;
-use super::router::{Exit, Sender, route};
+use super::router::{Exit, Sender, reuse, route};
 use super::sort::{Sorter, TURN_RECORDS};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::route_hash_of;
@@ -89,10 +88,7 @@ where
                         let bytes = held_bytes(&records);
                         let taken = sorter.take(&mut records, bytes);
                         taken.unwrap_or_else(|error| context.process.failure.set(error));
-                        let mut spare = spare.borrow_mut();
-                        if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
-                            spare.push(records);
-                        }
+                        reuse(records, &spare);
                     });
                     let Some(end) = notificator.next() else { return };
                     let mut session = output.session(&end);
@@ -132,10 +128,6 @@ impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Encoded<(K, V)>> for 
     }
 
     fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        for target in 0..self.router.targets() {
-            if let Some(last) = self.router.take(target) {
-                self.exit.send_encoded(last, &self.router, &mut give);
-            }
-        }
+        self.exit.send_rest(&mut self.router, &mut give);
     }
 }

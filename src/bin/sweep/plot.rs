@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use millrace::units::Bytes;
+use millrace::units::{Bytes, counted};
 
 use crate::outcome::Outcome;
 
@@ -20,10 +20,7 @@ const COLOURS: [&str; 5] = ["#0072b2", "#b85000", "#00805c", "#a8457f", "#7a6a00
 pub(crate) fn speed_up(outcome: &Outcome) -> String {
     let mut lines: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for case in &outcome.cases {
-        let mut name = match case.case.processes {
-            1 => "1 process".to_owned(),
-            count => format!("{count} processes"),
-        };
+        let mut name = counted(case.case.processes, "process");
         name.extend(case.case.split_bytes.map(|bytes| format!(", {}", Bytes(bytes))));
         name.extend(case.case.format.as_ref().map(|format| format!(", {format}")));
         lines.entry(name).or_default().push((case.case.peers() as f64, case.speed_up));

@@ -106,6 +106,14 @@ fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
+impl Compression {
+    /// What a file's name says.
+    pub(crate) fn of_name(path: &Path) -> Option<Self> {
+        let extension = extension(path);
+        Self::ALL.into_iter().find(|known| known.extensions().contains(&&*extension))
+    }
+}
+
 /// The compression of a file of `bytes` bytes that starts with `head`, if it has one; and a warning where its name says
 /// something else.
 pub(crate) fn identify(
@@ -113,8 +121,7 @@ pub(crate) fn identify(
     bytes: u64,
     head: &[u8],
 ) -> Result<(Option<Compression>, Option<String>), Error> {
-    let extension = extension(path);
-    let named = Compression::ALL.into_iter().find(|known| known.extensions().contains(&&*extension));
+    let (extension, named) = (extension(path), Compression::of_name(path));
     let found = of_head(head, bytes, named);
     let shown = path.display();
     match (named, found) {

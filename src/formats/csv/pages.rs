@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::fault::{Fault, Judge};
 use super::row::{Fields, RowDeserializer};
-use super::window::Window;
+use super::window::{Stage, Window};
 use super::{MAX_ROW_BYTES, Source};
 use crate::Error;
 use crate::input::{Block, Row};
@@ -37,13 +37,6 @@ pub(crate) struct PageReader {
     /// Offset behind the last byte at which a page of this split may start.
     end: u64,
     extent: Range<u64>,
-}
-
-#[derive(PartialEq)]
-enum Stage {
-    New,
-    Reading,
-    Done,
 }
 
 impl PageReader {
@@ -80,8 +73,7 @@ impl PageReader {
         if self.stage == Stage::Done {
             return Ok(None);
         }
-        let offset = self.window.offset_of(self.start);
-        let compressed = self.window.source().compressed_bytes();
+        let mark = self.window.mark(self.start);
         self.fill()?;
         let mut block = Block::default();
         while self.stage == Stage::Reading {
@@ -102,9 +94,7 @@ impl PageReader {
             }
         }
         self.extent.end = self.window.offset_of(self.start);
-        block.text_bytes = self.extent.end - offset;
-        let read = self.window.source().compressed_bytes().zip(compressed);
-        block.bytes = read.map_or(block.text_bytes, |(now, before)| now - before);
+        self.window.note(&mark, self.start, &mut block);
         Ok(Some(block))
     }
 

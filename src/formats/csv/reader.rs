@@ -9,7 +9,7 @@ use super::fault::{Fault, Judge, Verdict};
 use super::field::FieldError;
 use super::index::{Instructions, SLACK, Tally};
 use super::row::{Fields, RowDeserializer};
-use super::window::Window;
+use super::window::{Stage, Window};
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
 use crate::input::{Block, MISCUT, Row};
@@ -39,13 +39,6 @@ pub(crate) struct CsvReader {
     /// Offset behind the last byte at which a row may start; of a compressed text it shows only when all is read.
     end: u64,
     extent: Range<u64>,
-}
-
-#[derive(PartialEq)]
-enum Stage {
-    New,
-    Reading,
-    Done,
 }
 
 impl CsvReader {
@@ -87,8 +80,7 @@ impl CsvReader {
         if self.stage == Stage::Done {
             return Ok(None);
         }
-        let start = self.window.offset_of(self.row_start());
-        let compressed_start = self.window.source().compressed_bytes();
+        let start = self.window.mark(self.row_start());
         let mut block = Block::default();
         if self.scanned == self.window.filled() {
             self.fill()?;
@@ -107,9 +99,7 @@ impl CsvReader {
         }
         if self.extent != MISCUT {
             self.extent.end = self.window.offset_of(self.row_start());
-            block.text_bytes = self.extent.end - start;
-            let compressed = self.window.source().compressed_bytes().zip(compressed_start);
-            block.bytes = compressed.map_or(block.text_bytes, |(now, before)| now - before);
+            self.window.note(&start, self.row_start(), &mut block);
         }
         Ok(Some(block))
     }

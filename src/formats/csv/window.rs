@@ -5,6 +5,7 @@ use std::io;
 use super::Source;
 use super::text::Text;
 use crate::Error;
+use crate::input::Block;
 
 /// Bytes in memory are addressed by position, their index in the buffer, which a refill changes; bytes of the text by
 /// offset, which stays.
@@ -21,6 +22,22 @@ pub(super) struct Window {
     filled: usize,
     /// Offset of the next byte to read.
     next_offset: u64,
+}
+
+/// A place that a reader has come to.
+pub(super) struct Mark {
+    /// In the text.
+    offset: u64,
+    /// In the compressed file, if it is one.
+    compressed: Option<u64>,
+}
+
+/// How far a reader is with its split.
+#[derive(PartialEq)]
+pub(super) enum Stage {
+    New,
+    Reading,
+    Done,
 }
 
 /// Aligns the buffer: a vector load then never straddles two lines.
@@ -82,6 +99,19 @@ impl Window {
     pub(super) fn offset_of(&self, position: usize) -> u64 {
         let behind = self.next_offset.saturating_add(position as u64).saturating_sub(self.read as u64);
         self.text.end().map_or(behind, |end| behind.min(end))
+    }
+
+    /// Where in text and file a position is that a reader has come to.
+    pub(super) fn mark(&self, position: usize) -> Mark {
+        Mark { offset: self.offset_of(position), compressed: self.text.compressed_bytes() }
+    }
+
+    /// Notes in a block how far a reader has come since a mark.
+    pub(super) fn note(&self, since: &Mark, position: usize, block: &mut Block) {
+        let now = self.mark(position);
+        block.text_bytes = now.offset - since.offset;
+        let compressed = now.compressed.zip(since.compressed);
+        block.bytes = compressed.map_or(block.text_bytes, |(now, before)| now - before);
     }
 
     /// Keeps what stands at `keep..`, reads about `bytes` more behind it and says where the kept bytes are now.

@@ -35,8 +35,11 @@ pub(crate) fn is_remote(data: &Path) -> bool {
     data.to_str().and_then(scheme).is_some_and(|scheme| SCHEMES.contains(&scheme))
 }
 
-pub(super) fn has_wildcards(text: &str) -> bool {
-    text.contains(['*', '?', '['])
+/// What stands for other characters in a pattern, or begins what does.
+pub(super) const WILDCARDS: [char; 3] = ['*', '?', '['];
+
+fn has_wildcards(text: &str) -> bool {
+    text.contains(WILDCARDS)
 }
 
 /// Refuses what no store can mean, with what to type instead.

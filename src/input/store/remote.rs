@@ -125,7 +125,7 @@ impl Stores {
     }
 
     pub(super) fn list_matching(&self, pattern: &str) -> Found {
-        let fixed = pattern.find(['*', '?', '[']).map_or(pattern, |at| &pattern[..at]);
+        let fixed = pattern.find(place::WILDCARDS).map_or(pattern, |at| &pattern[..at]);
         let directory = fixed.rfind('/').map_or(fixed, |at| &fixed[..at]);
         let (bucket, key) = self.find(directory)?;
         let inside = pattern.strip_prefix(&bucket.root).unwrap_or(pattern).trim_matches('/');

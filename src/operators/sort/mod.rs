@@ -26,8 +26,7 @@ use timely::dataflow::{Stream, StreamVec};
 
 use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::partition::MOST_SPARE;
-use super::router::Exit;
+use super::router::{Exit, reuse};
 use crate::Error;
 use crate::exchange::{CONTAINER_RECORDS, Full, RoutedSerde, Router, Spare, routed};
 use crate::memory::held_bytes;
@@ -194,10 +193,7 @@ fn sort_ranges<D: ExchangeData>(
                 }
                 let taken = sorter.take(&mut records, bytes);
                 taken.unwrap_or_else(|error| context.process.failure.set(error));
-                let mut spare = spare.borrow_mut();
-                if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
-                    spare.push(records);
-                }
+                reuse(records, &spare);
             });
             let Some(end) = notificator.next() else { return };
             let mut session = output.session(&end);
