@@ -171,7 +171,11 @@ pub(crate) fn place_seed(generation: usize) -> u64 {
 /// has its own, so that keys which were together are not so for ever.
 #[inline]
 pub fn dividing_hash<K: Key>(key: K, depth: usize) -> u64 {
-    hash_bytes(bytemuck::bytes_of(&key), DIVIDE_SEED.wrapping_add((depth as u64).wrapping_mul(MULTIPLIER)))
+    hash_bytes(bytemuck::bytes_of(&key), dividing_seed(depth))
+}
+
+fn dividing_seed(depth: usize) -> u64 {
+    DIVIDE_SEED.wrapping_add((depth as u64).wrapping_mul(MULTIPLIER))
 }
 
 /// [`route_hash`] of a key that is not plain bytes.
@@ -184,6 +188,14 @@ pub fn route_hash_of(key: &(impl Hash + ?Sized)) -> u64 {
 #[inline]
 pub fn place_hash_of(key: &(impl Hash + ?Sized)) -> u64 {
     PlaceHasher::new().hash_one(key)
+}
+
+/// [`dividing_hash`] of a key that is not plain bytes.
+#[inline]
+pub fn dividing_hash_of(key: &(impl Hash + ?Sized), depth: usize) -> u64 {
+    let mut hasher = KeyHasher::<DIVIDE_SEED>(dividing_seed(depth));
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Places keys that are not plain bytes inside a [`HashMap`](std::collections::HashMap), independent of where

@@ -34,6 +34,8 @@ const ADDRESS: usize = 40;
 /// Bytes of rankings, times the workers that would have a copy, up to which a broadcast join is taken: a choice that
 /// bounds what the copies hold in memory, not a measured one.
 const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
+/// Rankings in a file take so many times as much in memory, about, and are not to take all of it.
+const HELD_FOR_EACH_BYTE: u64 = 4;
 
 /// Finds the addresses with the most revenue in a time, and the mean rank of the pages they visited: Query 3 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -53,7 +55,8 @@ struct Options {
     top: usize,
     /// How visits meet rankings: by exchanging both tables, or with all of rankings at every worker
     ///
-    /// auto takes broadcast while the copies of rankings have at most 200 MB together, and hash from there on.
+    /// auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
+    /// from there on. What does not fit is spilled by hash, and an error by broadcast.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     join: JoinChoice,
     #[command(flatten)]
@@ -119,21 +122,20 @@ fn run(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("query3", options, &options.job)?;
     let rankings = job.table::<Page>(&RANKINGS)?;
     let visits = job.table::<Visit>(&USERVISITS)?;
-    let workers = (job.settings().workers * job.settings().cluster.processes()) as u64;
+    let processes = job.settings().cluster.processes() as u64;
+    let workers = job.settings().workers as u64 * processes;
     let copies = rankings.bytes() * workers;
+    let fit = (job.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE).saturating_mul(processes);
+    let most = fit.min(BROADCAST_UP_TO_BYTES);
     let strategy = match options.join {
         JoinChoice::Hash => JoinStrategy::Hash,
         JoinChoice::Broadcast => JoinStrategy::Broadcast,
-        JoinChoice::Auto if copies <= BROADCAST_UP_TO_BYTES => JoinStrategy::Broadcast,
+        JoinChoice::Auto if copies <= most => JoinStrategy::Broadcast,
         JoinChoice::Auto => JoinStrategy::Hash,
     };
     let reason = match options.join {
         JoinChoice::Auto => {
-            format!(
-                "{workers} copies of rankings have {} (limit {})",
-                Bytes(copies),
-                Bytes(BROADCAST_UP_TO_BYTES)
-            )
+            format!("{workers} copies of rankings have {} (limit {})", Bytes(copies), Bytes(most))
         }
         _ => "--join says so".to_owned(),
     };

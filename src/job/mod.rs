@@ -249,6 +249,11 @@ impl Job {
         &self.settings
     }
 
+    /// What the memory of a process may be spent on.
+    pub fn memory(&self) -> &Budget {
+        &self.shared.memory
+    }
+
     /// Runs the dataflow on every worker of every process, to its end. `None` on processes other than 0, which
     /// have nothing to print. If anything fails anywhere, this is an error, and no output was committed.
     ///

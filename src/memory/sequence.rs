@@ -14,13 +14,17 @@ use crate::Error;
 /// The unit in which encoded bytes are spilled: eight times fewer steps than byte by byte.
 type Word = u64;
 
+/// No block is smaller, but the last: its place and checksum take 64 bytes of memory.
+const LEAST_BLOCK_BYTES: usize = 4 << 10;
+
 /// Records that are written one after the other.
 #[derive(Debug)]
 pub struct Sequence<R> {
     run: Run<Word>,
     records: u64,
-    /// Encoded, and not yet in the file.
+    /// Encoded, and not yet in the file: written once there are so many bytes.
     waiting: Vec<u8>,
+    block_bytes: usize,
     record: PhantomData<R>,
 }
 
@@ -28,6 +32,7 @@ pub struct Sequence<R> {
 #[derive(Debug)]
 pub struct SequenceReader<R> {
     run: Run<Word>,
+    records: u64,
     records_left: u64,
     next_block: usize,
     block: Vec<Word>,
@@ -39,11 +44,23 @@ pub struct SequenceReader<R> {
 
 impl<R> Default for Sequence<R> {
     fn default() -> Self {
-        Sequence { run: Run::default(), records: 0, waiting: Vec::new(), record: PhantomData }
+        Sequence::in_blocks_of(BLOCK_BYTES)
     }
 }
 
 impl<R> Sequence<R> {
+    /// A sequence that is written in blocks of about so many bytes, 256 KiB at most: many under way at once then take
+    /// less memory, and more seeks.
+    pub fn in_blocks_of(bytes: usize) -> Self {
+        let block_bytes = bytes.clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES) / size_of::<Word>() * size_of::<Word>();
+        Sequence { run: Run::default(), records: 0, waiting: Vec::new(), block_bytes, record: PhantomData }
+    }
+
+    /// Bytes of memory that the block under way takes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.capacity()
+    }
+
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.records == 0
@@ -55,8 +72,8 @@ impl<R: Serialize + DeserializeOwned> Sequence<R> {
     pub fn write(&mut self, record: &R, file: &mut SpillFile) -> Result<(), Error> {
         postcard::to_io(record, &mut self.waiting).map_err(|error| unfit::<R>("encoded", &error))?;
         self.records += 1;
-        while self.waiting.len() >= BLOCK_BYTES {
-            self.write_block(BLOCK_BYTES, file)?;
+        while self.waiting.len() >= self.block_bytes {
+            self.write_block(self.block_bytes, file)?;
         }
         Ok(())
     }
@@ -68,6 +85,7 @@ impl<R: Serialize + DeserializeOwned> Sequence<R> {
         let Sequence { run, records, .. } = self;
         Ok(SequenceReader {
             run,
+            records,
             records_left: records,
             next_block: 0,
             block: Vec::new(),
@@ -91,6 +109,21 @@ impl<R: Serialize + DeserializeOwned> Sequence<R> {
         self.waiting.drain(..bytes);
         file.write(&mut self.run, &words)?;
         file.end_run(&mut self.run)
+    }
+}
+
+impl<R> SequenceReader<R> {
+    /// Records of the whole sequence.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Goes back to the first record.
+    pub fn rewind(&mut self) {
+        self.records_left = self.records;
+        self.next_block = 0;
+        self.bytes.clear();
+        self.at = 0;
     }
 }
 
@@ -128,9 +161,13 @@ fn unfit<R>(what: &str, error: &postcard::Error) -> Error {
 
 /// Bytes that records take in memory: their own size, and about what they point to, where a type owns something.
 pub fn held_bytes<R: Serialize>(records: &[R]) -> usize {
-    let encoded = |record| postcard::experimental::serialized_size(record).unwrap_or(0);
-    let owned = if std::mem::needs_drop::<R>() { records.iter().map(encoded).sum() } else { 0 };
+    let owned = if std::mem::needs_drop::<R>() { records.iter().map(owned_bytes).sum() } else { 0 };
     size_of_val(records) + owned
+}
+
+/// About the bytes that a record points to.
+pub fn owned_bytes<R: Serialize>(record: &R) -> usize {
+    if std::mem::needs_drop::<R>() { postcard::experimental::serialized_size(record).unwrap_or(0) } else { 0 }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod fold;
 mod gather;
 mod join;
 mod notify;
+mod overflow;
 mod partial;
 mod partition;
 mod partitions;

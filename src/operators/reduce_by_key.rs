@@ -23,17 +23,14 @@ use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
 use super::partition::Shelf;
 use super::partitions::Partitions;
-use super::router::{Exit, PlainSender, route};
-use crate::exchange::{CONTAINER_RECORDS, Spare, routed};
+use super::router::{Exit, PlainSender, container_records, route};
+use crate::exchange::{Spare, routed};
 use crate::keys::{Key, Pair};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
 const MOST_PARTITIONS: usize = 128;
 /// Buffers of a router; with many workers each has fewer partitions, so that routing to all of them stays cheap.
 const MOST_BUFFERS: usize = 2048;
-
-/// A container has so many records at least, however small the budget.
-const LEAST_CONTAINER_RECORDS: usize = 16;
 
 /// Keyed aggregation.
 pub trait ReduceByKey<'scope, K: Key, V: Pod> {
@@ -102,9 +99,4 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
             )
             .probe_with(&probe)
     }
-}
-
-/// Records of a container: fewer where so many buffers would take too much memory.
-fn container_records(bytes: usize, record_bytes: usize, buffers: usize) -> usize {
-    (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS)
 }

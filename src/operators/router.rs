@@ -17,6 +17,9 @@ use crate::Error;
 use crate::exchange::{Addressed, Body, CONTAINER_RECORDS, Full, Plain, Routed, RoutedSerde, Router, Spare};
 use crate::keys::{Key, Pair, route_hash};
 
+/// A container has so many records at least, however small the budget.
+const LEAST_CONTAINER_RECORDS: usize = 16;
+
 /// What happens to records before the exchange.
 pub(super) trait Sender<K, V, B> {
     /// Takes records, and gives the containers that are to leave.
@@ -120,6 +123,11 @@ impl Exit {
     pub(super) fn leaves(&self, worker: u32) -> bool {
         self.context.process_of(worker as usize) != self.context.process_of(self.own_index)
     }
+}
+
+/// Records of a container: fewer where so many buffers would take too much memory.
+pub(super) fn container_records(bytes: usize, record_bytes: usize, buffers: usize) -> usize {
+    (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS)
 }
 
 /// Keeps the room of records that were taken out of a container, for a router to fill.

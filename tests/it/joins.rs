@@ -1,17 +1,20 @@
 //! Joins against a nested loop, and Queries 1 and 3 as real processes against a plain judge.
 //!
 //! These tests would catch a pair lost, doubled or made of unequal keys, a probe record that is looked up before the
-//! build side is whole, duplicates that hide each other, and a build side that is not at every worker.
+//! build side is whole, duplicates that hide each other, a build side that is not at every worker, and records that are
+//! lost, doubled or joined too early on their way through a disk.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
 use millrace::operators::{Gather, Join, JoinStrategy, Round};
-use timely::dataflow::operators::vec::ToStream;
+use proptest::prelude::*;
+use timely::dataflow::operators::Concat;
+use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::{Home, Ran, Random};
+use crate::support::{Home, Ran, Random, run_workers};
 
 type Records = Vec<(String, u64)>;
 type Joined = Vec<(String, u64, Option<u64>)>;
@@ -34,34 +37,54 @@ fn share<'scope>(scope: Scope<'scope, Round>, records: &Records) -> StreamVec<'s
     own.to_stream(scope)
 }
 
-/// What the four kinds of join give, sorted.
-fn joined(probe: &Records, build: &Records, strategy: JoinStrategy, workers: usize) -> [Joined; 4] {
+/// What the four kinds of join give, sorted, where so much may be held; and the bytes spilled.
+fn joined(
+    probe: &Records,
+    build: &Records,
+    strategy: JoinStrategy,
+    workers: usize,
+    limit: Option<u64>,
+) -> ([Joined; 4], u64) {
     let (probe, build) = (probe.clone(), build.clone());
-    let guards = timely::execute(timely::Config::process(workers), move |worker| {
-        let gathered = worker.dataflow(|scope: Scope<'_, Round>| {
-            use timely::dataflow::operators::vec::Map;
-            let sides = || (share(scope, &probe), share(scope, &build));
-            let ((p1, b1), (p2, b2), (p3, b3), (p4, b4)) = (sides(), sides(), sides(), sides());
-            [
-                p1.join(b1, strategy, |key, &left, &right| Some((key.clone(), left, Some(right)))).gather(),
-                p2.left_join(b2, strategy, |key, &left, right| Some((key.clone(), left, right.copied())))
-                    .gather(),
-                p3.semi_join(b3.map(|(key, _)| (key, ())), strategy)
-                    .map(|(key, left)| (key, left, None))
-                    .gather(),
-                p4.anti_join(b4.map(|(key, _)| (key, ())), strategy)
-                    .map(|(key, left)| (key, left, None))
-                    .gather(),
-            ]
-        });
-        while worker.has_dataflows() {
-            worker.step_or_park(None);
-        }
-        gathered.map(|one| one.take())
+    let (records, spilled) = run_workers(workers, limit, move |scope| {
+        let sides = || (share(scope, &probe), share(scope, &build));
+        let ((p1, b1), (p2, b2), (p3, b3), (p4, b4)) = (sides(), sides(), sides(), sides());
+        let b3 = b3.map(|(key, _)| (key, ()));
+        let b4 = b4.map(|(key, _)| (key, ()));
+        let inner = p1.join(b1, strategy, |key, &left, &right| Some((0, (key.clone(), left, Some(right)))));
+        let left =
+            p2.left_join(b2, strategy, |key, &left, right| Some((1, (key.clone(), left, right.copied()))));
+        let semi = p3.semi_join(b3, strategy).map(|(key, left)| (2, (key, left, None)));
+        let anti = p4.anti_join(b4, strategy).map(|(key, left)| (3, (key, left, None)));
+        inner.concat(left).concat(semi).concat(anti).gather()
     });
-    let first = guards.unwrap().join().into_iter().next().unwrap().unwrap();
-    first.map(|records| {
-        let mut records = records.unwrap();
+    let mut kinds: [Joined; 4] = Default::default();
+    for (kind, record) in records {
+        let kind: usize = kind;
+        kinds[kind].push(record);
+    }
+    kinds.iter_mut().for_each(|records| records.sort_unstable());
+    (kinds, spilled)
+}
+
+/// The same by a map.
+fn by_map(probe: &Records, build: &Records) -> [Joined; 4] {
+    let mut groups = BTreeMap::<&str, Vec<u64>>::new();
+    build.iter().for_each(|(key, right)| groups.entry(key).or_default().push(*right));
+    let mut found: [Joined; 4] = Default::default();
+    for (key, left) in probe {
+        let record = |right| (key.clone(), *left, right);
+        let Some(rights) = groups.get(&key[..]) else {
+            found[1].push(record(None));
+            found[3].push(record(None));
+            continue;
+        };
+        for kind in 0..2 {
+            found[kind].extend(rights.iter().map(|&right| record(Some(right))));
+        }
+        found[2].push(record(None));
+    }
+    found.map(|mut records| {
         records.sort_unstable();
         records
     })
@@ -99,35 +122,85 @@ fn joins_are_those_of_a_nested_loop() {
         let probe = records(&mut random, probes, heavy);
         let build = records(&mut random, builds, false);
         let expected = nested_loop(&probe, &build);
+        assert!(by_map(&probe, &build) == expected, "the judges differ");
         for strategy in [JoinStrategy::Hash, JoinStrategy::Broadcast] {
             for workers in 1..=3 {
-                let found = joined(&probe, &build, strategy, workers);
+                let (found, spilled) = joined(&probe, &build, strategy, workers, None);
                 assert!(found == expected, "{probes} with {builds}, {strategy:?}, {workers} workers");
+                assert_eq!(spilled, 0);
             }
         }
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Catches a pair lost or doubled between memory and disk, whenever a partition is spilled.
+    #[test]
+    fn a_tiny_budget_joins_the_same(
+        probe in proptest::collection::vec((0u64..300, any::<u64>()), 0..600),
+        build in proptest::collection::vec((0u64..300, any::<u64>()), 0..600),
+        workers in 1usize..4,
+        limit in 1_000u64..600_000,
+    ) {
+        let named = |records: Vec<(u64, u64)>| records.into_iter().map(|(number, value)| (key(number), value)).collect();
+        let (probe, build): (Records, Records) = (named(probe), named(build));
+        let (found, _) = joined(&probe, &build, JoinStrategy::Hash, workers, Some(limit));
+        prop_assert!(found == by_map(&probe, &build));
+    }
+}
+
+#[test]
+fn far_more_than_memory_is_joined() {
+    // A build side of some 8 MB for each kind of join, in 250 kB for all of them: each partition is divided.
+    let mut random = Random(6);
+    let mut draw =
+        |count: u64| -> Records { (0..count).map(|value| (key(random.below(60_000)), value)).collect() };
+    let (probe, build) = (draw(20_000), draw(40_000));
+    let expected = by_map(&probe, &build);
+    for workers in 1..=3 {
+        let (found, spilled) = joined(&probe, &build, JoinStrategy::Hash, workers, Some(2_000_000));
+        assert!(found == expected, "{workers} workers");
+        assert!(spilled > 3_000_000, "{spilled} bytes spilled with {workers} workers");
+    }
+}
+
+#[test]
+fn one_key_of_the_build_side_may_be_larger_than_memory() {
+    // Catches a partition that is divided for ever because it is all of one key.
+    let one = |count: u64| -> Records { (0..count).map(|value| (key(29), value)).collect() };
+    let (mut probe, mut build) = (one(7), one(20_000));
+    let mut random = Random(7);
+    probe.extend(records(&mut random, 500, false));
+    build.extend(records(&mut random, 500, false));
+    let expected = by_map(&probe, &build);
+    for workers in 1..=3 {
+        let (found, spilled) = joined(&probe, &build, JoinStrategy::Hash, workers, Some(500_000));
+        assert!(found == expected, "{workers} workers");
+        assert!(spilled > 200_000, "{spilled} bytes spilled with {workers} workers");
+    }
+}
+
 /// Rankings and visits: some pages have no visit, some visits no page.
-fn tables() -> (Home, Vec<(String, i64)>, Vec<[String; 4]>) {
+fn tables(count: u64) -> (Home, Vec<(String, i64)>, Vec<[String; 4]>) {
     let mut random = Random(9);
-    let pages: Vec<_> = (0..300).map(|page| (key(page), random.below(2_000) as i64)).collect();
-    let visits: Vec<_> = (0..3_000)
+    let pages: Vec<_> = (0..count).map(|page| (key(page), random.below(2_000) as i64)).collect();
+    let visits: Vec<_> = (0..(10 * count).min(30_000))
         .map(|_| {
             let day = format!("1980-0{}-0{}", 1 + random.below(4), 1 + random.below(9));
             let address = format!("10.0.0.{}", random.below(40));
             // Eighths: sums are exact, and equal ones occur.
-            [address, key(random.below(400)), day, format!("{}", random.below(8) as f64 / 8.0)]
+            [address, key(random.below(count / 3 * 4)), day, format!("{}", random.below(8) as f64 / 8.0)]
         })
         .collect();
     let home = Home::new();
     let data = home.path().join("data/csv/t");
     fs::create_dir_all(data.join("rankings")).unwrap();
-    for (part, some) in pages.chunks(100).enumerate() {
+    for (part, some) in pages.chunks(pages.len() / 3).enumerate() {
         let rows: Vec<_> = some.iter().map(|(url, rank)| format!("{url},{rank},1\n")).collect();
         fs::write(data.join(format!("rankings/part-{part}")), rows.concat()).unwrap();
     }
-    for (part, some) in visits.chunks(700).enumerate() {
+    for (part, some) in visits.chunks(visits.len() / 4).enumerate() {
         let row = |[address, url, day, revenue]: &[String; 4]| {
             format!("{address},{url},{day},{revenue},agent,USA,en,word,1\n")
         };
@@ -137,17 +210,42 @@ fn tables() -> (Home, Vec<(String, i64)>, Vec<[String; 4]>) {
     (home, pages, visits)
 }
 
-fn query(home: &Home, program: &str, words: &str) -> Ran {
+fn run(home: &Home, program: &str, words: &str) -> Ran {
     let mut command = Command::new(program);
     command.args(words.split_whitespace()).args(["--data", "data", "--set", "t", "--json"]);
-    let ran = home.runner(command).run();
+    home.runner(command).run()
+}
+
+fn query(home: &Home, program: &str, words: &str) -> Ran {
+    let ran = run(home, program, words);
     ran.ended_with(0);
     ran
 }
 
 #[test]
+fn query_3_keeps_to_its_memory() {
+    let (home, _, _) = tables(60_000);
+    let program = env!("CARGO_BIN_EXE_query3");
+    let days = "--from 1980-01-01 --to 1980-05-01";
+    let expected = query(&home, program, &format!("{days} --join broadcast"));
+    for (workers, processes) in [(1, 1), (3, 1), (1, 2), (2, 2)] {
+        let words = format!("{days} -w {workers} -n {processes} --memory 16MB --report report.json");
+        let ran = query(&home, program, &words);
+        ran.check(ran.json()["join"] == "hash", "auto looks at the memory");
+        ran.check(ran.json()["hash"] == expected.json()["hash"], "another answer");
+        let report = fs::read(home.path().join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        let spilled = report["spilled_bytes"].as_u64().unwrap();
+        ran.check(spilled > 100_000, &format!("{spilled} bytes spilled"));
+    }
+    let ran = run(&home, program, &format!("{days} -w 2 --memory 16MB --join broadcast"));
+    ran.ended_with(1);
+    ran.check(ran.stderr.contains("use a hash join (query3 --join hash), which spills"), "what to do");
+}
+
+#[test]
 fn query_3_is_that_of_a_plain_judge() {
-    let (home, pages, visits) = tables();
+    let (home, pages, visits) = tables(300);
     for inclusive in [false, true] {
         let mut groups: BTreeMap<&str, (f64, i64, i64)> = BTreeMap::new();
         let (from, to) = ("1980-01-03", "1980-04-02");
@@ -190,7 +288,7 @@ fn query_3_is_that_of_a_plain_judge() {
 
 #[test]
 fn query_1_is_that_of_a_plain_judge() {
-    let (home, pages, _) = tables();
+    let (home, pages, _) = tables(300);
     let mut expected: Vec<_> = pages.iter().filter(|page| page.1 > 1_200).cloned().collect();
     expected.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     for (workers, processes) in (1..=3).flat_map(|workers| [(workers, 1), (workers, 2)]) {

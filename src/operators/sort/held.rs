@@ -6,11 +6,11 @@ use std::rc::Rc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::sorter::Overflow;
 use crate::Error;
 use crate::exchange::CONTAINER_RECORDS;
 use crate::memory::{Sequence, SequenceReader, held_bytes};
 use crate::operators::context::WorkerContext;
+use crate::operators::overflow::Overflow;
 
 /// Records of one batch, about.
 const BATCH_RECORDS: usize = 2048;
@@ -59,6 +59,7 @@ impl<D: Serialize + DeserializeOwned> Held<D> {
     }
 
     fn spill(&mut self) -> Result<(), Error> {
+        self.overflow.count_partition(self.spilled.is_empty());
         let (spilled, batches) = (&mut self.spilled, std::mem::take(&mut self.batches));
         self.overflow.write(|file| {
             batches.into_iter().flatten().try_for_each(|record| spilled.write(&record, file))

@@ -12,48 +12,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
-use crate::memory::{Seat, Sequence, SequenceReader, SpillFile};
-use crate::operators::context::{WorkerContext, add};
+use crate::memory::{Sequence, SequenceReader, SpillFile};
+use crate::operators::context::WorkerContext;
+use crate::operators::overflow::Overflow;
 
-/// Spilling less than this at once makes many small runs; with little memory, a quarter of a share does.
-const MOST_WORTHWHILE_BYTES: usize = 4 << 20;
 /// What reading a run takes: two blocks.
 const READER_BYTES: usize = 512 << 10;
 /// Runs of one size that are merged into one: as many as a quarter of a share lets read at once, within these bounds.
 const LEAST_FAN_IN: usize = 4;
 const MOST_FAN_IN: usize = 64;
-
-/// What a holder of records needs to spill them.
-pub(super) struct Overflow {
-    pub(super) seat: Seat,
-    pub(super) file: SpillFile,
-    context: Rc<WorkerContext>,
-}
-
-impl Overflow {
-    pub(super) fn new(context: Rc<WorkerContext>) -> Self {
-        let memory = &context.process.memory;
-        Overflow { seat: memory.seat(), file: SpillFile::new(memory.directory().to_path_buf()), context }
-    }
-
-    /// Whether what is held must be spilled, and is worth it.
-    pub(super) fn must_spill(&self, held_bytes: usize) -> bool {
-        held_bytes >= (self.seat.share_bytes() / 4).min(MOST_WORTHWHILE_BYTES) && self.seat.must_spill()
-    }
-
-    /// Writes to the file, and counts what was written.
-    pub(super) fn write<T>(
-        &mut self,
-        write: impl FnOnce(&mut SpillFile) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let before = self.file.written_bytes();
-        let outcome = write(&mut self.file);
-        let (written, counters) = (self.file.written_bytes() - before, &self.context.counters);
-        add(&counters.spilled_bytes, written);
-        add(&counters.spilled_partitions, u64::from(before == 0 && written > 0));
-        outcome
-    }
-}
 
 /// Takes records in any order and gives them in order.
 pub(in crate::operators) struct Sorter<D, C> {
@@ -102,6 +69,7 @@ where
         let mut records = std::mem::take(&mut self.records);
         records.sort_by(&self.compare);
         let mut run = Sequence::default();
+        self.overflow.count_partition(self.runs.is_empty());
         self.overflow.write(|file| {
             records.into_iter().try_for_each(|record| run.write(&record, file))?;
             run.end(file)

@@ -2,31 +2,44 @@
 //!
 //! ```text
 //!  build (key, b) ─► to the worker of the key, or to every worker ─► exchange ─┐
-//!                                                                              ├─► Join: a HashMap, probed ─► what the closure makes
+//!                                                                              ├─► Join: HashMaps, probed ─► what the closure makes
 //!  probe (key, p) ─► to the worker of the key, or nowhere ───────── exchange ─┘
 //! ```
 //!
 //! Keys are compared as they are, so a join is exact whatever their hashes are.
 //!
 //! Cost, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
-//! side to every worker and none of the probe side. Memory: the build side, at each worker its part of it or all of it;
-//! it is not spilled, so it must fit. Probe records wait in memory only where they come before the build side is whole:
-//! a scan that is built after the build side's scan does not start before that.
+//! side to every worker and none of the probe side. Memory: the build side, at each worker its part of it or all of it,
+//! counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
+//! them; both are read back at the end, and written once more for each time a partition must be divided. With
+//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, on disk past the
+//! budget: a scan that is built after the build side's scan does not start before that.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod sender;
+mod sides;
+mod spilled;
+mod table;
+
 use std::hash::Hash;
 use std::rc::Rc;
 
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::StreamVec;
 use timely::dataflow::operators::{Capability, Operator, Probe};
-use timely::dataflow::{Stream, StreamVec};
 
 use super::context::{END, Round, WorkerContext};
-use super::router::{Exit, Sender, reuse, route};
-use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
-use crate::keys::{PlaceHasher, route_hash_of};
+use super::sort::TURN_RECORDS;
+use crate::Error;
+use crate::exchange::{Spare, routed};
+use sender::{Destination, addressed};
+use sides::Sides;
+use spilled::Pairs;
+use table::Group;
+
+/// Partitions of each worker in a hash join, and buffers of a router: with many workers each has fewer partitions.
+const MOST_PARTITIONS: usize = 16;
+const MOST_BUFFERS: usize = 1024;
 
 /// How the records of a join meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,6 +49,17 @@ pub enum JoinStrategy {
     Hash,
     /// Every worker has the whole build side, and probe records stay where they are: for a small build side.
     Broadcast,
+}
+
+impl JoinStrategy {
+    /// Into how many partitions each of `peers` workers divides what comes to it.
+    fn partitions(self, peers: usize) -> usize {
+        match self {
+            JoinStrategy::Hash => (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS),
+            // It is whole at every worker or not at all.
+            JoinStrategy::Broadcast => 1,
+        }
+    }
 }
 
 /// Joins of a stream, the probe side, with another one, the build side, which is held in memory: let the smaller one be
@@ -155,20 +179,9 @@ where
     }
 }
 
-/// The records of one key of the build side: most keys have one.
-struct Group<B> {
-    first: B,
-    others: Vec<B>,
-}
-
-impl<B> Group<B> {
-    fn records(&self) -> impl Iterator<Item = &B> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
-}
-
-/// Brings both sides together and calls `logic` for each probe record with the group of its key; `duplicates` says
-/// whether that wants all records of a key or merely one.
+/// Brings both sides together and calls `logic` for each probe record with the group of its key, or for an inner or a
+/// left join with each record of that group in a group of its own; `duplicates` says whether that wants all records of
+/// a key or merely one.
 fn probe<'scope, K, P, B, O>(
     probe: StreamVec<'scope, Round, (K, P)>,
     build: StreamVec<'scope, Round, (K, B)>,
@@ -182,18 +195,19 @@ where
     B: ExchangeData + Clone,
     O: 'static,
 {
+    let (scope, context) = (probe.scope(), WorkerContext::current());
     // Its name is what `--explain` shows.
     let (name, build_to, probe_to) = match strategy {
         JoinStrategy::Hash => ("HashJoin", Destination::Owner, Destination::Owner),
         JoinStrategy::Broadcast => ("BroadcastJoin", Destination::Everyone, Destination::Here),
     };
+    let partitions = strategy.partitions(scope.peers());
     let (build_spare, probe_spare) = (Spare::default(), Spare::default());
-    let build = addressed(build, build_to, Rc::clone(&build_spare));
-    let probe = addressed(probe, probe_to, Rc::clone(&probe_spare));
-    let flow = WorkerContext::current().flow_probe();
+    let build = addressed(build, build_to, partitions, Rc::clone(&build_spare));
+    let probe = addressed(probe, probe_to, partitions, Rc::clone(&probe_spare));
+    let flow = context.flow_probe();
 
-    let mut groups: HashMap<K, Group<B>, PlaceHasher> = HashMap::default();
-    let mut early: Vec<RoutedSerde<(K, P)>> = Vec::new();
+    let mut sides = Sides::new(strategy, partitions, duplicates, Rc::clone(&context));
     let mut out = Vec::new();
     build
         .binary_frontier::<_, CapacityContainerBuilder<Vec<O>>, _, _, _, _>(
@@ -201,55 +215,56 @@ where
             routed(),
             routed(),
             name,
-            move |capability, _| {
+            move |capability, info| {
+                let activator = scope.activator_for(info.address);
                 let mut end: Option<Capability<Round>> = Some(capability.delayed(&END));
                 drop(capability);
                 move |(build, build_frontier), (probe, probe_frontier), output| {
-                    build.for_each(|_, container| {
-                        let mut records = std::mem::take(container).into_body().into_records();
-                        for (key, record) in records.drain(..) {
-                            match groups.entry(key) {
-                                Entry::Occupied(group) if duplicates => group.into_mut().others.push(record),
-                                Entry::Occupied(_) => {}
-                                Entry::Vacant(group) => {
-                                    group.insert(Group { first: record, others: Vec::new() });
-                                }
-                            }
-                        }
-                        reuse(records, &build_spare);
-                    });
-                    let built = build_frontier.frontier().is_empty();
-                    let mut look_up = |container: RoutedSerde<(K, P)>, out: &mut Vec<O>| {
-                        let mut records = container.into_body().into_records();
-                        for record in records.drain(..) {
-                            let group = groups.get(&record.0);
-                            logic(record, group, out);
-                        }
-                        reuse(records, &probe_spare);
+                    let failure = &context.process.failure;
+                    // What comes after a failure is of no use to anyone.
+                    let fail = |outcome: Result<(), Error>| {
+                        outcome.unwrap_or_else(|error| failure.set(error));
                     };
+                    build.for_each(|_, container| {
+                        let container = std::mem::take(container);
+                        if !failure.is_set() {
+                            fail(sides.take_build(container, &build_spare));
+                        }
+                    });
+                    if build_frontier.frontier().is_empty() && !failure.is_set() {
+                        fail(sides.end_build());
+                    }
                     probe.for_each(|capability, container| {
                         let container = std::mem::take(container);
-                        if built {
-                            look_up(container, &mut out);
-                            output.session(&capability).give_container(&mut out);
-                            out.clear();
-                        } else {
-                            early.push(container);
+                        if !failure.is_set() {
+                            let mut session = output.session(&capability);
+                            let give = |made: &mut Vec<O>| session.give_container(made);
+                            let mut pairs =
+                                Making { logic: &mut logic, give, out: &mut out, left: usize::MAX };
+                            fail(sides.take_probe(container, &probe_spare, &mut pairs));
+                            pairs.give_rest();
                         }
                     });
-                    if !built {
+                    let over = build_frontier.frontier().is_empty() && probe_frontier.frontier().is_empty();
+                    let Some(capability) = &end else { return };
+                    if failure.is_set() {
                         return;
                     }
-                    if let Some(capability) = &end {
-                        for container in early.drain(..) {
-                            look_up(container, &mut out);
-                            output.session(capability).give_container(&mut out);
-                            out.clear();
-                        }
+                    if !over && !sides.may_catch_up() {
+                        // Also when nothing came: other operators may need the memory.
+                        return fail(sides.relieve());
                     }
-                    if probe_frontier.frontier().is_empty() {
-                        end = None;
-                        groups = HashMap::default();
+                    let mut session = output.session(capability);
+                    let give = |made: &mut Vec<O>| session.give_container(made);
+                    let mut pairs = Making { logic: &mut logic, give, out: &mut out, left: TURN_RECORDS };
+                    let outcome = sides.turn(over, &mut pairs);
+                    pairs.give_rest();
+                    drop(session);
+                    match outcome {
+                        Ok(true) => activator.activate(),
+                        Ok(false) if over => end = None,
+                        Ok(false) => {}
+                        Err(error) => failure.set(error),
                     }
                 }
             },
@@ -257,70 +272,39 @@ where
         .probe_with(&flow)
 }
 
-/// Where records go.
-#[derive(Clone, Copy)]
-enum Destination {
-    /// To the worker that owns their key.
-    Owner,
-    /// To every worker.
-    Everyone,
-    /// To the worker they are at.
-    Here,
+/// Calls what the join was given for records that meet, and hands over what it makes before it is much.
+struct Making<'a, L, G, O> {
+    logic: &'a mut L,
+    give: G,
+    out: &'a mut Vec<O>,
+    /// How many records may be looked at or made before others have a turn.
+    left: usize,
 }
 
-/// Sends the records of one side.
-struct RecordSender<K, V> {
-    router: Router<(K, V)>,
-    exit: Exit,
-    destination: Destination,
-    index: usize,
+impl<L, G: FnMut(&mut Vec<O>), O> Making<'_, L, G, O> {
+    fn give_rest(&mut self) {
+        self.left = self.left.saturating_sub(self.out.len());
+        (self.give)(self.out);
+        self.out.clear();
+    }
 }
 
-/// Makes containers of the records of one side.
-fn addressed<K, V>(
-    records: StreamVec<'_, Round, (K, V)>,
-    destination: Destination,
-    spare: Spare<(K, V)>,
-) -> Stream<'_, Round, RoutedSerde<(K, V)>>
+impl<K, P, B, L, G, O> Pairs<K, P, B> for Making<'_, L, G, O>
 where
-    K: ExchangeData + Hash + Eq + Clone,
-    V: ExchangeData + Clone,
+    L: FnMut((K, P), Option<&Group<B>>, &mut Vec<O>),
+    G: FnMut(&mut Vec<O>),
 {
-    let context = WorkerContext::current();
-    let (index, peers) = (records.scope().index(), records.scope().peers());
-    let router = Router::new(peers, 1, CONTAINER_RECORDS, spare);
-    let exit = Exit::new(index, context);
-    route(records, RecordSender { router, exit, destination, index })
-}
-
-impl<K, V> Sender<K, V, Encoded<(K, V)>> for RecordSender<K, V>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    V: ExchangeData + Clone,
-{
-    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        let RecordSender { router, exit, destination, index } = self;
-        let mut pass_on = |full, router: &Router<_>| exit.send_encoded(full, router, &mut give);
-        for record in records.drain(..) {
-            let full = match destination {
-                Destination::Owner => router.push(route_hash_of(&record.0), record),
-                Destination::Here => router.push_to(*index, record),
-                Destination::Everyone => {
-                    for worker in 1..router.targets() {
-                        if let Some(full) = router.push_to(worker, record.clone()) {
-                            pass_on(full, router);
-                        }
-                    }
-                    router.push_to(0, record)
-                }
-            };
-            if let Some(full) = full {
-                pass_on(full, router);
-            }
+    #[inline]
+    fn meet(&mut self, record: (K, P), group: Option<&Group<B>>) {
+        (self.logic)(record, group, self.out);
+        if self.out.len() >= TURN_RECORDS {
+            self.give_rest();
         }
     }
 
-    fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        self.exit.send_rest(&mut self.router, &mut give);
+    #[inline]
+    fn look(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
     }
 }
