@@ -4,7 +4,7 @@
 //! all zeros, all equal or never repeat (which turns the combiner on and off), a worker without data that never ends,
 //! and a part file that is not what passed by. Several processes are the business of `query2` and `search_words`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan, UnaryNotify,
-    WorkerContext, WriteParts,
+    Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan,
+    UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::RANKINGS;
 use timely::ExchangeData;
@@ -24,7 +24,7 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::Random;
+use crate::support::{Random, run_within};
 
 /// Runs a dataflow to its end on so many workers; what was gathered, which only worker 0 may have.
 fn run<A, F>(workers: usize, build: F) -> Vec<A>
@@ -182,6 +182,37 @@ fn reduce_by_any_key_is_a_map() {
                 groups.len(),
                 model.len()
             );
+        }
+    }
+}
+
+#[test]
+fn distinct_is_a_set() {
+    // Catches a key given twice where it was spilled, or dropped before the exchange and again behind it.
+    for (name, keys) in key_sets() {
+        let keys: Arc<[u64]> = keys.into();
+        let model: Vec<_> = keys.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut model_texts: Vec<_> = model.iter().map(u64::to_string).collect();
+        model_texts.sort_unstable();
+        for (workers, limit) in [(1, None), (2, None), (3, None), (1, Some(1 << 20)), (3, Some(1 << 20))] {
+            let shared = Arc::clone(&keys);
+            let (mut found, spilled) =
+                run_within(workers, limit, move |scope| share(scope, &shared).distinct().gather());
+            found.sort_unstable();
+            assert!(found == model, "{name} with {workers} workers: {} keys of {}", found.len(), model.len());
+            match limit {
+                None => assert_eq!(spilled, 0, "{name}"),
+                Some(_) if model.len() > 50_000 => assert!(spilled > 0, "{name} was to be spilled"),
+                Some(_) => {}
+            }
+        }
+        for workers in 1..=3 {
+            let shared = Arc::clone(&keys);
+            let mut found = run(workers, move |scope| {
+                share(scope, &shared).map(|key| key.to_string()).distinct_any().gather()
+            });
+            found.sort_unstable();
+            assert!(found == model_texts, "{name} with {workers} workers, texts");
         }
     }
 }

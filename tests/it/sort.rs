@@ -13,7 +13,7 @@ use std::sync::Arc;
 use millrace::formats::parts::Output;
 use millrace::memory::Budget;
 use millrace::operators::{
-    Fold, Gather, Gathered, ProcessShared, Round, Sort, SortWithinKey, WorkerContext, WriteParts,
+    Fold, Gather, ProcessShared, Round, Sort, SortWithinKey, WorkerContext, WriteParts,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -21,31 +21,7 @@ use timely::ExchangeData;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::{Home, Ran, Random, example, parse, rows};
-
-/// Runs a dataflow on so many workers of a process with so much memory; what was gathered, and the bytes spilled.
-fn run<A, F>(workers: usize, limit: Option<u64>, build: F) -> (Vec<A>, u64)
-where
-    A: Send + 'static,
-    F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
-{
-    let home = tempfile::tempdir().unwrap();
-    let memory = Budget::new(limit, home.path().to_path_buf(), workers);
-    let process = ProcessShared::new(Default::default(), memory);
-    let guards = timely::execute(timely::Config::process(workers), move |worker| {
-        let context = WorkerContext::install(process.clone(), workers, 0, BTreeMap::new());
-        let gathered = worker.dataflow(&build);
-        while worker.has_dataflows() {
-            worker.step_or_park(None);
-        }
-        assert_eq!(process.failure.message(), None);
-        (gathered.take(), context.counters.spilled_bytes.get())
-    });
-    let ended: Vec<_> = guards.unwrap().join().into_iter().map(Result::unwrap).collect();
-    let spilled = ended.iter().map(|worker| worker.1).sum();
-    assert_eq!(home.path().read_dir().unwrap().count(), 0, "a spill file is left behind");
-    (ended.into_iter().filter_map(|worker| worker.0).flatten().collect(), spilled)
-}
+use crate::support::{Home, Ran, Random, example, parse, rows, run_within};
 
 /// This worker's share of the records, in rows of one batch.
 fn share<'scope, D: Clone + 'static>(
@@ -64,7 +40,7 @@ where
     C: Fn(&D, &D) -> Ordering + Clone + Send + Sync + 'static,
 {
     let records = Arc::clone(records);
-    let (mut ranges, spilled) = run(workers, limit, move |scope| {
+    let (mut ranges, spilled) = run_within(workers, limit, move |scope| {
         let index = scope.index();
         share(scope, &records)
             .sort_by(compare.clone())
@@ -209,7 +185,7 @@ fn part_files_are_the_sorted_whole() {
         let home = tempfile::tempdir().unwrap();
         let output = Output::create(&home.path().join("out"), "txt").unwrap();
         let (records, written) = (Arc::clone(&records), output.clone());
-        run(workers, None, move |scope| {
+        run_within(workers, None, move |scope| {
             let encode = |number: &u64, row: &mut Vec<u8>| row.extend(format!("{number}\n").bytes());
             share(scope, &records).sort().write_parts(Some(&written), encode).fold((), |(), _| ()).gather()
         });
@@ -237,7 +213,7 @@ proptest! {
         let mut model = BTreeMap::<_, Vec<_>>::new();
         records.iter().for_each(|(key, value)| model.entry(key.clone()).or_default().push(*value));
         model.values_mut().for_each(|values| values.sort_unstable_by(|a, b| b.cmp(a)));
-        let (mut groups, _) = run(workers, limit, move |scope| {
+        let (mut groups, _) = run_within(workers, limit, move |scope| {
             share(scope, &records).sort_within_key(|a, b| b.cmp(a)).gather()
         });
         groups.sort();

@@ -10,7 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use millrace::memory::Budget;
+use millrace::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use rustix::process::{Pid, Signal, kill_process};
+use timely::dataflow::Scope;
 
 /// No run of these tests takes this long, unless it hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -354,4 +357,28 @@ pub(crate) fn parse(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
         rows.push(row);
     }
     rows
+}
+
+/// Runs a dataflow on so many workers of a process with so much memory; what was gathered, and the bytes spilled.
+pub(crate) fn run_within<A, F>(workers: usize, limit: Option<u64>, build: F) -> (Vec<A>, u64)
+where
+    A: Send + 'static,
+    F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+{
+    let home = tempfile::tempdir().unwrap();
+    let memory = Budget::new(limit, home.path().to_path_buf(), workers);
+    let process = ProcessShared::new(Default::default(), memory);
+    let guards = timely::execute(timely::Config::process(workers), move |worker| {
+        let context = WorkerContext::install(process.clone(), workers, 0, BTreeMap::new());
+        let gathered = worker.dataflow(&build);
+        while worker.has_dataflows() {
+            worker.step_or_park(None);
+        }
+        assert_eq!(process.failure.message(), None);
+        (gathered.take(), context.counters.spilled_bytes.get())
+    });
+    let ended: Vec<_> = guards.unwrap().join().into_iter().map(Result::unwrap).collect();
+    let spilled = ended.iter().map(|worker| worker.1).sum();
+    assert_eq!(home.path().read_dir().unwrap().count(), 0, "a spill file is left behind");
+    (ended.into_iter().filter_map(|worker| worker.0).flatten().collect(), spilled)
 }
