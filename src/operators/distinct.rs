@@ -42,8 +42,8 @@ pub trait Distinct<'scope, K> {
 
     /// The same for keys of any kind: texts, lists, enums, and tuples of them.
     ///
-    /// Cost: as [`reduce_by_any_key`](ReduceByAnyKey::reduce_by_any_key), whose rules for keys these are, too. Memory: all distinct keys,
-    /// which are not spilled.
+    /// Cost: as [`reduce_by_any_key`](ReduceByAnyKey::reduce_by_any_key), whose rules for keys these are, too. Memory: the distinct keys;
+    /// what exceeds `--memory` is spilled.
     ///
     /// ```
     /// use millrace::operators::{Count, Distinct};

@@ -4,6 +4,7 @@
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
 
 pub mod aggregates;
+mod any_groups;
 mod combiner;
 mod context;
 mod count;
