@@ -7,15 +7,15 @@
 //! ORDER BY o_totalprice DESC, o_orderdate LIMIT 100
 //! ```
 //!
-//! Both joins are of one to many, so each is a reduction: what both sides know of a key is merged into one record.
+//! Few orders are that large, so they are found first, and what is joined with them need not be sent anywhere.
 
 mod tpch;
 
 use std::process::ExitCode;
 
-use millrace::operators::{Fold, Gather, ReduceByAnyKey, Scan, Top};
+use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top};
 use millrace::{cli, job::Job, tables::Date};
-use timely::dataflow::operators::{Concat, vec::Map};
+use timely::dataflow::operators::vec::Filter;
 use tpch::{Hundredths, Options, decimal};
 
 millrace::row! { struct Customer { c_custkey: u32, c_name: String } }
@@ -37,34 +37,21 @@ fn main() -> ExitCode {
         let customers = job.table::<Customer>(&tpch::CUSTOMER)?;
         let (orders, items) = (job.table::<Order>(&tpch::ORDERS)?, job.table::<Item>(&tpch::LINEITEM)?);
         let finished = job.run(move |scope| {
-            let items = scope.scan(&items, |item| Some((item.l_orderkey, (item.l_quantity.0, None))));
-            let orders = scope.scan(&orders, |order| {
-                Some((
-                    order.o_orderkey,
-                    (0, Some((order.o_custkey, order.o_totalprice.0, order.o_orderdate))),
-                ))
-            });
-            let customers = scope
-                .scan(&customers, |customer| Some((customer.c_custkey, (Some(customer.c_name), Vec::new()))));
-            items
-                .concat(orders)
-                .reduce_by_any_key(|(pieces, order), more| {
-                    (*pieces, *order) = (*pieces + more.0, order.or(more.1));
+            let large = scope
+                .scan(&items, |item| Some((item.l_orderkey, item.l_quantity.0)))
+                .reduce_by_key(|pieces, more| *pieces += more)
+                .filter(|(_, pieces)| *pieces > 30_000);
+            let orders = scope
+                .scan(&orders, |order| {
+                    Some((order.o_orderkey, (order.o_custkey, order.o_totalprice.0, order.o_orderdate)))
                 })
-                .flat_map(|(key, (pieces, order))| {
-                    let (customer, price, day) = order.filter(|_| pieces > 30_000)?;
-                    Some((customer, (None, vec![(key, price, day, pieces)])))
-                })
-                .concat(customers)
-                .reduce_by_any_key(|(name, orders), mut more| {
-                    *name = name.take().or(more.0);
-                    orders.append(&mut more.1);
-                })
-                .flat_map(|(customer, (name, orders))| {
-                    let name = name.unwrap_or_default();
-                    orders.into_iter().map(move |(key, price, day, pieces)| {
-                        (price, (day, key, customer, name.clone(), pieces))
-                    })
+                .join(large, JoinStrategy::Broadcast, |&key, &(customer, price, day), &pieces| {
+                    Some((customer, (key, price, day, pieces)))
+                });
+            scope
+                .scan(&customers, |customer| Some((customer.c_custkey, customer.c_name)))
+                .join(orders, JoinStrategy::Broadcast, |&customer, name, &(key, price, day, pieces)| {
+                    Some((price, (day, key, customer, name.clone(), pieces)))
                 })
                 .fold(Top::new(100), |top, (price, order)| top.push(price as f64, (order, price)))
                 .gather()

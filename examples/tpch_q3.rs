@@ -7,15 +7,15 @@
 //! GROUP BY l_orderkey, o_orderdate, o_shippriority ORDER BY revenue DESC, o_orderdate LIMIT 10
 //! ```
 //!
-//! Both joins are of one to many, so each is a reduction: what both sides know of a key is merged into one record.
+//! Customers are few, so every worker has all of them and orders stay where they are; orders and their items meet by hash.
 
 mod tpch;
 
 use std::process::ExitCode;
 
-use millrace::operators::{Fold, Gather, ReduceByAnyKey, Scan, Top};
+use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByAnyKey, Scan, Top};
 use millrace::{cli, job::Job, tables::Date};
-use timely::dataflow::operators::{Concat, vec::Map};
+use timely::dataflow::operators::vec::Map;
 use tpch::{Hundredths, Options, decimal};
 
 millrace::row! { struct Customer<'a> { c_custkey: u32, c_mktsegment: &'a str } }
@@ -39,33 +39,25 @@ fn main() -> ExitCode {
         let day = Date::from_calendar(1995, 3, 15);
         let finished = job.run(move |scope| {
             let customers = scope.scan(&customers, |customer| {
-                (customer.c_mktsegment == "BUILDING").then_some((customer.c_custkey, (true, Vec::new())))
+                (customer.c_mktsegment == "BUILDING").then_some((customer.c_custkey, ()))
             });
-            let orders = scope.scan(&orders, move |order| {
-                let known = (order.o_orderkey, (order.o_orderdate, order.o_shippriority));
-                (Some(order.o_orderdate) < day).then(|| (order.o_custkey, (false, vec![known])))
-            });
-            let items = scope.scan(&items, move |item| {
-                let revenue = item.l_extendedprice.0 * (100 - item.l_discount.0);
-                (Some(item.l_shipdate) > day).then_some((item.l_orderkey, (revenue, None)))
-            });
-            customers
-                .concat(orders)
-                .reduce_by_any_key(|(wanted, orders), mut more| {
-                    *wanted |= more.0;
-                    orders.append(&mut more.1);
+            let orders = scope
+                .scan(&orders, move |order| {
+                    let known = (order.o_orderkey, (order.o_orderdate, order.o_shippriority));
+                    (Some(order.o_orderdate) < day).then_some((order.o_custkey, known))
                 })
-                .flat_map(|(_, (wanted, orders))| if wanted { orders } else { Vec::new() })
-                .map(|(key, order)| (key, (0, Some(order))))
-                .concat(items)
-                .reduce_by_any_key(|(revenue, order), more| {
-                    (*revenue, *order) = (*revenue + more.0, order.or(more.1));
+                .semi_join(customers, JoinStrategy::Broadcast)
+                .map(|(_, order)| order);
+            scope
+                .scan(&items, move |item| {
+                    let revenue = item.l_extendedprice.0 * (100 - item.l_discount.0);
+                    (Some(item.l_shipdate) > day).then_some((item.l_orderkey, revenue))
                 })
-                // No discount is 100 %: what has no revenue has no item.
-                .flat_map(|(key, (revenue, order))| {
-                    order.filter(|_| revenue > 0).map(|order| (key, revenue, order))
+                .join(orders, JoinStrategy::Hash, |&key, &revenue, &(day, priority)| {
+                    Some(((key, day, priority), revenue))
                 })
-                .fold(Top::new(10), |top, (key, revenue, (day, priority))| {
+                .reduce_by_any_key(|revenue, more| *revenue += more)
+                .fold(Top::new(10), |top, ((key, day, priority), revenue)| {
                     top.push(revenue as f64, (day, key, revenue, priority));
                 })
                 .gather()

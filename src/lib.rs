@@ -73,7 +73,7 @@
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `distinct`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
 //! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`cost`] | prices, published times, and dollars per query beside each other; knows no dataflow | [`units`] |

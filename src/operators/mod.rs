@@ -1,11 +1,14 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, distinct, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
 
+pub mod aggregates;
+mod any_groups;
 mod combiner;
 mod context;
 mod count;
+mod distinct;
 mod fold;
 mod gather;
 mod join;
@@ -27,6 +30,7 @@ mod write;
 
 pub use context::{Counters, END, ProcessShared, Round, WorkerContext};
 pub use count::Count;
+pub use distinct::Distinct;
 pub use fold::Fold;
 pub use gather::{Gather, Gathered};
 pub use join::{Join, JoinStrategy};

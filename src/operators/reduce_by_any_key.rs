@@ -3,17 +3,18 @@
 //! ```text
 //!  (key, value) ─► combiner ─► buffers, one per partition ─► exchange ─► unary_notify: a HashMap per partition ─► (key, value)
 //!                  while it    of each worker                whole        updated as containers come; given,
-//!                  pays                                      containers   piece by piece, when all was seen
+//!                  pays                                      containers   piece by piece, when all was seen;
+//!                                                                         sorted runs on disk where memory is short
 //! ```
 //!
 //! The sibling of [`reduce_by_key`](super::ReduceByKey), for what is no plain bytes: text, lists, enums. It costs what
 //! such records cost: an allocation where a key is made, serde where it crosses processes, and a pointer to follow
 //! where it is compared. Where a key can be a number or a [`Prefix`](crate::keys::Prefix), use the other.
 //!
-//! Memory: the groups and what is in flight; nothing waits, and nothing is spilled, so groups must fit in memory.
+//! Memory: the groups, with what they own as it would be encoded, and what is in flight; nothing waits. Groups that exceed `--memory` are
+//! written to disk, all at once, and sorted by their hashes; they are merged as they are read back, a further time for every sixty-fold of
+//! runs. The values of any one key must fit in memory.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::rc::Rc;
 
@@ -22,17 +23,13 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
 
+use super::any_groups::{AnyGroups, PARTITIONS};
 use super::combiner::AnyCombiner;
-use super::context::{END, Round, WorkerContext, add};
+use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::partitions::unknown_partition;
 use super::router::{Exit, Sender, reuse, route};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
-use crate::keys::{PlaceHasher, route_hash_of};
-
-/// Partitions of each worker: a map that grows holds two copies of a sixteenth of the groups, and groups are given
-/// in so many pieces.
-const PARTITIONS: usize = 16;
+use crate::keys::route_hash_of;
 
 /// Keyed aggregation of anything that can be hashed, compared and sent.
 pub trait ReduceByAnyKey<'scope, K, V> {
@@ -84,47 +81,42 @@ where
         };
         let routed_stream = route(self, sender);
 
-        let mut partitions: Vec<HashMap<K, V, PlaceHasher>> = Vec::new();
-        partitions.resize_with(PARTITIONS, HashMap::default);
+        let mut groups = AnyGroups::new(merge, Rc::clone(&context));
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
                 "Reduce",
                 [END],
                 move |input, output, notificator| {
+                    let failure = &context.process.failure;
                     input.for_each(|_, container| {
-                        let container = std::mem::take(container);
-                        let Some(groups) = partitions.get_mut(container.partition as usize) else {
-                            let unknown = unknown_partition(container.partition, PARTITIONS);
-                            return context.process.failure.set(unknown);
-                        };
-                        let mut records = container.into_body().into_records();
-                        for (key, value) in records.drain(..) {
-                            match groups.entry(key) {
-                                Entry::Occupied(mut group) => merge(group.get_mut(), value),
-                                Entry::Vacant(group) => drop(group.insert(value)),
-                            }
+                        // What comes after a failure is of no use to anyone.
+                        if failure.is_set() {
+                            return;
                         }
+                        let container = std::mem::take(container);
+                        let partition = container.partition;
+                        let mut records = container.into_body().into_records();
+                        let taken = groups.take(partition, &mut records);
+                        taken.unwrap_or_else(|error| failure.set(error));
                         reuse(records, &spare);
                     });
-                    let Some(end) = notificator.next() else { return };
-                    // One partition a turn: what reads the groups takes them away before more come.
-                    if let Some(groups) = partitions.pop() {
-                        add(&context.counters.groups, groups.len() as u64);
-                        add(&context.counters.group_bytes, allocated_bytes(&groups) as u64);
-                        output.session(&end).give_iterator(groups.into_iter());
-                        notificator.notify_at(end);
+                    let Some(end) = notificator.next() else {
+                        // Also when nothing came: other reducers may need the memory.
+                        return groups.relieve().unwrap_or_else(|error| failure.set(error));
+                    };
+                    let mut session = output.session(&end);
+                    let left = groups.turn(|group| session.give(group));
+                    drop(session);
+                    match left {
+                        Ok(true) => notificator.notify_at(end),
+                        Ok(false) => {}
+                        Err(error) => failure.set(error),
                     }
                 },
             )
             .probe_with(&probe)
     }
-}
-
-/// What the map itself takes, a control byte for each slot included; what its keys and values point to is theirs.
-fn allocated_bytes<K, V, S>(groups: &HashMap<K, V, S>) -> usize {
-    // Seven eighths of the slots are its capacity.
-    groups.capacity().div_ceil(7) * 8 * (size_of::<(K, V)>() + 1)
 }
 
 /// Sends records of any kind, those of near repetitions as one.

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, example};
+use crate::support::{Home, Ran, example};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
@@ -25,14 +25,18 @@ fn lines(table: &str) -> Vec<String> {
 fn same_as(name: &str, words: &str, expected: &Value) {
     // Numbers as they are when read, which serde_json does not do to the last bit.
     let expected: Value = serde_json::from_str(&expected.to_string()).unwrap();
+    each_shape(name, words, |ran, answer| ran.check(*answer == expected, "not what the plain judge found"));
+}
+
+/// Runs an example on threads and processes, each time with a look at its answer.
+fn each_shape(name: &str, words: &str, check: impl Fn(&Ran, &Value)) {
     for shape in ["-w 1", "-w 3", "-n 2 -w 1"] {
         let home = Home::new();
         let mut command = Command::new(example(name));
         command.args(["--data", DATA, "--set", "examples", "--json", "--split-size", "4K"]);
         command.args(shape.split(' ')).args(words.split_whitespace());
         let ran = home.runner(command).run();
-        let answer = ran.json();
-        ran.check(answer["answer"] == expected, "not what the plain judge found");
+        check(&ran, &ran.json()["answer"]);
     }
 }
 
@@ -68,6 +72,25 @@ fn sessions_end_where_a_user_pauses() {
         let row = |(sessions, users)| json!({"sessions": sessions, "users": users});
         same_as("sessions", &format!("--gap {gap}"), &users.iter().map(row).collect());
     }
+}
+
+#[test]
+fn visitors_are_counted_once_and_about_once() {
+    let mut pages = BTreeMap::<_, BTreeSet<String>>::new();
+    for line in lines("clicks") {
+        let fields: Vec<_> = line.split(',').collect();
+        pages.entry(fields[2].to_owned()).or_default().insert(fields[0].to_owned());
+    }
+    let row = |(page, users): (&String, &BTreeSet<_>)| json!({"page": page, "users": users.len()});
+    same_as("visitors", "", &pages.iter().map(row).collect());
+    each_shape("visitors", "--approximate", |ran, answer| {
+        ran.check(answer.as_array().is_some_and(|rows| rows.len() == pages.len()), "pages");
+        for (row, (page, users)) in answer.as_array().into_iter().flatten().zip(&pages) {
+            let error = row["users"].as_f64().unwrap() - users.len() as f64;
+            let near = error.abs() <= 1.0 + 5.0 * 0.01625 * users.len() as f64;
+            ran.check(row["page"] == **page && near, "not about as many");
+        }
+    });
 }
 
 #[test]

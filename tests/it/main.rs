@@ -1,5 +1,7 @@
 //! All integration tests, as one crate: one link instead of a dozen.
 
+/// Ready-made aggregates, at one, two and three workers, against plain models.
+mod aggregates;
 /// Faults at random moments, and what becomes of the run.
 mod chaos;
 /// The flags every query shares: what is accepted, and what is said about what is not.

@@ -4,7 +4,7 @@
 //! all zeros, all equal or never repeat (which turns the combiner on and off), a worker without data that never ends,
 //! and a part file that is not what passed by. Several processes are the business of `query2` and `search_words`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan, UnaryNotify,
-    WorkerContext, WriteParts,
+    Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan,
+    UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::RANKINGS;
 use timely::ExchangeData;
@@ -24,7 +24,7 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::Random;
+use crate::support::{Random, run_workers};
 
 /// Runs a dataflow to its end on so many workers; what was gathered, which only worker 0 may have.
 fn run<A, F>(workers: usize, build: F) -> Vec<A>
@@ -184,6 +184,74 @@ fn reduce_by_any_key_is_a_map() {
             );
         }
     }
+}
+
+#[test]
+fn distinct_is_a_set() {
+    // Catches a key given twice where it was spilled, or dropped before the exchange and again behind it.
+    for (name, keys) in key_sets() {
+        let keys: Arc<[u64]> = keys.into();
+        let model: Vec<_> = keys.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let mut model_texts: Vec<_> = model.iter().map(u64::to_string).collect();
+        model_texts.sort_unstable();
+        for (workers, limit) in [(1, None), (2, None), (3, None), (1, Some(1 << 20)), (3, Some(1 << 20))] {
+            let what = format!("{name} with {workers} workers and {limit:?}");
+            let check = |found: bool, spilled: u64| {
+                assert!(found, "{what}: other keys");
+                match limit {
+                    None => assert_eq!(spilled, 0, "{what}"),
+                    Some(_) if model.len() > 50_000 => assert!(spilled > 0, "{what} was to be spilled"),
+                    Some(_) => {}
+                }
+            };
+            let shared = Arc::clone(&keys);
+            let (mut found, spilled) =
+                run_workers(workers, limit, move |scope| share(scope, &shared).distinct().gather());
+            found.sort_unstable();
+            check(found == model, spilled);
+            let shared = Arc::clone(&keys);
+            let (mut found, spilled) = run_workers(workers, limit, move |scope| {
+                share(scope, &shared).map(|key| key.to_string()).distinct_any().gather()
+            });
+            found.sort_unstable();
+            check(found == model_texts, spilled);
+        }
+    }
+}
+
+#[test]
+fn reduce_by_any_key_is_a_map_in_little_memory() {
+    // Catches a group lost or given twice where part of it was spilled, and values merged in the order of a sort that are not all there.
+    let mut random = Random(23);
+    let records: Arc<[_]> =
+        (0..120_000u64).map(|place| (random.below(20_000).to_string(), vec![place])).collect();
+    let mut model = BTreeMap::<_, Vec<u64>>::new();
+    records.iter().for_each(|(key, places)| model.entry(key.clone()).or_default().extend(places));
+    let model: Vec<_> = model.into_iter().collect();
+    for (workers, limit) in [(1, 400_000), (2, 1_000_000), (3, 4_000_000)] {
+        let records = Arc::clone(&records);
+        let (mut groups, spilled) = run_workers(workers, Some(limit), move |scope| {
+            share(scope, &records).reduce_by_any_key(|all, mut more| all.append(&mut more)).gather()
+        });
+        groups.iter_mut().for_each(|(_, places)| places.sort_unstable());
+        groups.sort_unstable();
+        assert!(groups == model, "{workers} workers: {} groups, not {}", groups.len(), model.len());
+        assert!(spilled > 0, "{workers} workers");
+    }
+}
+
+#[test]
+fn what_merging_makes_small_is_not_spilled() {
+    // Catches a sum of what was merged being taken for what is held. There are more keys than the combiner has slots, and 20 MB of texts of which
+    // 1 MB is left; 4 MB may be held.
+    let text = |place: u64| (place % 2).to_string().repeat(100);
+    let records: Arc<[_]> =
+        (0..200_000u64).map(|place| (place % 4_999, BTreeSet::from([text(place)]))).collect();
+    let (groups, spilled) = run_workers(1, Some(32_000_000), move |scope| {
+        share(scope, &records).reduce_by_any_key(|all, mut more| all.append(&mut more)).gather()
+    });
+    assert_eq!((groups.len(), spilled), (4_999, 0));
+    assert!(groups.iter().all(|(_, texts)| texts.len() == 2));
 }
 
 #[test]

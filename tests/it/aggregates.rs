@@ -1,0 +1,129 @@
+//! The ready-made aggregates as values of the reducers, at one, two and three workers, against plain models.
+//!
+//! These tests would catch a merge that depends on who has which records, a state that does not survive its way between
+//! workers, and an estimate that is not the same for any number of them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use millrace::operators::aggregates::{ApproximateDistinct, Mean, TopPerKey};
+use millrace::operators::{Fold, Gather, ReduceByAnyKey, ReduceByKey, Round};
+use timely::ExchangeData;
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::vec::{Map, ToStream};
+
+use crate::support::{Random, run_workers};
+
+type Records<'scope> = StreamVec<'scope, Round, (u64, u64)>;
+
+/// Key and item: a key with very many items, some with a few.
+fn records() -> Arc<[(u64, u64)]> {
+    let mut random = Random(17);
+    let mut record = |_| match random.below(2) {
+        0 => (0, random.below(20_000)),
+        _ => (1 + random.below(300), random.below(50)),
+    };
+    (0..60_000).map(&mut record).collect()
+}
+
+/// The groups in the order of their keys, which must be the same with any number of workers.
+fn reduced<K, V>(
+    records: &Arc<[(u64, u64)]>,
+    reduce: impl for<'scope> Fn(Records<'scope>) -> StreamVec<'scope, Round, (K, V)>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) -> Vec<(K, V)>
+where
+    K: ExchangeData + Ord,
+    V: ExchangeData + PartialEq,
+{
+    let [one, two, three] = [1, 2, 3].map(|workers| {
+        let (records, reduce) = (Arc::clone(records), reduce.clone());
+        let (mut groups, _) = run_workers(workers, None, move |scope| {
+            let own = records.iter().skip(scope.index()).step_by(scope.peers()).copied();
+            reduce(own.collect::<Vec<_>>().to_stream(scope)).gather()
+        });
+        groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        groups
+    });
+    assert!(one == two && one == three, "not the same with any number of workers");
+    one
+}
+
+#[test]
+fn means_are_exact_for_integers() {
+    let records = records();
+    let mut model = BTreeMap::<_, (u64, u64)>::new();
+    for (key, item) in &*records {
+        let (sum, count) = model.entry(*key).or_default();
+        (*sum, *count) = (*sum + item, *count + 1);
+    }
+    let model: Vec<_> =
+        model.into_iter().map(|(key, (sum, count))| (key, sum as f64 / count as f64)).collect();
+    let found = reduced(&records, |own| {
+        own.map(|(key, item)| (key, Mean::of(item as f64)))
+            .reduce_by_key(Mean::merge)
+            .map(|(key, mean)| (key, mean.value()))
+    });
+    assert_eq!(found, model);
+}
+
+#[test]
+fn the_largest_and_the_smallest_of_each_key() {
+    let records = records();
+    let mut model = BTreeMap::<_, Vec<u64>>::new();
+    records.iter().for_each(|(key, item)| model.entry(*key).or_default().push(*item));
+    let model = model.into_iter().map(|(key, mut items)| {
+        items.sort_unstable();
+        let smallest: Vec<_> = items.iter().take(4).copied().collect();
+        (key, (items.into_iter().rev().take(4).collect::<Vec<_>>(), smallest))
+    });
+    let found = reduced(&records, |own| {
+        own.map(|(key, item)| (key, (TopPerKey::<_, 4>::of(item), TopPerKey::<_, 4>::of(Reverse(item)))))
+            .reduce_by_any_key(|(largest, smallest), more| {
+                largest.merge(more.0);
+                smallest.merge(more.1);
+            })
+            .map(|(key, (largest, smallest))| {
+                let smallest =
+                    smallest.into_items().into_iter().map(|Reverse(item)| item).collect::<Vec<_>>();
+                (key, (largest.into_items(), smallest))
+            })
+    });
+    assert!(found == model.collect::<Vec<_>>());
+}
+
+#[test]
+fn distinct_items_are_about_as_many_as_there_are() {
+    let records = records();
+    let mut model = BTreeMap::<_, BTreeSet<u64>>::new();
+    for (key, item) in &*records {
+        model.entry(*key).or_default().insert(*item);
+    }
+    let found = reduced(&records, |own| {
+        own.map(|(key, item)| (key, ApproximateDistinct::<12>::of(&item)))
+            .reduce_by_any_key(ApproximateDistinct::merge)
+            .map(|(key, items)| (key, items.estimate()))
+    });
+    assert_eq!(found.len(), model.len());
+    for ((key, estimate), items) in found.iter().zip(model.values()) {
+        // Five standard errors; of a few items, nearly all have a register of their own.
+        let error = (estimate / items.len() as f64 - 1.0).abs();
+        assert!(error < 5.0 * 0.01625, "key {key}: {estimate} of {}", items.len());
+    }
+}
+
+#[test]
+fn a_count_for_all_is_folded() {
+    let items: BTreeSet<_> = records().iter().map(|record| record.1).collect();
+    let parts = reduced(&records(), |own| {
+        own.fold(ApproximateDistinct::<14>::default(), |all, (_, item)| all.insert(&item))
+            .map(|part| ((), part))
+            .reduce_by_any_key(ApproximateDistinct::merge)
+    });
+    let error = parts[0].1.estimate() / items.len() as f64 - 1.0;
+    assert!(error.abs() < 5.0 * 0.00813, "{error}");
+}
