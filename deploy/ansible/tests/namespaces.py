@@ -33,6 +33,14 @@ def run(*command, **options):
     subprocess.run(command, check=True, **options)
 
 
+def kill(process):
+    """Kills a process that may have ended by itself."""
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Node:
     """One namespace with its sshd."""
 
@@ -43,6 +51,7 @@ class Node:
         self.link = f"{cluster.tag}v{index}"
         self.folder = cluster.folder / self.name
         self.home = self.folder / "home"
+        self.script = None
         self.sshd = None
 
     def create(self, cluster):
@@ -77,11 +86,26 @@ class Node:
             f"ListenAddress {self.address}:22\nHostKey {self.folder}/host_key\nPidFile none\nUsePAM no\n"
             f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nAllowUsers {USER}\nStrictModes no\n"
             "MaxStartups 100\nSubsystem sftp internal-sftp\n", encoding="utf-8")
-        script = " && ".join([*binds, f"exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config"])
-        with open(self.folder / "sshd.log", "wb") as log:
+        self.script = " && ".join([*binds, f"exec /usr/sbin/sshd -D -e -f {self.folder}/sshd_config"])
+        self.start()
+
+    def start(self):
+        """Starts sshd; the node was made, or lost."""
+        with open(self.folder / "sshd.log", "ab") as log:
             self.sshd = subprocess.Popen(
-                ["nsenter", f"--net=/run/netns/{self.netns}", "unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+                ["nsenter", f"--net=/run/netns/{self.netns}", "unshare", "--mount", "--propagation", "private", "sh", "-c", self.script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def lose(self):
+        """Kills all that runs on the node, sshd and sessions included: nobody is left there to tell anything."""
+        for process in self.processes():
+            kill(process)
+        # Sessions, and masters of shared connections, are processes in the namespace.
+        listed = subprocess.run(["ip", "netns", "pids", self.netns], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for process in listed.stdout.split():
+            kill(int(process))
+        if self.sshd:
+            self.sshd.wait()
 
     def known_host(self):
         """This node's line of a known_hosts file."""
@@ -135,12 +159,12 @@ class Cluster:
         known = self.folder / "known_hosts"
         known.write_text("".join(node.known_host() for node in self.nodes), encoding="utf-8")
         for node in self.nodes:
-            self.await_ssh(node, known)
+            self.await_ssh(node)
 
-    def await_ssh(self, node, known):
+    def await_ssh(self, node):
         """Logs in until it works."""
         deadline = time.monotonic() + 60
-        command = ["ssh", "-F", "none", "-i", self.key, "-o", f"UserKnownHostsFile={known}", "-o", "BatchMode=yes",
+        command = ["ssh", "-F", "none", "-i", self.key, "-o", f"UserKnownHostsFile={self.folder}/known_hosts", "-o", "BatchMode=yes",
                    "-o", "ConnectTimeout=10", f"{USER}@{node.address}", "true"]
         while (login := subprocess.run(command, stderr=subprocess.PIPE, text=True)).returncode:
             if time.monotonic() > deadline or node.sshd.poll() is not None:
@@ -150,16 +174,6 @@ class Cluster:
     def remove(self):
         """Ends what runs on the nodes, and the nodes."""
         for node in self.nodes:
-            for process in node.processes():
-                os.kill(process, signal.SIGKILL)
-            # Sessions, and masters of shared connections, are processes in the namespace.
-            listed = subprocess.run(["ip", "netns", "pids", node.netns], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-            for process in listed.stdout.split():
-                try:
-                    os.kill(int(process), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            if node.sshd:
-                node.sshd.wait()
+            node.lose()
             subprocess.run(["ip", "netns", "del", node.netns], stderr=subprocess.DEVNULL)
         subprocess.run(["ip", "link", "del", self.bridge], stderr=subprocess.DEVNULL)
