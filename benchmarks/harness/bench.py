@@ -56,14 +56,17 @@ def measure(options):
             data = dataset.prepare(options.data, block.rows)
             if warmed != data:
                 warmed = data
-                size, counted = dataset.warm(data)
-                if counted != block.rows:
-                    raise Failure(f"generate made {counted:,} rows, not {block.rows:,}")
-                inputs.append(f"{counted:,} rows, {len(data.files())} files, {size:,} bytes")
-                say(f"\n{inputs[-1]}")
+                counts = {}
+                for table in dataset.TABLES:
+                    size, counts[table] = dataset.warm(data, table)
+                    inputs.append(f"{table}: {counts[table]:,} rows, {len(data.files(table))} files, {size:,} bytes")
+                    say(inputs[-1])
+                if counts["uservisits"] != block.rows:
+                    raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
                 for peer in options.peers:
                     verb(peer, "load", str(data.directory), data.set_name)
-            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell)
+            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell,
+                              sum(counts[table] for table in block.tables))
     return rows, list(versions.values()), inputs
 
 
