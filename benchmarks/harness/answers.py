@@ -35,8 +35,9 @@ def top_rows(answer):
 
 
 def sorted_columns(row):
-    """The values of a row in the order in which queries give their columns, whatever the order an engine has."""
-    return [row[column] for column in ("prefix", "sourceIP", "pageURL", "revenue", "totalRevenue", "pageRank") if column in row]
+    """The values of a row in the order in which queries give their columns, whatever the order and the kind of number an engine has."""
+    texts = [row[column] for column in ("prefix", "sourceIP", "pageURL") if column in row]
+    return texts + [float(row[column]) for column in ("revenue", "totalRevenue", "pageRank") if column in row]
 
 
 def named(row):

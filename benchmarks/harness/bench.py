@@ -48,7 +48,14 @@ def main(arguments):
 def measure(options):
     """(rows, versions, inputs) of the whole run."""
     # Millrace's generator makes the input even where Millrace is not among the peers.
-    versions = {name: verb(name, "install") for name in dict.fromkeys(("millrace", *options.peers))}
+    versions = {"millrace": verb("millrace", "install")}
+    unavailable = {}
+    for name in options.peers:
+        try:
+            versions[name] = verb(name, "install")
+        except Failure as failure:
+            unavailable[name] = str(failure)
+            versions[name] = f"{name}: not measured, {failure}"
     blocks = blocks_for(options)
     rows, inputs, warmed = [], [], None
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
@@ -63,10 +70,10 @@ def measure(options):
                     say(inputs[-1])
                 if counts["uservisits"] != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
-                for peer in options.peers:
+                for peer in [peer for peer in options.peers if peer not in unavailable]:
                     verb(peer, "load", str(data.directory), data.set_name)
             rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell,
-                              sum(counts[table] for table in block.tables))
+                              sum(counts[table] for table in block.tables), unavailable)
     return rows, list(versions.values()), inputs
 
 

@@ -14,14 +14,16 @@ from harness.peers import Failure, Session
 CHECK_ROUND = 0
 
 
-def run_block(block, dataset, scratch, repeat, timeout_seconds, say, rows_read=None):
+def run_block(block, dataset, scratch, repeat, timeout_seconds, say, rows_read=None, unavailable=None):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
-    `rows_read` is how many rows the query reads; when absent, those of uservisits.
+    `rows_read` is how many rows the query reads; when absent, those of uservisits. `unavailable` has the reasons of engines that
+    could not be installed: each of their runs fails by it.
     """
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
     judge = Judge(block.rows if rows_read is None else rows_read)
-    rows, excluded = [], {}
+    rows = []
+    excluded = {case: unavailable[case.engine] for case in block.cases if case.engine in (unavailable or {})}
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         for round_number in range(repeat + 1):

@@ -65,6 +65,14 @@ class Rounds(unittest.TestCase):
         self.assertFalse((self.root / "ran-1").exists())
         self.assertTrue(all(row["failure"] is None for row in rows["judge"]))
 
+    def test_an_engine_that_is_not_there_has_rows_with_the_reason(self):
+        self.peer("judge", f"echo '{result()}'")
+        block = Block(10, "2A", HELD, (Case("absent", 2), Case("judge", 2)))
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None,
+                         unavailable={"absent": "no Java"})
+        self.assertEqual([(row["engine"], row["seconds"], row["failure"]) for row in rows],
+                         [("absent", None, "no Java"), ("judge", 0.5, None)] * 2)
+
     def test_wrong_only_once(self):
         self.peer("judge", f"echo '{result()}'")
         self.peer("late", f"if [ $round = 1 ]; then echo '{result(revenue=1.0)}'; else echo '{result()}'; fi")
