@@ -33,7 +33,7 @@ use std::path::PathBuf;
 pub use assign::SplitAssignment;
 pub(crate) use assign::SplitQueue;
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
-pub use plan::Input;
+pub use plan::{ColumnValue, Input};
 pub use reader::{Block, SplitReader};
 pub use row::Row;
 pub(crate) use split::MISCUT;
@@ -85,6 +85,10 @@ pub enum FormatChoice {
     Auto,
     /// Delimited text.
     Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// The packed format, written by `pack`.
+    Packed,
 }
 
 /// What to do about a record that does not fit its table or the query.

@@ -12,7 +12,7 @@
 //! How a split becomes rows: [`window`] reads a block of the [`text`], which is the file or what it decompresses to; [`index`] finds every delimiter, newline and quote of
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
 //! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
-//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
+//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`field`] and [`number`] make values of fields for [`super::row`]. [`fault`]
 //! deals with bad records.
 
 mod careful;
@@ -22,11 +22,11 @@ mod index;
 mod number;
 mod pages;
 mod reader;
-mod row;
 mod text;
 mod window;
 mod write;
 
+pub(in crate::formats) use field::FieldDeserializer;
 pub use write::write_field;
 
 use std::ops::Range;

@@ -11,10 +11,11 @@ use memchr::{memchr, memmem};
 use serde::Deserialize;
 
 use super::fault::{Fault, Judge};
-use super::row::{Fields, RowDeserializer};
+use super::field::FieldDeserializer;
 use super::window::{Stage, Window};
 use super::{MAX_ROW_BYTES, Source};
 use crate::Error;
+use crate::formats::row::{Fields, RowDeserializer};
 use crate::input::{Block, Row};
 use crate::tables::pages::page_url;
 
@@ -204,13 +205,15 @@ struct PageFields<'a> {
 }
 
 impl<'a> Fields<'a> for PageFields<'a> {
+    type Field = FieldDeserializer<'a>;
+
     #[inline]
     fn count(self) -> usize {
         self.wanted.len()
     }
 
     #[inline]
-    fn field(self, index: usize) -> &'a [u8] {
-        if self.wanted[index] == 0 { self.url } else { self.text }
+    fn field(self, index: usize) -> FieldDeserializer<'a> {
+        FieldDeserializer(if self.wanted[index] == 0 { self.url } else { self.text })
     }
 }

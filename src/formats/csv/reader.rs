@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use super::careful::CarefulRow;
 use super::fault::{Fault, Judge, Verdict};
-use super::field::FieldError;
+use super::field::FieldDeserializer;
 use super::index::{Instructions, SLACK, Tally};
-use super::row::{Fields, RowDeserializer};
 use super::window::{Stage, Window};
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
+use crate::formats::field_error::FieldError;
+use crate::formats::row::{Fields, RowDeserializer};
 use crate::input::{Block, MISCUT, Row};
 
 /// How much text is indexed at once: it and its index fit the first cache together.
@@ -340,15 +341,21 @@ struct PlainFields<'a> {
 }
 
 impl<'a> Fields<'a> for PlainFields<'a> {
+    type Field = FieldDeserializer<'a>;
+
     #[inline]
     fn count(self) -> usize {
         self.wanted.len()
     }
 
     #[inline]
-    fn field(self, index: usize) -> &'a [u8] {
+    fn field(self, index: usize) -> FieldDeserializer<'a> {
         let column = self.wanted[index];
         let text = &self.text[self.ends[column] as usize + 1..self.ends[column + 1] as usize];
-        if column + 2 == self.ends.len() { text.strip_suffix(b"\r").unwrap_or(text) } else { text }
+        FieldDeserializer(if column + 2 == self.ends.len() {
+            text.strip_suffix(b"\r").unwrap_or(text)
+        } else {
+            text
+        })
     }
 }

@@ -1,16 +1,19 @@
-//! One row as the query's struct: serde asks for the fields in the struct's order and gets slices of text.
+//! One row as the query's struct: serde asks for the fields in the struct's order and gets what a format has there.
 
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::field::{FieldDeserializer, FieldError};
+use super::field_error::FieldError;
 
 /// Where a row's wanted fields lie, in the struct's order.
 pub(super) trait Fields<'a>: Copy {
+    /// What reads one field.
+    type Field: Deserializer<'a, Error = FieldError>;
+
     /// How many fields the struct has.
     fn count(self) -> usize;
-    /// Text of the struct's field `index`.
-    fn field(self, index: usize) -> &'a [u8];
+    /// The struct's field `index`.
+    fn field(self, index: usize) -> Self::Field;
 }
 
 /// Reads a struct out of the wanted fields of a row.
@@ -59,7 +62,7 @@ impl<'a, F: Fields<'a>> SeqAccess<'a> for FieldSequence<F> {
             return Ok(None);
         }
         self.next += 1;
-        match seed.deserialize(FieldDeserializer(self.fields.field(index))) {
+        match seed.deserialize(self.fields.field(index)) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(error.of_field(index)),
         }
