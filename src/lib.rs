@@ -103,6 +103,7 @@ pub mod job;
 pub mod keys;
 pub mod memory;
 pub mod operators;
+pub mod pack;
 mod program;
 pub mod report;
 pub mod tables;

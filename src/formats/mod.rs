@@ -12,5 +12,6 @@ pub(crate) mod packed;
 pub(crate) mod parquet;
 pub mod parts;
 mod row;
+pub mod writer;
 
 pub use csv::write_field;

@@ -89,7 +89,26 @@ pub(super) struct Listed {
 
 /// Finds a table and lists its files.
 pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Error> {
-    let (format, mut files) = find(table, options)?;
+    let (format, files) = find(table, options)?;
+    recognized(format, files)
+}
+
+/// Whether `data` names the table outright, and is no directory of formats and sets.
+pub(crate) fn names_outright(options: &InputOptions, table: &Table) -> bool {
+    store::outright(&options.data, &options.set, table.name).is_some()
+}
+
+/// Lists the files at a place, whatever the directory is called.
+pub(super) fn list_at(place: &Place, table: &Table, options: &InputOptions) -> Result<Listed, Error> {
+    let files = store::list(place, &options.stores)?.unwrap_or_default();
+    if files.is_empty() {
+        return Err(Error::Data(format!("there are no files at {}", place.shown())));
+    }
+    recognized(format_of(&files, options.format.formats(table.layout))?, files)
+}
+
+/// Files with their compression.
+fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Listed, Error> {
     let mut warnings = Vec::new();
     if format != Format::Csv {
         return Ok(Listed { format, files, warnings });

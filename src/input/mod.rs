@@ -19,6 +19,7 @@
 //! a process reads follows from the plan either way, so that all processes agree without a word.
 
 mod assign;
+mod batches;
 mod files;
 mod plan;
 mod probe;
@@ -32,6 +33,8 @@ use std::path::PathBuf;
 
 pub use assign::SplitAssignment;
 pub(crate) use assign::SplitQueue;
+pub(crate) use batches::WholeRows;
+pub(crate) use files::names_outright;
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
 pub use plan::{ColumnValue, Input};
 pub use reader::{Block, SplitReader};

@@ -92,8 +92,18 @@ impl<R> Clone for Input<R> {
 impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
-        let wanted = projection::resolve::<R>(table)?.into();
-        let Listed { format, mut files, mut warnings } = files::list(table, options)?;
+        let wanted = projection::resolve::<R>(table)?;
+        Self::of_columns(table, wanted, files::list(table, options)?, options)
+    }
+
+    /// Plans to read these columns of these files.
+    pub(super) fn of_columns(
+        table: &Table,
+        wanted: Vec<Wanted>,
+        listed: Listed,
+        options: &InputOptions,
+    ) -> Result<Self, Error> {
+        let Listed { format, mut files, mut warnings } = listed;
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
@@ -105,7 +115,7 @@ impl<R: Row> Input<R> {
         warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
-            wanted,
+            wanted: wanted.into(),
             splits: cut(&files, &columns, split_bytes, &uncut),
             files: files.into(),
             columns,

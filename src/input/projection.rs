@@ -19,6 +19,12 @@ pub(super) fn resolve<R: Row>(table: &Table) -> Result<Vec<Wanted>, Error> {
     shape.names.iter().zip(&shape.asked).map(|(name, asked)| column_for(table, name, *asked)).collect()
 }
 
+/// All columns of a table, in its order.
+pub(super) fn all_of(table: &Table) -> Result<Vec<Wanted>, Error> {
+    check_layout(table)?;
+    Ok((0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect())
+}
+
 fn check_layout(table: &Table) -> Result<(), Error> {
     let name = table.name;
     match table.layout {

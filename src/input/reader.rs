@@ -12,12 +12,12 @@ use crate::formats::parquet::ParquetDecoder;
 
 /// Reads one split, a block at a time.
 pub struct SplitReader<R> {
-    format: FormatReader,
+    pub(super) format: FormatReader,
     row: PhantomData<fn() -> R>,
 }
 
 /// Chosen once a block, never a row.
-enum FormatReader {
+pub(super) enum FormatReader {
     Csv(CsvReader),
     Pages(PageReader),
     Parquet(ColumnReader<ParquetDecoder>),

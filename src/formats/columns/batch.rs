@@ -6,6 +6,7 @@ use super::cell::Cell;
 use crate::formats::field_error::FieldError;
 use crate::formats::row::{Fields, RowDeserializer};
 use crate::input::Row;
+use crate::report::AnswerHash;
 use serde::Deserialize;
 
 /// Rows of a table, decoded: of a reader, the columns that a query wants, in the order of its struct; for a writer, all.
@@ -69,6 +70,22 @@ impl Batch {
         Ok(())
     }
 
+    /// Adds all rows to a hash that is the same for the same rows, whatever their order and whatever format they came from.
+    pub(crate) fn add_to(&self, hash: &mut AnswerHash) {
+        for row in 0..self.rows {
+            hash.add_columns(self.columns.iter().map(|column| column.cell(row).hashed()));
+        }
+    }
+
+    /// The values of a row as text for people; `None` where there is no value.
+    pub(crate) fn texts(&self, row: usize) -> Vec<Option<String>> {
+        let text = |column: &Column| match column.cell(row) {
+            Cell::Null => None,
+            cell => Some(cell.to_string()),
+        };
+        self.columns.iter().map(text).collect()
+    }
+
     /// One row for a message.
     pub(super) fn shown(&self, row: usize) -> String {
         let cells = self.columns.iter().map(|column| column.cell(row).to_string());
@@ -77,8 +94,9 @@ impl Batch {
 }
 
 impl Column {
+    /// The value of a row.
     #[inline]
-    pub(super) fn cell(&self, row: usize) -> Cell<'_> {
+    pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
         if !self.present.is_empty() && !self.present[row] {
             return Cell::Null;
         }

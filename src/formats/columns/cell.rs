@@ -12,12 +12,28 @@ use crate::tables::Date;
 
 /// A value, or that there is none. Only an `Option` takes the latter: an empty text is a value, as it is not in delimited text.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Cell<'a> {
+pub(in crate::formats) enum Cell<'a> {
     Null,
     Int(i64),
     Float(f32),
     Date(i32),
     Text(&'a [u8]),
+}
+
+/// The bytes of a value.
+pub(super) enum Hashed<'a> {
+    Number([u8; 8]),
+    Text(&'a [u8]),
+}
+
+impl AsRef<[u8]> for Hashed<'_> {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Hashed::Number(bytes) => bytes,
+            Hashed::Text(text) => text,
+        }
+    }
 }
 
 impl fmt::Display for Cell<'_> {
@@ -32,7 +48,22 @@ impl fmt::Display for Cell<'_> {
     }
 }
 
-impl Cell<'_> {
+impl<'a> Cell<'a> {
+    /// What is hashed of it: the same for values that are the same in every format. Delimited text cannot tell no text from an
+    /// empty one, so neither does the hash.
+    #[inline]
+    pub(super) fn hashed(self) -> Hashed<'a> {
+        match self {
+            Cell::Null => Hashed::Text(&[]),
+            Cell::Int(value) => Hashed::Number(value.to_le_bytes()),
+            // All NaNs are one text.
+            Cell::Float(value) if value.is_nan() => Hashed::Number([u8::MAX; 8]),
+            Cell::Float(value) => Hashed::Number(u64::from(value.to_bits()).to_le_bytes()),
+            Cell::Date(days) => Hashed::Number(i64::from(days).to_le_bytes()),
+            Cell::Text(text) => Hashed::Text(text),
+        }
+    }
+
     #[cold]
     fn unreadable(self, wanted: &str) -> FieldError {
         FieldError::new(match self {

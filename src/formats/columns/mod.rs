@@ -4,17 +4,21 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `batch` | some rows, column by column |
+//! | `build` | a batch out of rows of text |
 //! | `cell` | one value of a batch as serde asks for it |
 //! | `reader` | one split as rows: batches one after the other |
 //! | `blocks` | where a file's blocks lie and what statistics say of them |
 
 mod batch;
 mod blocks;
+mod build;
 mod cell;
 mod reader;
 
 pub(crate) use batch::{Batch, Column, Texts, Values};
 pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
+pub(crate) use build::BatchBuilder;
+pub(in crate::formats) use cell::Cell;
 pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded};
 
 use std::sync::Arc;

@@ -55,6 +55,17 @@ impl<D: Decode> ColumnReader<D> {
         self.source.range.clone()
     }
 
+    /// Decodes the next rows into `batch`; `None` at the end.
+    pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Block>, Error> {
+        let Some(decoded) = self.decoder.next_batch(batch)? else { return Ok(None) };
+        Ok(Some(Block {
+            rows: batch.rows as u64,
+            bytes: decoded.bytes,
+            text_bytes: decoded.decompressed,
+            ..Block::default()
+        }))
+    }
+
     /// Decodes the next batch and gives its rows; `None` at the end.
     pub(crate) fn next_block<R: Row>(
         &mut self,

@@ -13,7 +13,7 @@
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
 //! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
 //! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`field`] and [`number`] make values of fields for [`super::row`]. [`fault`]
-//! deals with bad records.
+//! deals with bad records. [`write`] and [`writer`] go the other way.
 
 mod careful;
 mod fault;
@@ -25,9 +25,12 @@ mod reader;
 mod text;
 mod window;
 mod write;
+mod writer;
 
 pub(in crate::formats) use field::FieldDeserializer;
+pub(in crate::formats) use number::{parse_f32, parse_i64};
 pub use write::write_field;
+pub(crate) use writer::CsvWriter;
 
 use std::ops::Range;
 use std::path::Path;
