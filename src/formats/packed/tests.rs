@@ -1,0 +1,1 @@
+//! Round trips, damage, and the reader that follows the document only.
