@@ -19,6 +19,8 @@ pub(crate) struct PackedDecoder {
     footer: Arc<PackedFile>,
     file: PlannedFile,
     wanted: Arc<[Wanted]>,
+    /// Which of them is read first, second, …: as they lie in the file, which is the order in which they come from a store.
+    order: Vec<usize>,
     blocks: std::vec::IntoIter<usize>,
     current: Option<Current>,
     /// Of each wanted column, its region's bytes, decompressed; kept for the next block's.
@@ -30,6 +32,7 @@ pub(crate) struct PackedDecoder {
 
 /// The block that is being decoded.
 struct Current {
+    /// In the order in which columns are read.
     cursors: Vec<Cursor>,
     block: usize,
     first_row: u64,
@@ -46,17 +49,19 @@ impl PackedDecoder {
         wanted: Arc<[Wanted]>,
         blocks: Vec<usize>,
     ) -> Result<Self, Error> {
-        let regions = |block: &usize| -> Vec<_> {
-            wanted.iter().map(|wanted| footer.region(*block, wanted.column).0).collect()
-        };
-        let mut ranges: Vec<_> = blocks.iter().flat_map(regions).collect();
-        ranges.sort_unstable_by_key(|range| range.start);
-        file.will_read(&ranges);
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        if let Some(block) = blocks.first() {
+            order.sort_by_key(|index| footer.region(*block, wanted[*index].column).0.start);
+        }
+        let region = |block, index: &usize| footer.region(block, wanted[*index].column).0;
+        let ranges = blocks.iter().flat_map(|block| order.iter().map(move |index| region(*block, index)));
+        file.will_read(&ranges.collect::<Vec<_>>());
         let bodies = wanted.iter().map(|_| Arc::default()).collect();
         Ok(PackedDecoder {
             footer: Arc::clone(footer),
             file,
             wanted,
+            order,
             blocks: blocks.into_iter(),
             current: None,
             bodies,
@@ -76,8 +81,8 @@ impl PackedDecoder {
             left: rows,
             unsaid: Decoded { block_at, ..Decoded::default() },
         };
-        for index in 0..self.wanted.len() {
-            let cursor = self.read_region(block, index, rows, &mut current.unsaid)?;
+        for place in 0..self.order.len() {
+            let cursor = self.read_region(block, self.order[place], rows, &mut current.unsaid)?;
             current.cursors.push(cursor);
         }
         Ok(current)
@@ -153,7 +158,7 @@ impl Decode for PackedDecoder {
         };
         let rows = current.left.min(BATCH_ROWS);
         batch.rows = rows;
-        for (index, cursor) in current.cursors.iter_mut().enumerate() {
+        for (&index, cursor) in self.order.iter().zip(&mut current.cursors) {
             cursor.decode(&self.bodies[index], rows, &mut batch.columns[index]).map_err(|what| {
                 let column = self.wanted[index].column;
                 let at = self.footer.region(current.block, column).0.start;

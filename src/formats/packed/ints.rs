@@ -136,10 +136,10 @@ mod tests {
         assert_eq!(round_trip(&[i64::MIN, i64::MAX, 0, -1, 1]), 40);
         for width in 1..=64_u32 {
             let greatest = (u64::MAX >> (64 - width)) as i64;
-            let values: Vec<i64> = (0..53).map(|index| [0, greatest, greatest / 3][index % 3]).collect();
-            assert_eq!(round_trip(&values), (53 * width as usize).div_ceil(8));
-            let shifted: Vec<i64> = values.iter().map(|value| value.wrapping_add(i64::MIN)).collect();
-            round_trip(&shifted);
+            let values = (0..53).map(|index| [0, greatest, greatest / 3][index % 3]);
+            let lowest: Vec<i64> = values.clone().map(|value| value.wrapping_add(i64::MIN)).collect();
+            assert_eq!(round_trip(&lowest), (53 * width as usize).div_ceil(8));
+            round_trip(&values.collect::<Vec<_>>());
         }
     }
 }

@@ -118,7 +118,7 @@ impl<W: Write> PackedWriter<W> {
         Ok((most, bytes))
     }
 
-    fn end_block(&mut self) -> io::Result<()> {
+    pub(super) fn end_block(&mut self) -> io::Result<()> {
         if self.rows == 0 {
             return Ok(());
         }
