@@ -1,4 +1,4 @@
-//! Converts tables: `cargo run --release --bin pack -- --table uservisits --to csv.zst --output target/packed`.
+//! Converts tables: `cargo run --release --bin pack -- --table uservisits --to packed --output target/packed/uservisits`.
 //!
 //! Only the words on the command line live here; the work is done in `millrace::pack`.
 
@@ -23,7 +23,7 @@ use millrace::{Error, cli};
 #[derive(Parser)]
 #[command(name = "pack")]
 struct Arguments {
-    /// What the table becomes: packed, parquet, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
+    /// What the table becomes: packed, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
     #[arg(long, value_name = "FORMAT")]
     to: OutputFormat,
 

@@ -7,13 +7,16 @@ use std::str::FromStr;
 use super::columns::Batch;
 use super::compression::{Compression, Encoder};
 use super::csv::CsvWriter;
+use super::packed::PackedWriter;
 use crate::tables::Table;
 
-/// A format that can be written: `packed`, `parquet`, `csv`, or `csv.gz` and the like.
+/// A format that can be written: `packed`, `csv`, or `csv.gz` and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// Delimited text, or plain lines where a table has those; compressed or not.
     Csv(Option<Compression>),
+    /// The packed format.
+    Packed,
 }
 
 impl OutputFormat {
@@ -21,6 +24,7 @@ impl OutputFormat {
     pub fn directory(self) -> &'static str {
         match self {
             OutputFormat::Csv(_) => "csv",
+            OutputFormat::Packed => "packed",
         }
     }
 
@@ -31,6 +35,7 @@ impl OutputFormat {
             OutputFormat::Csv(Some(compression)) => {
                 format!("part-{number:05}.{}", compression.extensions()[0])
             }
+            OutputFormat::Packed => format!("part-{number:05}.mrp"),
         }
     }
 }
@@ -43,11 +48,12 @@ impl FromStr for OutputFormat {
             Compression::ALL.into_iter().find(|known| known.extensions().contains(&extension))
         };
         match typed.split_once('.') {
+            None if typed == "packed" => Ok(OutputFormat::Packed),
             None if typed == "csv" => Ok(OutputFormat::Csv(None)),
             Some(("csv", extension)) => compression(extension)
                 .map(|compression| OutputFormat::Csv(Some(compression)))
                 .ok_or_else(|| "csv can end in .deflate, .gz, .zst, .sz, .lz4 or .bz2".to_owned()),
-            _ => Err("type packed, parquet, csv, or csv with a compression, as csv.gz".to_owned()),
+            _ => Err("type packed, csv, or csv with a compression, as csv.gz".to_owned()),
         }
     }
 }
@@ -66,6 +72,7 @@ impl fmt::Display for OutputFormat {
 pub(crate) enum TableWriter<W: Write + Send> {
     Csv(CsvWriter<W>),
     Compressed(Box<CsvWriter<Encoder<W>>>),
+    Packed(Box<PackedWriter<W>>),
 }
 
 impl<W: Write + Send> TableWriter<W> {
@@ -85,6 +92,7 @@ impl<W: Write + Send> TableWriter<W> {
         match self {
             TableWriter::Csv(writer) => writer.write(batch),
             TableWriter::Compressed(writer) => writer.write(batch),
+            TableWriter::Packed(writer) => writer.write(batch),
         }
     }
 
@@ -93,6 +101,7 @@ impl<W: Write + Send> TableWriter<W> {
         match self {
             TableWriter::Csv(writer) => writer.finish(),
             TableWriter::Compressed(writer) => writer.finish()?.finish(),
+            TableWriter::Packed(writer) => writer.finish(),
         }
     }
 }
