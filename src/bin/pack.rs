@@ -24,12 +24,21 @@ use millrace::{Error, cli};
 #[command(name = "pack")]
 struct Arguments {
     /// What the table becomes: packed, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
-    #[arg(long, value_name = "FORMAT")]
-    to: OutputFormat,
+    #[arg(long, value_name = "FORMAT", required_unless_present = "describe")]
+    to: Option<OutputFormat>,
 
-    /// Table to convert
-    #[arg(long, value_name = "NAME")]
-    table: String,
+    /// Convert nothing, but say what is in a file, or in the files of a directory: columns, rows, blocks, how values are
+    /// written
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["to", "data"])]
+    describe: Option<PathBuf>,
+
+    /// With --describe, show the first N rows as well
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "describe")]
+    head: usize,
+
+    /// Table to convert [default with --describe: the one that PATH names]
+    #[arg(long, value_name = "NAME", required_unless_present = "describe")]
+    table: Option<String>,
 
     /// Columns of a table of your own, in the order of its files: 'name:text,age:int,height:float,born:date'
     #[arg(long, value_name = "NAME:TYPE,…")]
@@ -103,38 +112,43 @@ fn delimiter(typed: &str) -> Result<u8, String> {
 
 impl Arguments {
     fn table(&self) -> Result<Table, Error> {
-        match &self.columns {
-            Some(columns) => pack::table_of_columns(&cli::set_name(&self.table)?, columns, self.delimiter),
-            None => pack::table_of_benchmark(&self.table),
+        match (&self.table, &self.columns, &self.describe) {
+            (Some(name), None, _) => pack::table_of_benchmark(name),
+            (None, None, Some(path)) => pack::table_of_path(path),
+            (name, columns, _) => {
+                let name = cli::set_name(name.as_deref().unwrap_or("table"))?;
+                pack::table_of_columns(&name, columns.as_deref().unwrap_or_default(), self.delimiter)
+            }
         }
     }
 
-    fn into_job(self) -> Result<Job, Error> {
-        let table = self.table()?;
-        let data = self.data.unwrap_or_else(cli::bundled_data);
-        let set = cli::set_name(&self.set)?;
-        let input = InputOptions {
-            data,
-            set,
+    fn input(&self) -> Result<InputOptions, Error> {
+        Ok(InputOptions {
+            data: self.data.clone().unwrap_or_else(cli::bundled_data),
+            set: cli::set_name(&self.set)?,
             format: self.format,
             split_bytes: None,
             bad_records: self.bad_records,
             peers: 1,
             stores: Stores::new(StoreOptions {
-                endpoint: self.s3_endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok()),
+                endpoint: self.s3_endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL").ok()),
                 anonymous: self.s3_anonymous,
                 timeout: self.store_timeout,
                 ..StoreOptions::default()
             }),
-        };
+        })
+    }
+
+    fn into_job(self, to: OutputFormat) -> Result<Job, Error> {
+        let (table, input) = (self.table()?, self.input()?);
         let target = match self.output {
             Some(directory) => directory,
-            None => pack::default_target(&input, &table, self.to)?,
+            None => pack::default_target(&input, &table, to)?,
         };
         Ok(Job {
             table,
             input,
-            to: self.to,
+            to,
             target,
             file_bytes: self.file_size,
             threads: cli::workers(self.workers, 1)?,
@@ -145,6 +159,7 @@ impl Arguments {
 }
 
 fn run(arguments: Arguments) -> Result<(), Error> {
+    let Some(to) = arguments.to else { return describe(&arguments) };
     let progress = if arguments.no_progress { ProgressBar::hidden() } else { ProgressBar::new(0) };
     progress.set_style(
         ProgressStyle::with_template(
@@ -152,10 +167,18 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let job = arguments.into_job()?;
+    let job = arguments.into_job(to)?;
     let converted = pack::run(&job, &progress, &Stop::on_signals()?)?;
     converted.warnings.iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
     cli::print(format_args!("{converted}\n"))
+}
+
+fn describe(arguments: &Arguments) -> Result<(), Error> {
+    let Some(path) = &arguments.describe else {
+        return Err(Error::usage("there is nothing to do", "--to packed, or --describe PATH"));
+    };
+    let said = pack::describe(path, &arguments.table()?, &arguments.input()?, arguments.head)?;
+    cli::print(said)
 }
 
 fn main() -> ExitCode {

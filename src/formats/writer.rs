@@ -84,6 +84,7 @@ impl<W: Write + Send> TableWriter<W> {
                 let encoder = Encoder::new(compression, to)?;
                 TableWriter::Compressed(Box::new(CsvWriter::create(encoder, table)?))
             }
+            OutputFormat::Packed => TableWriter::Packed(Box::new(PackedWriter::create(to, table)?)),
         })
     }
 

@@ -10,7 +10,9 @@
 //! | `reading` | groups of splits over threads, batch by batch, cuts proven |
 //! | `output` | one run's files |
 //! | `schema` | columns as they are typed |
+//! | `describe` | what is in files |
 
+mod describe;
 mod output;
 mod reading;
 mod runs;
@@ -34,7 +36,8 @@ use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, counted};
 use output::{Files, RunOutput, Written};
 use reading::read_groups;
 
-pub use schema::{table_of_benchmark, table_of_columns};
+pub use describe::describe;
+pub use schema::{table_of_benchmark, table_of_columns, table_of_path};
 
 /// What to convert, and to what.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Tables by name, or by their columns as they are typed: `name:text,age:int`.
 
+use std::path::Path;
+
 use crate::Error;
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
@@ -14,6 +16,22 @@ pub fn table_of_benchmark(name: &str) -> Result<Table, Error> {
         Error::usage(
             format!("{name} is none of the tables {}", known.join(", ")),
             "--columns 'name:text,age:int,height:float,born:date' to say what is in a table of your own",
+        )
+    })
+}
+
+/// The table of the benchmark that a path names: by its last part, or the directory of that.
+///
+/// # Errors
+///
+/// It names none.
+pub fn table_of_path(path: &Path) -> Result<Table, Error> {
+    let mut names = path.iter().rev().take(2);
+    let found = names.find_map(|name| BENCHMARK.into_iter().find(|table| name == table.name));
+    found.ok_or_else(|| {
+        Error::usage(
+            format!("{} does not say which table it is", path.display()),
+            "--table uservisits, or --table NAME with --columns 'name:text,age:int' for a table of your own",
         )
     })
 }

@@ -238,6 +238,30 @@ fn a_signal_leaves_nothing() {
 }
 
 #[test]
+fn files_are_described_and_their_first_rows_shown() {
+    let home = Home::with(&[("part-0".into(), rows(1, 900).concat())]);
+    packed(&home, &[&VISITS[..], &["--to", "packed"]].concat());
+    for (path, said) in [
+        ("data/csv/t/uservisits", "1 file"),
+        ("data/packed/t/uservisits", "1 block in 1 split"),
+        ("data/packed/t/uservisits/part-00000.mrp", "written as (blocks)"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--describe", path, "--head", "3"]);
+        let ran = home.runner(command).run();
+        ran.ended_with(0);
+        for said in [said, "900 rows", "adRevenue", "visitDate", "DEU-DE"] {
+            ran.check(ran.stdout.contains(said), said);
+        }
+        ran.check(ran.stdout.matches("DEU-DE").count() == 3, "three rows");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--describe", "data/csv"]);
+    let ran = home.runner(command).run();
+    ran.ended_with(2).check(ran.stderr.contains("does not say which table it is"), "which table");
+}
+
+#[test]
 fn what_was_typed_wrong_is_told_with_what_to_type() {
     let home = Home::with(&[("part-0".into(), rows(1, 1).concat())]);
     for (words, said) in [

@@ -49,4 +49,12 @@ impl ColumnFile {
             ColumnFile::Packed(file) => file.blocks(),
         }
     }
+
+    /// Of each block, the bytes of each column of the table and how its values are written.
+    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
+        match self {
+            ColumnFile::Parquet(file) => file.stored(),
+            ColumnFile::Packed(file) => file.stored(),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::footer::{Footer, MAGIC, Region, TAIL_BYTES, checksum};
+use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, checksum};
 use crate::Error;
 use crate::formats::columns::BlockPlan;
 use crate::input::InputFile;
@@ -60,6 +60,23 @@ impl PackedFile {
     /// Its blocks, in the order of the file.
     pub(crate) fn blocks(&self) -> &[BlockPlan] {
         &self.blocks
+    }
+
+    /// Of each block, the bytes of each column of the table and how its values are written.
+    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
+        let way = |region: &Region| {
+            let encoding = match region.encoding {
+                Encoding::Plain => "plain",
+                Encoding::Delta => "delta",
+                Encoding::Runs => "runs",
+                Encoding::Dictionary => "dictionary",
+            };
+            if region.snappy { format!("{encoding}+snappy") } else { encoding.to_owned() }
+        };
+        let of_block = |regions: &Vec<(u64, Region)>| {
+            regions.iter().map(|(_, region)| (region.bytes.into(), way(region))).collect()
+        };
+        self.regions.iter().map(of_block).collect()
     }
 
     /// Of a column of a block: its bytes in the file, and what the footer says of them.

@@ -58,6 +58,12 @@ impl ParquetFile {
     pub(crate) fn blocks(&self) -> &[BlockPlan] {
         &self.blocks
     }
+
+    /// Of each block, the bytes of each column of the table and how they are compressed.
+    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
+        let way = |chunk: &Chunk| (chunk.end - chunk.start, format!("{:?}", chunk.codec).to_lowercase());
+        self.chunks.iter().map(|chunks| chunks.iter().map(way).collect()).collect()
+    }
 }
 
 /// Decodes some of a file's blocks.
