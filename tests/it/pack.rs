@@ -132,7 +132,7 @@ fn extreme_values_survive_every_format() {
     let long = "x".repeat(3_000_000);
     let rows = [
         "plain,0,0.0,1970-01-01",
-        "\"with, comma\",-2147483648,3.4028235e38,0000-01-01",
+        "\"with, comma\",-2147483648,3.4028235e+38,0000-01-01",
         "\"with \"\"quotes\"\" and\nnewline\",2147483647,1e-45,9999-12-31",
         ",,,",
         "größte 🦀,-1,-0.0,2000-02-29",
