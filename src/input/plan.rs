@@ -321,7 +321,7 @@ impl<R: Row> Input<R> {
                     file.open()?,
                     Arc::clone(&plan.wanted),
                     self.blocks_of(split),
-                )?;
+                );
                 Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
             }
             None => {

@@ -48,7 +48,7 @@ impl PackedDecoder {
         file: PlannedFile,
         wanted: Arc<[Wanted]>,
         blocks: Vec<usize>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         if let Some(block) = blocks.first() {
             order.sort_by_key(|index| footer.region(*block, wanted[*index].column).0.start);
@@ -57,7 +57,7 @@ impl PackedDecoder {
         let ranges = blocks.iter().flat_map(|block| order.iter().map(move |index| region(*block, index)));
         file.will_read(&ranges.collect::<Vec<_>>());
         let bodies = wanted.iter().map(|_| Arc::default()).collect();
-        Ok(PackedDecoder {
+        PackedDecoder {
             footer: Arc::clone(footer),
             file,
             wanted,
@@ -67,7 +67,7 @@ impl PackedDecoder {
             bodies,
             compressed: Vec::new(),
             nothing: Arc::default(),
-        })
+        }
     }
 
     /// Reads the regions of a block.
@@ -143,18 +143,17 @@ impl Decode for PackedDecoder {
             let column = || Column { values: Values::Int(Vec::new()), present: Vec::new() };
             batch.columns = self.wanted.iter().map(|_| column()).collect();
         }
-        let mut current = match self.current.take() {
-            Some(current) => current,
-            None => {
-                let Some(block) = self.blocks.next() else { return Ok(None) };
-                // What the last batch shares is read over.
-                for column in &mut batch.columns {
-                    if let Values::Text(texts) = &mut column.values {
-                        texts.bytes = Arc::clone(&self.nothing);
-                    }
+        let mut current = if let Some(current) = self.current.take() {
+            current
+        } else {
+            let Some(block) = self.blocks.next() else { return Ok(None) };
+            // What the last batch shares is read over.
+            for column in &mut batch.columns {
+                if let Values::Text(texts) = &mut column.values {
+                    texts.bytes = Arc::clone(&self.nothing);
                 }
-                self.start(block)?
             }
+            self.start(block)?
         };
         let rows = current.left.min(BATCH_ROWS);
         batch.rows = rows;

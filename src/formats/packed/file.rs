@@ -144,12 +144,11 @@ fn read_footer(file: &InputFile) -> Result<(Footer, u64), Error> {
     let Some(start) = tail_at.checked_sub(length).filter(|start| *start >= MAGIC.len() as u64) else {
         return Err(damaged(&file.path, tail_at, "its footer is said to be longer than the file"));
     };
-    let bytes = match start.checked_sub(end_at) {
-        Some(skipped) => end[skipped as usize..end.len() - TAIL_BYTES].to_vec(),
-        None => {
-            planned.will_read(std::slice::from_ref(&(start..tail_at)));
-            read(start..tail_at)?
-        }
+    let bytes = if start >= end_at {
+        end[(start - end_at) as usize..end.len() - TAIL_BYTES].to_vec()
+    } else {
+        planned.will_read(std::slice::from_ref(&(start..tail_at)));
+        read(start..tail_at)?
     };
     if checksum([&bytes, &tail[..4]]) != word(4) {
         return Err(damaged(&file.path, start, "its footer is not what was written"));

@@ -75,7 +75,7 @@ fn open(bytes: &[u8], table: &Table) -> Result<(NamedTempFile, InputFile, Arc<Pa
 fn read_wanted(bytes: &[u8], table: &Table, wanted: Vec<Wanted>) -> Result<Vec<Vec<String>>, Error> {
     let (_file, input, footer) = open(bytes, table)?;
     let blocks = (0..footer.blocks().len()).collect();
-    let mut decoder = PackedDecoder::open(&footer, input.open()?, wanted.into(), blocks)?;
+    let mut decoder = PackedDecoder::open(&footer, input.open()?, wanted.into(), blocks);
     let (mut batch, mut rows, mut read) = (Batch::default(), Vec::new(), 0);
     while let Some(decoded) = decoder.next_batch(&mut batch)? {
         assert_eq!(decoded.first_row, rows.len() as u64);
@@ -195,7 +195,7 @@ fn blocks_end_where_texts_are_long() {
     let (_file, input, footer) = open(&bytes, &table).unwrap();
     assert_eq!(footer.blocks().iter().map(|block| block.rows).collect::<Vec<_>>(), [1, 1, 1, 3, 1]);
     let wanted = [Wanted { column: 0, as_text: false }].into();
-    let mut decoder = PackedDecoder::open(&footer, input.open().unwrap(), wanted, (0..5).collect()).unwrap();
+    let mut decoder = PackedDecoder::open(&footer, input.open().unwrap(), wanted, (0..5).collect());
     let (mut read, mut found) = (Batch::default(), Vec::new());
     while decoder.next_batch(&mut read).unwrap().is_some() {
         let Values::Text(texts) = &read.columns[0].values else { panic!("not texts") };
