@@ -145,11 +145,19 @@ def comparison(runs, predictions, rows):
     return table(head, lines) + f"\n{near} of {count} times are within {WANTED:.0%}; the others are in bold.\n"
 
 
+def without_places(report):
+    """A report without what names anyone's machine: where the data lies, and who built the kernel."""
+    kept = json.loads(json.dumps(report))
+    kept["input"]["largest_split"] = None
+    kept["machine"]["os"] = machine.describe()["os"]
+    return kept
+
+
 def keep(out, runs, chosen, text, command):
     """The table, the report all was predicted from, and one line for each run."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.md").write_text(text, encoding="utf-8")
-    (out / "report.json").write_text(json.dumps(chosen["report"], indent=2) + "\n", encoding="utf-8")
+    (out / "report.json").write_text(json.dumps(without_places(chosen["report"]), indent=2) + "\n", encoding="utf-8")
     with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
         for run in runs:
             report = run["report"]
