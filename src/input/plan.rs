@@ -243,12 +243,12 @@ impl<R: Row> Input<R> {
     /// How many rows the files have, if that is known before they are read.
     pub(crate) fn known_rows(&self) -> Option<u64> {
         let files = (!self.plan.columns.is_empty()).then_some(&self.plan.columns)?;
-        Some(files.iter().flat_map(|file| file.blocks()).map(|block| block.rows).sum())
+        Some(files.iter().flat_map(ColumnFile::blocks).map(|block| block.rows).sum())
     }
 
     /// Of each block of the files, the bytes of each column and how its values are written; nothing where they are text.
     pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
-        self.plan.columns.iter().flat_map(|file| file.stored()).collect()
+        self.plan.columns.iter().flat_map(ColumnFile::stored).collect()
     }
 
     /// The table's files, sorted by name.

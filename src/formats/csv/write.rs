@@ -8,11 +8,9 @@ pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
 /// The same where another byte is between fields.
 #[inline]
 pub(super) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
-    // Without an early end, so that many bytes are compared at once.
-    let quoted = field
-        .iter()
-        .fold(false, |found, &byte| found | (byte == delimiter) | matches!(byte, b'"' | b'\n' | b'\r'));
-    if quoted {
+    // Counted to the end, so that many bytes are compared at once.
+    let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+    if field.iter().filter(|&byte| special(byte)).count() > 0 {
         row.push(b'"');
         for &byte in field {
             if byte == b'"' {
