@@ -81,7 +81,7 @@ def tell(row):
     """One line for a finished run."""
     kind = f"round {row['round']}" if row["timed"] else "answer "
     outcome = row["failure"] or f"{seconds(row['seconds'])} s, {row['answer']['groups']:,} groups"
-    say(f"{row['query']} {row['mode']:<8}{row['engine']:<10}{row['setting']:<20} {kind}  {outcome}")
+    say(f"{row['query']} {row['mode']:<8}{row['engine']:<11}{row['setting']:<20} {kind}  {outcome}")
 
 
 def conclude(rows, options, out):
