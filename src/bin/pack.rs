@@ -23,7 +23,7 @@ use millrace::{Error, cli};
 #[derive(Parser)]
 #[command(name = "pack")]
 struct Arguments {
-    /// What the table becomes: packed, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
+    /// What the table becomes: packed, parquet, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
     #[arg(long, value_name = "FORMAT", required_unless_present = "describe")]
     to: Option<OutputFormat>,
 

@@ -8,15 +8,18 @@ use super::columns::Batch;
 use super::compression::{Compression, Encoder};
 use super::csv::CsvWriter;
 use super::packed::PackedWriter;
+use super::parquet::ParquetWriter;
 use crate::tables::Table;
 
-/// A format that can be written: `packed`, `csv`, or `csv.gz` and the like.
+/// A format that can be written: `packed`, `parquet`, `csv`, or `csv.gz` and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// Delimited text, or plain lines where a table has those; compressed or not.
     Csv(Option<Compression>),
     /// The packed format.
     Packed,
+    /// Apache Parquet.
+    Parquet,
 }
 
 impl OutputFormat {
@@ -25,6 +28,7 @@ impl OutputFormat {
         match self {
             OutputFormat::Csv(_) => "csv",
             OutputFormat::Packed => "packed",
+            OutputFormat::Parquet => "parquet",
         }
     }
 
@@ -36,6 +40,7 @@ impl OutputFormat {
                 format!("part-{number:05}.{}", compression.extensions()[0])
             }
             OutputFormat::Packed => format!("part-{number:05}.mrp"),
+            OutputFormat::Parquet => format!("part-{number:05}.parquet"),
         }
     }
 }
@@ -49,11 +54,12 @@ impl FromStr for OutputFormat {
         };
         match typed.split_once('.') {
             None if typed == "packed" => Ok(OutputFormat::Packed),
+            None if typed == "parquet" => Ok(OutputFormat::Parquet),
             None if typed == "csv" => Ok(OutputFormat::Csv(None)),
             Some(("csv", extension)) => compression(extension)
                 .map(|compression| OutputFormat::Csv(Some(compression)))
                 .ok_or_else(|| "csv can end in .deflate, .gz, .zst, .sz, .lz4 or .bz2".to_owned()),
-            _ => Err("type packed, csv, or csv with a compression, as csv.gz".to_owned()),
+            _ => Err("type packed, parquet, csv, or csv with a compression, as csv.gz".to_owned()),
         }
     }
 }
@@ -73,6 +79,7 @@ pub(crate) enum TableWriter<W: Write + Send> {
     Csv(CsvWriter<W>),
     Compressed(Box<CsvWriter<Encoder<W>>>),
     Packed(Box<PackedWriter<W>>),
+    Parquet(Box<ParquetWriter<W>>),
 }
 
 impl<W: Write + Send> TableWriter<W> {
@@ -85,6 +92,7 @@ impl<W: Write + Send> TableWriter<W> {
                 TableWriter::Compressed(Box::new(CsvWriter::create(encoder, table)?))
             }
             OutputFormat::Packed => TableWriter::Packed(Box::new(PackedWriter::create(to, table)?)),
+            OutputFormat::Parquet => TableWriter::Parquet(Box::new(ParquetWriter::create(to, table)?)),
         })
     }
 
@@ -94,6 +102,7 @@ impl<W: Write + Send> TableWriter<W> {
             TableWriter::Csv(writer) => writer.write(batch),
             TableWriter::Compressed(writer) => writer.write(batch),
             TableWriter::Packed(writer) => writer.write(batch),
+            TableWriter::Parquet(writer) => writer.write(batch),
         }
     }
 
@@ -103,6 +112,7 @@ impl<W: Write + Send> TableWriter<W> {
             TableWriter::Csv(writer) => writer.finish(),
             TableWriter::Compressed(writer) => writer.finish()?.finish(),
             TableWriter::Packed(writer) => writer.finish(),
+            TableWriter::Parquet(writer) => writer.finish(),
         }
     }
 }

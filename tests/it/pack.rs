@@ -14,8 +14,8 @@ use rustix::process::Signal;
 use crate::support::{Home, Ran, rows};
 
 /// Every way to write a table.
-const FORMATS: [&str; 8] =
-    ["packed", "csv", "csv.deflate", "csv.gz", "csv.zst", "csv.sz", "csv.lz4", "csv.bz2"];
+const FORMATS: [&str; 9] =
+    ["packed", "parquet", "csv", "csv.deflate", "csv.gz", "csv.zst", "csv.sz", "csv.lz4", "csv.bz2"];
 
 /// `pack` on this home's data.
 fn pack(home: &Home, words: &[&str]) -> Ran {
@@ -268,7 +268,7 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
         (&["--table", "visits", "--set", "t", "--to", "csv"][..], "none of the tables"),
         (&["--table", "x", "--columns", "a:number", "--to", "csv", "--set", "t"], "is no column"),
         (&["--table", "uservisits", "--set", "t", "--to", "csv.rar"], "csv can end in"),
-        (&["--table", "uservisits", "--set", "t", "--to", "orc"], "type packed, csv"),
+        (&["--table", "uservisits", "--set", "t", "--to", "orc"], "type packed, parquet, csv"),
         (&["--table", "uservisits", "--set", "t", "--to", "csv"], "already holds data"),
     ] {
         let ran = pack(&home, words);

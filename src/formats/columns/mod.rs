@@ -6,6 +6,7 @@
 //! | `batch` | some rows, column by column |
 //! | `build` | a batch out of rows of text |
 //! | `cell` | one value of a batch as serde asks for it |
+//! | `gather`, `filling` | rows gathered into a block that is to be written |
 //! | `reader` | one split as rows: batches one after the other |
 //! | `blocks` | where a file's blocks lie and what statistics say of them |
 
@@ -13,12 +14,16 @@ mod batch;
 mod blocks;
 mod build;
 mod cell;
+mod filling;
+mod gather;
 mod reader;
 
 pub(crate) use batch::{Batch, Column, Texts, Values};
 pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
 pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
+pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
+pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
 pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded};
 
 use std::sync::Arc;

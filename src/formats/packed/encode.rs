@@ -1,18 +1,9 @@
 //! Which encoding a column of a block gets: the smallest, unless one that decodes faster is nearly as small.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use super::footer::{Encoding, Region, checksum};
 use super::ints::{self, HEADER_BYTES};
-use crate::formats::columns::{Limits, Value};
-use crate::keys::PlaceHasher;
-use crate::tables::ColumnType;
+use crate::formats::columns::{Dictionary, Filled, Filling, texts};
 
-/// Bytes of a text that are kept of it as a limit.
-const LIMIT_BYTES: usize = 32;
-/// A dictionary is given up where more than half of so many first values were new.
-const TRIED_ROWS: usize = 4096;
 /// What is compressed to see whether the rest is worth it.
 const SAMPLE_BYTES: usize = 64 << 10;
 /// snappy has to win this many times: below, reading more bytes is faster than decompressing fewer.
@@ -20,134 +11,34 @@ const SNAPPY_WINS: usize = 2;
 /// Less than this is not compressed: nothing is won.
 const SNAPPY_LEAST_BYTES: usize = 256;
 
-/// The values of one column of a block that is being filled.
-#[derive(Debug)]
-pub(super) struct Filling {
-    pub(super) values: Filled,
-    /// Whether each row has a value; empty as long as all have.
-    pub(super) present: Vec<bool>,
-}
-
-/// A row without a value has any.
-#[derive(Debug)]
-pub(super) enum Filled {
-    Ints(Vec<i64>),
-    Dates(Vec<i64>),
-    /// As bits, so that every NaN comes back as it was.
-    Floats(Vec<u32>),
-    Texts {
-        bytes: Vec<u8>,
-        ends: Vec<u32>,
-    },
-}
-
-impl Filling {
-    pub(super) fn new(kind: ColumnType) -> Self {
-        let values = match kind {
-            ColumnType::Int => Filled::Ints(Vec::new()),
-            ColumnType::Date => Filled::Dates(Vec::new()),
-            ColumnType::Float => Filled::Floats(Vec::new()),
-            ColumnType::Text => Filled::Texts { bytes: Vec::new(), ends: Vec::new() },
-        };
-        Filling { values, present: Vec::new() }
+/// Appends the region of a column to `file`, and says what the footer has to say of it.
+pub(super) fn encode(filling: &Filling, file: &mut Vec<u8>) -> Region {
+    let mut body = Vec::new();
+    let nulls = filling.present.contains(&false);
+    if nulls {
+        let bits = |rows: &[bool]| rows.iter().rev().fold(0, |bits, present| bits << 1 | u8::from(*present));
+        body.extend(filling.present.chunks(8).map(bits));
     }
-
-    /// Empties it.
-    pub(super) fn clear(&mut self) {
-        self.present.clear();
-        match &mut self.values {
-            Filled::Ints(values) | Filled::Dates(values) => values.clear(),
-            Filled::Floats(values) => values.clear(),
-            Filled::Texts { bytes, ends } => {
-                bytes.clear();
-                ends.clear();
-            }
-        }
-    }
-
-    /// Appends the region to `file`, and says what the footer has to say of it.
-    pub(super) fn encode(&self, file: &mut Vec<u8>) -> Region {
-        let mut body = Vec::new();
-        let nulls = self.present.contains(&false);
-        if nulls {
-            let bits =
-                |rows: &[bool]| rows.iter().rev().fold(0, |bits, present| bits << 1 | u8::from(*present));
-            body.extend(self.present.chunks(8).map(bits));
-        }
-        let encoding = match &self.values {
-            Filled::Ints(values) | Filled::Dates(values) => encode_ints(values, &mut body),
-            Filled::Floats(values) => encode_floats(values, &mut body),
-            Filled::Texts { bytes, ends } => encode_texts(bytes, ends, &mut body),
-        };
-        let snappy = match &self.values {
-            // Neither digits nor floats: what they win is less than it costs.
-            Filled::Texts { .. } => compressed(&body),
-            _ => None,
-        };
-        let stored = snappy.as_deref().unwrap_or(&body);
-        file.extend_from_slice(stored);
-        Region {
-            bytes: stored.len() as u32,
-            checksum: checksum([stored]),
-            encoding,
-            snappy: snappy.is_some(),
-            nulls,
-            limits: self.limits(),
-        }
-    }
-
-    fn limits(&self) -> Option<Limits> {
-        let there = |row: &usize| self.present.is_empty() || self.present[*row];
-        let of_ints = |values: &[i64]| {
-            let rows = || (0..values.len()).filter(there).map(|row| values[row]);
-            Some((rows().min()?, rows().max()?))
-        };
-        let (least, greatest) = match &self.values {
-            Filled::Ints(values) => {
-                let (least, greatest) = of_ints(values)?;
-                (Value::Int(least), Value::Int(greatest))
-            }
-            Filled::Dates(values) => {
-                let (least, greatest) = of_ints(values)?;
-                (Value::Date(least as i32), Value::Date(greatest as i32))
-            }
-            Filled::Floats(values) => {
-                let rows = || (0..values.len()).filter(there).map(|row| f32::from_bits(values[row]));
-                // A NaN is beyond no limit.
-                if rows().any(f32::is_nan) {
-                    return None;
-                }
-                (Value::Float(rows().reduce(f32::min)?), Value::Float(rows().reduce(f32::max)?))
-            }
-            Filled::Texts { bytes, ends } => {
-                let rows =
-                    || texts(bytes, ends).enumerate().filter(|(row, _)| there(row)).map(|(_, text)| text);
-                let (least, greatest) = (rows().min()?, rows().max()?);
-                let least = &least[..least.len().min(LIMIT_BYTES)];
-                (Value::Text(least.to_vec()), Value::Text(shortened_up(greatest)?))
-            }
-        };
-        Some(Limits { least, greatest })
-    }
-}
-
-/// A text that is not less, and no longer than a limit is; `None` where there is none.
-fn shortened_up(text: &[u8]) -> Option<Vec<u8>> {
-    let Some(kept) = text.get(..LIMIT_BYTES).filter(|kept| kept.len() < text.len()) else {
-        return Some(text.to_vec());
+    let encoding = match &filling.values {
+        Filled::Ints(values) | Filled::Dates(values) => encode_ints(values, &mut body),
+        Filled::Floats(values) => encode_floats(values, &mut body),
+        Filled::Texts { bytes, ends } => encode_texts(bytes, ends, &mut body),
     };
-    let raised = kept.iter().rposition(|byte| *byte < u8::MAX)?;
-    let mut kept = kept[..=raised].to_vec();
-    kept[raised] += 1;
-    Some(kept)
-}
-
-fn texts<'a>(bytes: &'a [u8], ends: &'a [u32]) -> impl Iterator<Item = &'a [u8]> + Clone {
-    ends.iter().scan(0, |start, end| {
-        let text = &bytes[*start..*end as usize];
-        *start = *end as usize;
-        Some(text)
-    })
+    let snappy = match &filling.values {
+        // Neither digits nor floats: what they win is less than it costs.
+        Filled::Texts { .. } => compressed(&body),
+        _ => None,
+    };
+    let stored = snappy.as_deref().unwrap_or(&body);
+    file.extend_from_slice(stored);
+    Region {
+        bytes: stored.len() as u32,
+        checksum: checksum([stored]),
+        encoding,
+        snappy: snappy.is_some(),
+        nulls,
+        limits: filling.limits(),
+    }
 }
 
 /// Whether `bytes` are so many fewer than `plain` that what decodes slower pays.
@@ -234,28 +125,6 @@ fn encode_texts(bytes: &[u8], ends: &[u32], to: &mut Vec<u8>) -> Encoding {
     ints::pack(lengths(), to);
     to.extend_from_slice(bytes);
     Encoding::Plain
-}
-
-/// Distinct values in the order in which they come, and which of them each row has.
-struct Dictionary;
-
-impl Dictionary {
-    /// `None` where too many are distinct for it to pay.
-    fn of<V: Copy + Eq + Hash>(values: impl Iterator<Item = V>) -> Option<(Vec<V>, Vec<u32>)> {
-        let mut codes_of: HashMap<V, u32, PlaceHasher> = HashMap::default();
-        let (mut distinct, mut codes) = (Vec::new(), Vec::new());
-        for value in values {
-            let code = *codes_of.entry(value).or_insert_with(|| {
-                distinct.push(value);
-                distinct.len() as u32 - 1
-            });
-            codes.push(code);
-            if codes.len() == TRIED_ROWS && distinct.len() > TRIED_ROWS / 2 {
-                return None;
-            }
-        }
-        Some((distinct, codes))
-    }
 }
 
 fn codes_bytes(codes: &[u32]) -> usize {

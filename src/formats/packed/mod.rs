@@ -16,8 +16,6 @@
 
 mod body;
 mod decoder;
-// `pack` is its only user, which comes after it.
-#[allow(dead_code)]
 mod encode;
 mod file;
 mod footer;
@@ -25,10 +23,8 @@ mod ints;
 #[cfg(test)]
 mod tests;
 mod values;
-#[allow(dead_code)]
 mod write;
 
 pub(crate) use decoder::PackedDecoder;
 pub(crate) use file::PackedFile;
-#[allow(unused_imports)]
 pub(crate) use write::PackedWriter;

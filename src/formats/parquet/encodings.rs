@@ -144,13 +144,11 @@ pub(super) fn delta_length_texts(bytes: &[u8], from: usize, count: usize) -> Opt
     Some(spans)
 }
 
+/// Bytes, and where each text is in them.
+type OwnTexts = (Vec<u8>, Vec<(u32, u32)>);
+
 /// Texts that share their beginnings with those before them (`DELTA_BYTE_ARRAY`), at most `most` bytes of them.
-pub(super) fn delta_texts(
-    bytes: &[u8],
-    from: usize,
-    count: usize,
-    most: usize,
-) -> Option<(Vec<u8>, Vec<(u32, u32)>)> {
+pub(super) fn delta_texts(bytes: &[u8], from: usize, count: usize, most: usize) -> Option<OwnTexts> {
     let mut rest = bytes.get(from..)?;
     let shared = deltas(&mut rest, count)?;
     let suffixes = delta_length_texts(bytes, bytes.len() - rest.len(), count)?;

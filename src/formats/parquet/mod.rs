@@ -8,13 +8,18 @@
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
 //! | `values` | the file's types as the table's |
+//! | `write`, `page_writer` | making files |
 
 mod codec;
 mod encodings;
 mod footer;
+mod page_writer;
 mod pages;
 mod thrift;
 mod values;
+mod write;
+
+pub(crate) use write::ParquetWriter;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -85,7 +90,7 @@ impl ParquetDecoder {
         file: PlannedFile,
         wanted: Arc<[Wanted]>,
         blocks: Vec<usize>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let mut decoder = ParquetDecoder {
             footer: Arc::clone(footer),
             file,
@@ -96,7 +101,7 @@ impl ParquetDecoder {
             rows_left: 0,
         };
         decoder.next_block();
-        Ok(decoder)
+        decoder
     }
 
     /// Goes on to the next block that has rows; false at the end.

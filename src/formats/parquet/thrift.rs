@@ -201,12 +201,12 @@ pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
         Value::Struct(fields) => {
             let mut last = 0;
             for (field, value) in fields {
-                match field - last {
-                    step @ 1..=15 => to.push((step as u8) << 4 | value.kind()),
-                    _ => {
-                        to.push(value.kind());
-                        write_zigzag((*field).into(), to);
-                    }
+                let step = field - last;
+                if (1..=15).contains(&step) {
+                    to.push((step as u8) << 4 | value.kind());
+                } else {
+                    to.push(value.kind());
+                    write_zigzag((*field).into(), to);
                 }
                 last = *field;
                 if !matches!(value, Value::Bool(_)) {
