@@ -115,7 +115,7 @@ fn data_that_is_not_there_is_said_to_be_missing() {
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
     let ran = home.query("--output out --set nowhere").run();
     ran.failed_saying(
-        "error: there is no table uservisits in set nowhere: no directory data/csv/nowhere/uservisits\n  \
+        "error: there is no table uservisits in set nowhere: no directory data/packed/nowhere/uservisits or data/parquet/nowhere/uservisits or data/csv/nowhere/uservisits\n  \
          there is: csv/t/uservisits\n",
     );
     nothing_left(&home, &ran);

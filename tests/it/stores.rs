@@ -178,9 +178,9 @@ fn wrong_credentials_and_buckets_and_servers() {
     let server = s3(&bucket(&home), false);
     let mut wrong = of_bucket(&home, "-w 1", server);
     wrong.command.env("AWS_SECRET_ACCESS_KEY", "wrong");
-    wrong.run().failed_saying("cannot list s3://visits/data/csv/t/uservisits: access is denied (403");
+    wrong.run().failed_saying("cannot list s3://visits/data/packed/t/uservisits: access is denied (403");
     let ran = query(&home, &format!("--s3-endpoint http://{server}"), "s3://nobody/data").run();
-    ran.failed_saying("cannot list s3://nobody/data/csv/t/uservisits: there is no such bucket (404)");
+    ran.failed_saying("cannot list s3://nobody/data/packed/t/uservisits: there is no such bucket (404)");
     let ran = query(&home, &format!("--s3-endpoint http://{server}"), "s3://visits/elsewhere").run();
     ran.failed_saying(
         "there is no table uservisits in set t: no files in s3://visits/elsewhere/csv/t/uservisits",
@@ -215,7 +215,7 @@ fn keys_of_a_profile_and_no_keys_at_all() {
     let mut none = of_bucket(&home, "--store-timeout 1", s3(&bucket(&home), false));
     none.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     none.command.env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
-    none.run().failed_saying("cannot list s3://visits/data/csv/t/uservisits: there are no credentials");
+    none.run().failed_saying("cannot list s3://visits/data/packed/t/uservisits: there are no credentials");
     let mut public = of_bucket(&home, "-w 1 --s3-anonymous", s3(&bucket(&home), true));
     public.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     assert_eq!(hash(&public.run()), expected);
