@@ -2,6 +2,7 @@
 //!
 //! Only the words on the command line live here; the tables are made in `millrace::generate`.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,8 +11,13 @@ use std::thread::available_parallelism;
 use clap::{ArgGroup, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use millrace::formats::compression::Compression;
-use millrace::generate::{Job, PublishedSet, RowCount, Sizes, Stop, TableName, run};
-use millrace::{Error, cli};
+use millrace::formats::writer::OutputFormat;
+use millrace::generate::{self, Job, PublishedSet, RowCount, Sizes, Stop, TableName, run};
+use millrace::input::InputOptions;
+use millrace::{Error, cli, pack};
+
+/// About how large packed files get, as `pack` makes them.
+const FILE_BYTES: u64 = 256_000_000;
 
 /// Makes the tables of the Big Data Benchmark as part files under DIR/FORMAT/NAME/TABLE/.
 ///
@@ -86,6 +92,21 @@ struct Arguments {
 enum Format {
     /// Comma-separated text without header or quotes
     Csv,
+    /// Apache Parquet; the text is made first, in a hidden directory beside the set
+    Parquet,
+    /// The packed format; the text is made first, in a hidden directory beside the set
+    Packed,
+}
+
+impl Format {
+    /// What the text becomes, if it does not stay text.
+    fn packed_to(self) -> Option<OutputFormat> {
+        match self {
+            Format::Csv => None,
+            Format::Parquet => Some(OutputFormat::Parquet),
+            Format::Packed => Some(OutputFormat::Packed),
+        }
+    }
 }
 
 /// What can be typed for a compression.
@@ -154,14 +175,57 @@ fn value_name(choice: &impl ValueEnum) -> String {
 }
 
 fn generate(arguments: Arguments) -> Result<(), Error> {
+    let packed_to = arguments.format.packed_to();
+    if packed_to.is_some() && (arguments.compression.compression().is_some() || arguments.files.is_some()) {
+        return Err(Error::usage(
+            format!("--compression and --files are for text, not for {}", value_name(&arguments.format)),
+            "--format csv, and `pack --file-size` for files of another size",
+        ));
+    }
     let progress = if arguments.no_progress { ProgressBar::hidden() } else { ProgressBar::new(0) };
     progress.set_style(
         ProgressStyle::with_template("{msg:10} {wide_bar} {human_pos} of {human_len} rows, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let job = arguments.into_job()?;
-    let made = run(&job, &progress, &Stop::on_signals()?)?;
-    made.iter().try_for_each(|table| cli::print(format_args!("{table}\n")))
+    let stop = Stop::on_signals()?;
+    match packed_to {
+        None => {
+            let made = run(&job, &progress, &stop)?;
+            made.iter().try_for_each(|table| cli::print(format_args!("{table}\n")))
+        }
+        Some(to) => generate_packed(&job, to, &progress, &stop),
+    }
+}
+
+/// Makes the tables as text and packs them, one after the other; each appears whole or not at all.
+fn generate_packed(job: &Job, to: OutputFormat, progress: &ProgressBar, stop: &Stop) -> Result<(), Error> {
+    generate::check(job)?;
+    let parent = job.directory.parent().unwrap_or(&job.directory);
+    fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
+    let text = tempfile::Builder::new()
+        .prefix(".text-")
+        .tempdir_in(parent)
+        .map_err(Error::file("create", parent))?;
+    for table in &job.tables {
+        let text = text.path().join(table.table().name);
+        let of_table = Job { tables: vec![*table], directory: text.clone(), ..job.clone() };
+        run(&of_table, progress, stop)?;
+        let packing = pack::Job {
+            table: table.table(),
+            input: InputOptions { data: text.join(table.table().name), ..InputOptions::default() },
+            to,
+            target: job.directory.join(table.table().name),
+            file_bytes: FILE_BYTES,
+            threads: job.threads,
+            verify: false,
+            overwrite: job.overwrite,
+        };
+        let converted = pack::run(&packing, progress, stop)?;
+        fs::remove_dir_all(&text).map_err(Error::file("remove", &text))?;
+        cli::print(format_args!("{converted}\n"))?;
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {

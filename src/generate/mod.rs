@@ -107,7 +107,8 @@ pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, 
     outcome
 }
 
-fn check(job: &Job) -> Result<(), Error> {
+/// Says what keeps the tables of `job` from being made, before anything is: sizes that cannot be, or tables that are there.
+pub fn check(job: &Job) -> Result<(), Error> {
     if job.sizes.uservisits > 0 && job.sizes.rankings == 0 && job.tables.contains(&TableName::Uservisits) {
         return Err(Error::usage("visits need pages to go to", "--rankings 1 or more"));
     }

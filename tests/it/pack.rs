@@ -276,3 +276,35 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
         assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr);
     }
 }
+
+#[test]
+fn generate_writes_the_same_rows_in_every_format() {
+    let home = Home::new();
+    let generate = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_generate"));
+        command
+            .args(["--rows", "2000", "--table", "uservisits", "--table", "rankings", "--data", "made"])
+            .args(words);
+        home.runner(command).run()
+    };
+    let hash = |program: &str, format: &str| {
+        let mut command = Command::new(program);
+        command.args(["--json", "--no-progress", "--data", "made", "--set", "2k", "--format", format]);
+        let ran = home.runner(command).run();
+        ran.ended_with(0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()["hash"].clone()
+    };
+    for format in ["csv", "parquet", "packed"] {
+        generate(&["--format", format]).ended_with(0);
+        assert_eq!(home.listing(&format!("made/{format}")), ["2k"], "nothing else is left");
+        for program in
+            [env!("CARGO_BIN_EXE_query1"), env!("CARGO_BIN_EXE_query2"), env!("CARGO_BIN_EXE_query3")]
+        {
+            assert_eq!(hash(program, format), hash(program, "csv"), "{program} of {format}");
+        }
+    }
+    let ran = generate(&["--format", "packed"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("already holds data\n  try: --overwrite"), "{}", ran.stderr);
+    assert_eq!(generate(&["--format", "packed", "--compression", "gzip"]).code, Some(2));
+}
