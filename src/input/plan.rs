@@ -286,7 +286,7 @@ impl<R: Row> Input<R> {
                     file.open()?,
                     Arc::clone(&plan.wanted),
                     self.blocks_of(split),
-                )?;
+                );
                 Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
             }
             Some(ColumnFile::Packed(footer)) => {

@@ -34,6 +34,8 @@ mod namespaces;
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
+/// Parquet of other programs against CSV of the same rows, and damaged files.
+mod parquet;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.

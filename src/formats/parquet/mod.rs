@@ -79,7 +79,7 @@ impl ParquetDecoder {
         file: PlannedFile,
         wanted: Arc<[Wanted]>,
         blocks: Vec<usize>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let mut decoder = ParquetDecoder {
             footer: Arc::clone(footer),
             file,
@@ -90,7 +90,7 @@ impl ParquetDecoder {
             rows_left: 0,
         };
         decoder.next_block();
-        Ok(decoder)
+        decoder
     }
 
     /// Goes on to the next block that has rows; false at the end.

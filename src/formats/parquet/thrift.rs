@@ -1,13 +1,11 @@
-//! Values of Thrift's compact protocol, in which Parquet keeps its footer and page headers: read as a tree, and written from one.
+//! Values of Thrift's compact protocol, in which Parquet keeps its footer and page headers: read as a tree.
 //!
 //! Nothing is allocated by what the bytes say of themselves, only by what was read: a value has a byte at least.
-
-use std::borrow::Cow;
 
 /// Structs and lists may hold one another this deep; Parquet's are half as deep.
 const DEEPEST: usize = 16;
 
-/// A value. Integers are kept by the width in which they are written, as readers elsewhere pass over fields of another.
+/// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
     Bool(bool),
@@ -15,7 +13,7 @@ pub(super) enum Value<'a> {
     I32(i32),
     I64(i64),
     Double,
-    Bytes(Cow<'a, [u8]>),
+    Bytes(&'a [u8]),
     List(Vec<Value<'a>>),
     /// Fields by number, ascending.
     Struct(Vec<(i16, Value<'a>)>),
@@ -54,20 +52,6 @@ impl<'a> Value<'a> {
     /// A field that is a list; none where it is not there.
     pub(super) fn list(&self, field: i16) -> &[Value<'a>] {
         if let Some(Value::List(values)) = self.get(field) { values } else { &[] }
-    }
-
-    fn kind(&self) -> u8 {
-        match self {
-            Value::Bool(true) => 1,
-            Value::Bool(false) => 2,
-            Value::I8(_) => 3,
-            Value::I32(_) => 5,
-            Value::I64(_) => 6,
-            Value::Double => 7,
-            Value::Bytes(_) => 8,
-            Value::List(_) => 9,
-            Value::Struct(_) => 12,
-        }
     }
 }
 
@@ -158,7 +142,7 @@ impl<'a> Reader<'a> {
             }
             8 => {
                 let length = self.varint()?;
-                Value::Bytes(Cow::Borrowed(self.take(length)?))
+                Value::Bytes(self.take(length)?)
             }
             9 | 10 => {
                 let depth = depth.checked_sub(1).ok_or(Fault::Broken)?;
@@ -176,78 +160,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends a value.
-pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
-    match value {
-        Value::Bool(value) => to.push(if *value { 1 } else { 2 }),
-        Value::I8(value) => to.push(*value as u8),
-        Value::I32(value) => write_zigzag((*value).into(), to),
-        Value::I64(value) => write_zigzag(*value, to),
-        Value::Double => to.extend([0; 8]),
-        Value::Bytes(bytes) => {
-            write_varint(bytes.len() as u64, to);
-            to.extend_from_slice(bytes);
-        }
-        Value::List(values) => {
-            let kind = values.first().map_or(12, Value::kind);
-            if values.len() < 15 {
-                to.push((values.len() as u8) << 4 | kind);
-            } else {
-                to.push(0xf0 | kind);
-                write_varint(values.len() as u64, to);
-            }
-            values.iter().for_each(|value| write(value, to));
-        }
-        Value::Struct(fields) => {
-            let mut last = 0;
-            for (field, value) in fields {
-                match field - last {
-                    step @ 1..=15 => to.push((step as u8) << 4 | value.kind()),
-                    _ => {
-                        to.push(value.kind());
-                        write_zigzag((*field).into(), to);
-                    }
-                }
-                last = *field;
-                if !matches!(value, Value::Bool(_)) {
-                    write(value, to);
-                }
-            }
-            to.push(0);
-        }
-    }
-}
-
-/// Appends an integer in groups of seven bits, least first.
-pub(super) fn write_varint(mut value: u64, to: &mut Vec<u8>) {
-    while value >= 0x80 {
-        to.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    to.push(value as u8);
-}
-
-fn write_zigzag(value: i64, to: &mut Vec<u8>) {
-    write_varint((value << 1 ^ value >> 63) as u64, to);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn values_come_back_and_cut_ones_are_told() {
-        let value = Value::Struct(vec![
-            (1, Value::I32(-7)),
-            (2, Value::Bool(true)),
-            (20, Value::List((0..20).map(Value::I64).collect())),
-            (21, Value::Bytes(b"text".into())),
-            (22, Value::Struct(vec![(3, Value::I8(-1)), (4, Value::Bool(false))])),
-            (400, Value::I64(i64::MIN)),
-        ]);
-        let mut bytes = Vec::new();
-        write(&value, &mut bytes);
-        assert_eq!(read_struct(&bytes), Ok((value, bytes.len())));
+    fn values_are_read_and_cut_ones_are_told() {
+        // -7, true, a list of two, a text in field 20 and, in a struct, false.
+        let bytes = [0x15, 13, 0x11, 0x19, 0x26, 2, 3, 0x08, 40, 2, b'a', b'b', 0x1c, 0x12, 0, 0];
+        let (value, length) = read_struct(&bytes).unwrap();
+        assert_eq!(length, bytes.len());
+        assert_eq!((value.int(1), value.size(1), value.bool(2)), (Some(-7), None, Some(true)));
+        assert_eq!(value.list(3), [Value::I64(1), Value::I64(-2)]);
+        assert_eq!(value.bytes(20), Some(&b"ab"[..]));
+        assert_eq!(value.get(21).and_then(|inner| inner.bool(1)), Some(false));
         for end in 0..bytes.len() {
             assert_eq!(read_struct(&bytes[..end]), Err(Fault::Cut), "{end}");
         }
