@@ -22,6 +22,7 @@ use millrace::{Error, cli};
 /// or, after an error or Ctrl-C, not at all.
 #[derive(Parser)]
 #[command(name = "pack")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// What the table becomes: packed, parquet, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
     #[arg(long, value_name = "FORMAT", required_unless_present = "describe")]

@@ -40,6 +40,8 @@ mod operators;
 mod pack;
 /// Packed files of another writer, queries over them, and damage.
 mod packed;
+/// Parquet of other programs against CSV of the same rows, and damaged files.
+mod parquet;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.

@@ -1,5 +1,9 @@
 //! The encodings of values and levels, each decoded for a whole page; `None` where the bytes are none such.
 
+use std::sync::Arc;
+
+use crate::formats::columns::Texts;
+
 /// Appends `count` integers of `width` bits, in runs: repeated, or packed eight at a time.
 pub(super) fn runs(mut bytes: &[u8], width: u32, count: usize, into: &mut Vec<u32>) -> Option<()> {
     if width > 32 {
@@ -144,11 +148,8 @@ pub(super) fn delta_length_texts(bytes: &[u8], from: usize, count: usize) -> Opt
     Some(spans)
 }
 
-/// Bytes, and where each text is in them.
-type OwnTexts = (Vec<u8>, Vec<(u32, u32)>);
-
 /// Texts that share their beginnings with those before them (`DELTA_BYTE_ARRAY`), at most `most` bytes of them.
-pub(super) fn delta_texts(bytes: &[u8], from: usize, count: usize, most: usize) -> Option<OwnTexts> {
+pub(super) fn delta_texts(bytes: &[u8], from: usize, count: usize, most: usize) -> Option<Texts> {
     let mut rest = bytes.get(from..)?;
     let shared = deltas(&mut rest, count)?;
     let suffixes = delta_length_texts(bytes, bytes.len() - rest.len(), count)?;
@@ -166,7 +167,7 @@ pub(super) fn delta_texts(bytes: &[u8], from: usize, count: usize, most: usize) 
         spans.push((at as u32, texts.len() as u32));
         last = at;
     }
-    Some((texts, spans))
+    Some(Texts { bytes: Arc::new(texts), spans })
 }
 
 /// Puts the bytes of each value of `width` together again that lie apart (`BYTE_STREAM_SPLIT`).

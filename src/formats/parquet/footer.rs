@@ -16,7 +16,7 @@ pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const TAIL_BYTES: u64 = 8;
 /// No footer is larger; what says so is damaged.
 const MOST_FOOTER_BYTES: u64 = 1 << 30;
-/// Under this key our files have the checksum of their footer, and of each column chunk with its page headers.
+/// Under this key a file may have the checksum of its footer, and of each column chunk with its page headers.
 pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";

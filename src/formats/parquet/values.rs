@@ -105,10 +105,10 @@ impl Physical {
             }
             (6, Physical::Bytes) => Some(texts(page, encodings::delta_length_texts(page, from, count)?)),
             (7, Physical::Bytes | Physical::Fixed(_)) => {
-                let (bytes, spans) = encodings::delta_texts(page, from, count, most)?;
+                let texts = encodings::delta_texts(page, from, count, most)?;
                 let fits =
                     |span: &(u32, u32)| self.width().is_none_or(|width| (span.1 - span.0) as usize == width);
-                spans.iter().all(fits).then(|| texts(&Arc::new(bytes), spans))
+                texts.spans.iter().all(fits).then_some(Raw::Texts(texts))
             }
             (9, _) => {
                 let bytes = encodings::byte_streams(rest, self.width()?, count)?;
