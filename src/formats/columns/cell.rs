@@ -218,8 +218,11 @@ mod tests {
         }
     }
 
+    /// A row that could not be read: which, by which field, and why.
+    type Fault = (usize, Option<usize>, String);
+
     /// The rows that could be read, and then why one could not.
-    fn read(batch: &Batch) -> (Vec<String>, Option<(usize, Option<usize>, String)>) {
+    fn read(batch: &Batch) -> (Vec<String>, Option<Fault>) {
         let mut rows = Vec::new();
         let mut emit = |row: Kinds<'_>| {
             rows.push(format!("{} {} {} {} {:?}", row.text, row.rank, row.revenue, row.day, row.maybe));
@@ -235,7 +238,7 @@ mod tests {
     fn values_come_as_the_struct_asks_and_misfits_are_named() {
         let first = "pp -5 0.10000000149011612 1969-12-31 Some(7)".to_owned();
         let (rows, fault) = read(&batch(-5, true));
-        assert_eq!(rows, [first.clone()]);
+        assert_eq!(rows, std::slice::from_ref(&first));
         assert_eq!(fault, Some((1, Some(0), "cannot read `apple\\xff` as UTF-8 text".to_owned())));
 
         let (rows, _) = read(&batch(-5, false));
