@@ -13,9 +13,9 @@ use super::Split;
 #[serde(rename_all = "lowercase")]
 pub enum SplitAssignment {
     /// Split i belongs to worker i % peers, whoever is ready. All that plain timely programs have.
-    #[default]
     Modulo,
     /// Each process has its share of the bytes, and its workers take splits as they become free.
+    #[default]
     Shared,
 }
 

@@ -13,6 +13,11 @@ const LEAST_BYTES: u64 = 64 << 10;
 /// Above this, the last splits of a job leave workers idle for too long.
 const MOST_BYTES: u64 = 16 << 20;
 
+/// Splits of whole blocks are even enough when the largest is above the mean by one part in so many.
+const EVEN_WITHIN: u128 = 20;
+/// For more even splits of whole blocks, up to so many times as many are made.
+const FINER: u64 = 4;
+
 /// An extent that meets no other: what a reader returns that found itself in the middle of a field.
 pub(crate) const MISCUT: Range<u64> = u64::MAX - 1..u64::MAX;
 
@@ -39,22 +44,59 @@ pub(super) fn chosen_bytes(total: u64, peers: usize) -> u64 {
     (total / (peers.max(1) as u64 * SPLITS_A_WORKER)).clamp(LEAST_BYTES, MOST_BYTES)
 }
 
-/// Cuts column files into splits of whole blocks, which together cover every byte, with about `split_bytes` each.
+/// Cuts column files into splits of whole blocks, which together cover every byte, with about `split_bytes` each at most.
 ///
 /// The first block of a split is the first to start in its range.
 pub(super) fn cut_at_blocks(files: &[InputFile], columns: &[ColumnFile], split_bytes: u64) -> Vec<Split> {
     let mut splits = Vec::new();
     for (file, (InputFile { bytes, .. }, columns)) in files.iter().zip(columns).enumerate() {
-        let mut start = 0;
-        for block in columns.blocks().iter().skip(1) {
-            if block.bytes.start - start >= split_bytes {
-                splits.push(Split { index: splits.len(), file, range: start..block.bytes.start });
-                start = block.bytes.start;
-            }
+        let starts: Vec<_> = columns.blocks().iter().skip(1).map(|block| block.bytes.start).collect();
+        for range in even_ranges(*bytes, &starts, split_bytes) {
+            splits.push(Split { index: splits.len(), file, range });
         }
-        splits.push(Split { index: splits.len(), file, range: start..*bytes });
     }
     splits
+}
+
+/// Ranges of about equal size that cover `bytes` and meet at some of `starts`, where blocks start, the first one aside.
+///
+/// Blocks cannot be divided, so that the fewest ranges may be quite unequal, and in every file the same: then whoever is
+/// given every second one has far more than others. So up to [`FINER`] times as many are tried for more even ones.
+fn even_ranges(bytes: u64, starts: &[u64], split_bytes: u64) -> Vec<Range<u64>> {
+    let most = starts.len() as u64 + 1;
+    let fewest = bytes.div_ceil(split_bytes).clamp(1, most);
+    // How far the largest is above the mean, as (largest * number) in 128 bits: products of sizes overflow 64.
+    let (mut best, mut least_excess) = (Vec::new(), u128::MAX);
+    for number in fewest..=most.min(fewest.saturating_mul(FINER)) {
+        let ranges = ranges(bytes, starts, number);
+        let largest = ranges.iter().map(|range| range.end - range.start).max().unwrap_or(0);
+        let excess = u128::from(largest) * ranges.len() as u128;
+        if excess < least_excess {
+            (best, least_excess) = (ranges, excess);
+        }
+        if least_excess * EVEN_WITHIN <= u128::from(bytes) * (EVEN_WITHIN + 1) {
+            break;
+        }
+    }
+    best
+}
+
+/// `number` ranges or fewer: each ends at the start of a block that is nearest to where equal ones would.
+fn ranges(bytes: u64, starts: &[u64], number: u64) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let mut start = 0;
+    for piece in 1..number {
+        let even = (u128::from(bytes) * u128::from(piece) / u128::from(number)) as u64;
+        let behind = starts.partition_point(|start| *start < even);
+        let around = &starts[behind.saturating_sub(1)..starts.len().min(behind + 1)];
+        let nearest = around.iter().copied().min_by_key(|start| start.abs_diff(even));
+        if let Some(end) = nearest.filter(|end| *end > start) {
+            ranges.push(start..end);
+            start = end;
+        }
+    }
+    ranges.push(start..bytes);
+    ranges
 }
 
 /// Cuts files into splits of about equal size; those that are compressed or in `uncut` stay whole, and empty ones have none.
@@ -131,6 +173,43 @@ mod tests {
         files[0].compression = Some(Compression::Gzip);
         let splits = cut(&files, 1, &BTreeSet::new());
         assert_eq!(splits.iter().map(|split| split.range.clone()).collect::<Vec<_>>(), [0..3, 0..1, 1..2]);
+    }
+
+    #[test]
+    fn whole_blocks_are_cut_into_even_splits() {
+        // Ten files with blocks of so many bytes each; the bytes that every second worker would have.
+        let shares = |blocks: &[u64], split_bytes: u64| {
+            let bytes = blocks.iter().sum();
+            let starts: Vec<_> = blocks
+                .iter()
+                .scan(0, |at, block| {
+                    *at += block;
+                    Some(*at)
+                })
+                .collect();
+            let ranges = even_ranges(bytes, &starts[..starts.len() - 1], split_bytes);
+            let mut next = 0;
+            for range in &ranges {
+                assert!(range.start == next && range.end > next && (next == 0 || starts.contains(&next)));
+                next = range.end;
+            }
+            assert_eq!(next, bytes);
+            let all: Vec<_> =
+                std::iter::repeat_n(ranges, 10).flatten().map(|range| range.end - range.start).collect();
+            (all.len() / 10, [0, 1].map(|worker| all.iter().skip(worker).step_by(2).sum::<u64>()))
+        };
+        // Row groups as a writer makes them: once four of five were one split and the last one was another.
+        let groups = [131, 131, 131, 131, 101];
+        assert_eq!(shares(&groups, 500), (5, [3_125, 3_125]));
+        let (splits, [first, second]) = shares(&[[66; 9].as_slice(), &[35]].concat(), 400);
+        assert_eq!(splits, 2);
+        assert!(first.abs_diff(second) * 100 <= 6 * (first + second), "{first} and {second}");
+        assert_eq!(shares(&groups, 1), (5, [3_125, 3_125]), "no block is divided");
+        assert_eq!(shares(&groups, u64::MAX).0, 1);
+        assert_eq!(shares(&[7], 1).0, 1);
+        assert_eq!(shares(&[1, 1, 1_000, 1, 1], 100).0, 3, "around one large block");
+        assert!(even_ranges(0, &[], 5).into_iter().eq(std::iter::once(0..0)));
+        assert_eq!(even_ranges(u64::MAX, &[u64::MAX / 2], 1), [0..u64::MAX / 2, u64::MAX / 2..u64::MAX]);
     }
 
     #[test]

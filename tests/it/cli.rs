@@ -205,7 +205,7 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
         ("--format <FORMAT>", "default: auto"),
         ("--bad-records <WHAT>", "default: fail"),
         ("--split-size <BYTES>", "default: chosen"),
-        ("--assignment <HOW>", "default: modulo"),
+        ("--assignment <HOW>", "default: shared"),
         ("--s3-endpoint <URL>", "default: the variable"),
         ("--s3-anonymous", ""),
         ("--store-timeout <SECONDS>", "default: 60"),
@@ -238,7 +238,7 @@ fn the_fingerprint_holds_what_must_be_equal_and_nothing_else() {
         "-w 1 --format csv",
         "-w 1 --bad-records skip",
         "-w 1 --split-size 9",
-        "-w 1 --assignment shared",
+        "-w 1 --assignment modulo",
     ] {
         assert_ne!(base, print(different), "{different}");
     }

@@ -37,8 +37,9 @@ fn a_plan_is_printed_and_nothing_is_run() {
     let home = home(2_000);
     let tree = "Gather ◄ exchange\n└─ Fold\n   └─ Write\n      └─ Reduce ◄ exchange\n         └─ Route\n            └─ Scan uservisits\n";
     for (workers, processes) in [(1, 1), (3, 1), (2, 2)] {
-        let words =
-            format!("--explain -w {workers} -n {processes} --split-size 8K --output out --report r.json");
+        let words = format!(
+            "--explain -w {workers} -n {processes} --assignment modulo --split-size 8K --output out --report r.json"
+        );
         let ran = home.query(&words).run();
         ran.ended_with(0).check(ran.stderr.is_empty(), "nothing to complain of");
         ran.check(ran.stdout.contains(tree), "the tree");
@@ -52,7 +53,7 @@ fn a_plan_is_printed_and_nothing_is_run() {
         assert_eq!(home.listing("out"), ["absent"]);
         assert!(!home.path().join("r.json").exists());
     }
-    let ran = home.query("--explain -w 2 -n 2 --assignment shared --memory 80MB").run();
+    let ran = home.query("--explain -w 2 -n 2 --memory 80MB").run();
     ran.ended_with(0).check(ran.stdout.contains("\n  process 1   "), "shares of processes");
     ran.check(ran.stdout.contains("\nmemory: 80.0 MB for each process\n"), "the limit");
     ran.check(!ran.stdout.contains("Write"), "no output was asked for");
