@@ -4,12 +4,13 @@
 //! container and moves as a whole: a pointer inside the process, bytes across. timely's own `Exchange` hashes and
 //! pushes record by record instead, which costs more than the bytes do (docs/how-a-run-works.md has the figures).
 //!
-//! There are two kinds, which differ in their [`Body`] only:
+//! There are three kinds, which differ in their [`Body`] only:
 //!
 //! | container | records | across processes |
 //! | --- | --- | --- |
 //! | [`Routed`] | plain bytes ([`bytemuck::Pod`]) | one memory copy, viewed in place on arrival |
 //! | [`RoutedSerde`] | anything that serde can write and read | encoded, and decoded on arrival |
+//! | `Addressed<`[`Rows`]`>` | the same, encoded where they are made, with the hash of their key | one memory copy each way |
 //!
 //! What comes from another process is checked before it is used: [`Addressed::decode`] returns an error for malformed
 //! bytes, and takes no more memory than a fixed multiple of their number, whatever lengths they claim. This folder
@@ -18,6 +19,7 @@
 mod encoded;
 mod plain;
 mod router;
+mod rows;
 
 use std::io::{self, Write};
 
@@ -32,6 +34,7 @@ use timely::progress::Stamp;
 pub use encoded::Encoded;
 pub use plain::Plain;
 pub use router::{CONTAINER_RECORDS, Full, Router, Spare};
+pub use rows::{Head, Row, Rows};
 
 /// Records on their way to one partition of one worker.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +99,11 @@ impl<B: Body> Addressed<B> {
     /// Gives back the buffer for another use, empty, if this container owns one.
     pub fn into_buffer(self) -> Option<Vec<B::Record>> {
         self.body.into_buffer()
+    }
+
+    /// What it was made from, in place.
+    pub fn body(&self) -> &B {
+        &self.body
     }
 
     /// What it was made from.

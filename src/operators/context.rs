@@ -3,12 +3,13 @@
 //! A worker is a thread, so this lives in the thread: an operator finds it with [`WorkerContext::current`] while
 //! the dataflow is built, and keeps it. `job` installs one for each run; plain timely programs get a default one.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use timely::dataflow::operators::probe::Handle;
@@ -87,6 +88,8 @@ pub struct ProcessShared {
 struct RunShared {
     rounds: AtomicU64,
     queues: Mutex<BTreeMap<usize, Arc<SplitQueue>>>,
+    /// What operators share, in the order in which they asked: it lives as long as one of them has it.
+    values: Mutex<BTreeMap<usize, Weak<dyn Any + Send + Sync>>>,
 }
 
 impl ProcessShared {
@@ -123,6 +126,8 @@ pub struct WorkerContext {
     piped_bytes: Cell<usize>,
     /// What each sender gave, in the order in which they were built.
     sent: RefCell<Vec<Rc<Sent>>>,
+    /// How many values were asked for.
+    values: Cell<usize>,
 }
 
 /// Bytes of records that one sender gave to each worker, its own too.
@@ -164,6 +169,7 @@ impl WorkerContext {
             round_bytes: Cell::default(),
             piped_bytes: Cell::default(),
             sent: RefCell::default(),
+            values: Cell::default(),
         })
     }
 
@@ -195,6 +201,20 @@ impl WorkerContext {
     /// The bytes that each sender gave to each worker; workers behind the last that got any are left out.
     pub(crate) fn sent(&self) -> Vec<Vec<u64>> {
         self.sent.borrow().iter().map(|sent| sent.0.borrow().clone()).collect()
+    }
+
+    /// What an operator that is being built shares with its like at the other workers of this process: all build the same
+    /// operators in the same order.
+    pub(crate) fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let number = self.values.replace(self.values.get() + 1);
+        let mut values = locked(&self.run.values);
+        let there = values.get(&number).and_then(Weak::upgrade).and_then(|value| value.downcast().ok());
+        there.unwrap_or_else(|| {
+            let fresh: Arc<T> = Arc::default();
+            let weak: Weak<T> = Arc::downgrade(&fresh);
+            values.insert(number, weak);
+            fresh
+        })
     }
 
     /// Workers of this process.

@@ -83,13 +83,24 @@ impl Exit {
         router: &Router<B::Record>,
         give: &mut impl FnMut(&mut Addressed<B>),
     ) {
+        self.count(&container);
+        give(&mut container);
+        router.reuse(container);
+    }
+
+    /// Counts a container that is about to leave.
+    pub(super) fn count<B: Body>(&self, container: &Addressed<B>) {
         let (worker, bytes) = (container.worker as usize, container.wire_bytes() as u64);
         self.sent.add(worker, bytes);
         if worker != self.own_index {
             add(&self.context.counters.exchanged_bytes, bytes);
         }
-        give(&mut container);
-        router.reuse(container);
+    }
+
+    /// Ends the job, since a record cannot travel.
+    #[cold]
+    pub(super) fn refuse(&self, reason: String) {
+        self.context.process.failure.set(Error::Data(reason));
     }
 
     /// Makes a container of records of any kind and sends it; records that cannot travel end the job.
@@ -102,7 +113,7 @@ impl Exit {
     ) {
         match RoutedSerde::new(full.worker, full.partition, full.records) {
             Ok(container) => self.send(container, router, give),
-            Err(reason) => self.context.process.failure.set(Error::Data(reason)),
+            Err(reason) => self.refuse(reason),
         }
     }
 

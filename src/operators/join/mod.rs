@@ -1,20 +1,23 @@
 //! `join`: each record of one side with the records of the other side that have its key.
 //!
 //! ```text
-//!  build (key, b) ─► to the worker of the key, or to every worker ─► exchange ─┐
-//!                                                                              ├─► Join: HashMaps, probed ─► what the closure makes
+//!  build (key, b) ─► to the worker of the key, or every process  ─► exchange ─┐
+//!                                                                              ├─► Join: tables, probed ─► what the closure makes
 //!  probe (key, p) ─► to the worker of the key, or nowhere ───────── exchange ─┘
 //! ```
 //!
-//! Keys are compared as they are, so a join is exact whatever their hashes are.
+//! Records become rows of bytes where they leave, with the hash of their key, and are read again where they meet: see
+//! [`Rows`](crate::exchange::Rows). Keys are compared by these bytes, and where the hashes are equal and the bytes are not, by
+//! their type's `Eq`: a join is exact whatever the hashes are.
 //!
 //! Cost, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
-//! side to every worker and none of the probe side. Memory: the build side, at each worker its part of it or all of it,
-//! counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
+//! side to every process, whose workers make a part of its table each and look up in all of them, and none of the probe
+//! side. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
 //! them; both are read back at the end, and written once more for each time a partition must be divided. With
 //! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, on disk past the
 //! budget: a scan that is built after the build side's scan does not start before that.
 
+mod disk;
 mod sender;
 mod sides;
 mod spilled;
@@ -31,8 +34,8 @@ use timely::dataflow::operators::{Capability, Operator, Probe};
 use super::context::{END, Round, WorkerContext};
 use super::sort::TURN_RECORDS;
 use crate::Error;
-use crate::exchange::{Spare, routed};
-use sender::{Destination, addressed};
+use crate::exchange::{Row, routed};
+use sender::{Destination, Spare, addressed};
 use sides::Sides;
 use spilled::Pairs;
 use table::Group;
@@ -47,7 +50,7 @@ const MOST_BUFFERS: usize = 1024;
 pub enum JoinStrategy {
     /// Records of both sides go to the worker that owns their key: for a build side of any size.
     Hash,
-    /// Every worker has the whole build side, and probe records stay where they are: for a small build side.
+    /// Every process has the whole build side, and probe records stay where they are: for a small build side.
     Broadcast,
 }
 
@@ -56,7 +59,7 @@ impl JoinStrategy {
     fn partitions(self, peers: usize) -> usize {
         match self {
             JoinStrategy::Hash => (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS),
-            // It is whole at every worker or not at all.
+            // It is whole in every process or not at all.
             JoinStrategy::Broadcast => 1,
         }
     }
@@ -131,10 +134,13 @@ where
         B: ExchangeData + Clone,
         I: IntoIterator<Item: 'static>,
     {
-        probe(self, build, strategy, true, move |(key, record), group: Option<&Group<B>>, out| {
-            for other in group.into_iter().flat_map(Group::records) {
-                out.extend(logic(&key, &record, other));
+        probe(self, build, strategy, true, move |record: Row<'_>, group, out| {
+            let Some(group) = group else { return Ok(()) };
+            let (key, left) = read::<K, P>(record)?;
+            for other in group.rows() {
+                out.extend(logic(&key, &left, &value(other)?));
             }
+            Ok(())
         })
     }
 
@@ -148,13 +154,17 @@ where
         B: ExchangeData + Clone,
         I: IntoIterator<Item: 'static>,
     {
-        probe(self, build, strategy, true, move |(key, record), group: Option<&Group<B>>, out| match group {
-            Some(group) => {
-                for other in group.records() {
-                    out.extend(logic(&key, &record, Some(other)));
+        probe(self, build, strategy, true, move |record: Row<'_>, group, out| {
+            let (key, left) = read::<K, P>(record)?;
+            match group {
+                Some(group) => {
+                    for other in group.rows() {
+                        out.extend(logic(&key, &left, Some(&value(other)?)));
+                    }
                 }
+                None => out.extend(logic(&key, &left, None)),
             }
-            None => out.extend(logic(&key, &record, None)),
+            Ok(())
         })
     }
 
@@ -163,7 +173,12 @@ where
         build: StreamVec<'scope, Round, (K, ())>,
         strategy: JoinStrategy,
     ) -> StreamVec<'scope, Round, (K, P)> {
-        probe(self, build, strategy, false, |record, group, out| out.extend(group.map(|_| record)))
+        probe(self, build, strategy, false, |record, group, out| {
+            if group.is_some() {
+                out.push(read(record)?);
+            }
+            Ok(())
+        })
     }
 
     fn anti_join(
@@ -173,10 +188,35 @@ where
     ) -> StreamVec<'scope, Round, (K, P)> {
         probe(self, build, strategy, false, |record, group, out| {
             if group.is_none() {
-                out.push(record);
+                out.push(read(record)?);
             }
+            Ok(())
         })
     }
+}
+
+/// A record of the probe side.
+#[inline]
+fn read<K: ExchangeData, P: ExchangeData>(row: Row<'_>) -> Result<(K, P), Error> {
+    Ok((decode(row.key)?, value(row)?))
+}
+
+#[inline]
+fn value<V: ExchangeData>(row: Row<'_>) -> Result<V, Error> {
+    decode(row.value)
+}
+
+#[inline]
+fn decode<T: ExchangeData>(bytes: &[u8]) -> Result<T, Error> {
+    postcard::from_bytes(bytes).map_err(|error| {
+        Error::Data(format!("a {} of a join cannot be read back: {error}", std::any::type_name::<T>()))
+    })
+}
+
+/// Whether two keys are equal that are written differently, as numbers are which are equal in some digits.
+#[cold]
+fn is_same<K: ExchangeData + Eq>(one: &[u8], other: &[u8]) -> bool {
+    matches!((decode::<K>(one), decode::<K>(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Brings both sides together and calls `logic` for each probe record with the group of its key, or for an inner or a
@@ -187,7 +227,7 @@ fn probe<'scope, K, P, B, O>(
     build: StreamVec<'scope, Round, (K, B)>,
     strategy: JoinStrategy,
     duplicates: bool,
-    mut logic: impl FnMut((K, P), Option<&Group<B>>, &mut Vec<O>) + 'static,
+    mut logic: impl FnMut(Row<'_>, Option<Group<'_>>, &mut Vec<O>) -> Result<(), Error> + 'static,
 ) -> StreamVec<'scope, Round, O>
 where
     K: ExchangeData + Hash + Eq + Clone,
@@ -203,11 +243,11 @@ where
     };
     let partitions = strategy.partitions(scope.peers());
     let (build_spare, probe_spare) = (Spare::default(), Spare::default());
-    let build = addressed(build, build_to, partitions, Rc::clone(&build_spare));
-    let probe = addressed(probe, probe_to, partitions, Rc::clone(&probe_spare));
+    let build = addressed(build, build_to, partitions, build_spare.clone());
+    let probe = addressed(probe, probe_to, partitions, probe_spare.clone());
     let flow = context.flow_probe();
 
-    let mut sides = Sides::new(strategy, partitions, duplicates, Rc::clone(&context));
+    let mut sides = Sides::new(strategy, partitions, duplicates, is_same::<K>, Rc::clone(&context));
     let mut out = Vec::new();
     build
         .binary_frontier::<_, CapacityContainerBuilder<Vec<O>>, _, _, _, _>(
@@ -216,7 +256,7 @@ where
             routed(),
             name,
             move |capability, info| {
-                let activator = scope.activator_for(info.address);
+                let (activator, index) = (scope.activator_for(info.address), scope.index());
                 let mut end: Option<Capability<Round>> = Some(capability.delayed(&END));
                 drop(capability);
                 move |(build, build_frontier), (probe, probe_frontier), output| {
@@ -231,8 +271,9 @@ where
                             fail(sides.take_build(container, &build_spare));
                         }
                     });
+                    let mut is_built = false;
                     if build_frontier.frontier().is_empty() && !failure.is_set() {
-                        fail(sides.end_build());
+                        fail(sides.end_build(index).map(|whole| is_built = whole));
                     }
                     probe.for_each(|capability, container| {
                         let container = std::mem::take(container);
@@ -245,11 +286,15 @@ where
                             pairs.give_rest();
                         }
                     });
-                    let over = build_frontier.frontier().is_empty() && probe_frontier.frontier().is_empty();
                     if failure.is_set() {
                         end = None;
                     }
                     let Some(capability) = &end else { return };
+                    let over = is_built && probe_frontier.frontier().is_empty();
+                    if build_frontier.frontier().is_empty() && !is_built {
+                        // Others of this process have yet to come to the end of their build side.
+                        activator.activate();
+                    }
                     if !over && !sides.may_catch_up() {
                         // Also when nothing came: other operators may need the memory.
                         return fail(sides.relieve());
@@ -289,22 +334,23 @@ impl<L, G: FnMut(&mut Vec<O>), O> Making<'_, L, G, O> {
     }
 }
 
-impl<K, P, B, L, G, O> Pairs<K, P, B> for Making<'_, L, G, O>
+impl<L, G, O> Pairs for Making<'_, L, G, O>
 where
-    L: FnMut((K, P), Option<&Group<B>>, &mut Vec<O>),
+    L: FnMut(Row<'_>, Option<Group<'_>>, &mut Vec<O>) -> Result<(), Error>,
     G: FnMut(&mut Vec<O>),
 {
     #[inline]
-    fn meet(&mut self, record: (K, P), group: Option<&Group<B>>) {
-        (self.logic)(record, group, self.out);
+    fn meet(&mut self, record: Row<'_>, group: Option<Group<'_>>) -> Result<(), Error> {
+        (self.logic)(record, group, self.out)?;
         if self.out.len() >= TURN_RECORDS {
             self.give_rest();
         }
+        Ok(())
     }
 
     #[inline]
-    fn look(&mut self) -> bool {
-        self.left = self.left.saturating_sub(1);
+    fn look(&mut self, records: usize) -> bool {
+        self.left = self.left.saturating_sub(records);
         self.left > 0
     }
 }

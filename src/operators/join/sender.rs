@@ -1,35 +1,101 @@
-//! How the records of one side of a join leave their worker.
+//! How the records of one side of a join leave their worker: as rows of bytes, in a buffer for each partition of each
+//! worker.
 
+use std::cell::RefCell;
 use std::hash::Hash;
+use std::rc::Rc;
 
 use timely::ExchangeData;
 use timely::dataflow::{Stream, StreamVec};
 
-use crate::exchange::{Encoded, RoutedSerde, Router, Spare};
-use crate::keys::route_hash_of;
+use crate::exchange::{Addressed, Rows};
+use crate::keys::{route_hash_of, scale};
 use crate::operators::context::{Round, WorkerContext};
-use crate::operators::router::{Exit, Sender, container_records, route};
+use crate::operators::router::{Exit, Sender, route};
 
 /// A join has one for each side.
 const ROUTERS: usize = 2;
+/// A buffer leaves once its rows take so many bytes, or fewer where so many buffers would take too much memory: some
+/// hundred rows, which the nearest cache still has when they are looked up.
+const MOST_BUFFER_BYTES: usize = 32 << 10;
+const LEAST_BUFFER_BYTES: usize = 1 << 10;
+/// Buffers that are kept for another use.
+const MOST_SPARE: usize = 64;
+
+/// Rows on their way to one partition of one worker.
+pub(super) type RowsContainer = Addressed<Rows>;
+
+/// Buffers that are free: of those that came to a worker, for the router of its own.
+#[derive(Clone, Default)]
+pub(super) struct Spare(Rc<RefCell<Vec<Rows>>>);
+
+impl Spare {
+    /// Keeps the room of rows that are not needed any more.
+    pub(super) fn take_back(&self, mut rows: Rows) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < MOST_SPARE && rows.allocated_bytes() > 0 {
+            rows.clear();
+            spare.push(rows);
+        }
+    }
+
+    fn give(&self) -> Rows {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+}
 
 /// Where records go.
 #[derive(Clone, Copy)]
 pub(super) enum Destination {
     /// To the worker that owns their key.
     Owner,
-    /// To every worker.
+    /// To every process: there, to the worker that owns their key among those of the process.
     Everyone,
     /// To the worker they are at.
     Here,
 }
 
+/// One buffer for each partition of each worker.
+struct RowRouter {
+    buffers: Vec<Rows>,
+    partitions: usize,
+    buffer_bytes: usize,
+    spare: Spare,
+}
+
+impl RowRouter {
+    /// Writes a record into the buffer of a partition, and returns the buffer if it is to leave.
+    #[inline]
+    fn push_to<K: ExchangeData, V: ExchangeData>(
+        &mut self,
+        target: usize,
+        hash: u64,
+        (key, value): &(K, V),
+    ) -> Result<Option<RowsContainer>, String> {
+        let buffer = &mut self.buffers[target];
+        buffer.push(hash, key, value)?;
+        Ok(if buffer.used_bytes() < self.buffer_bytes { None } else { self.take(target) })
+    }
+
+    /// What a buffer holds, if anything.
+    fn take(&mut self, target: usize) -> Option<RowsContainer> {
+        if self.buffers[target].is_empty() {
+            return None;
+        }
+        let rows = std::mem::replace(&mut self.buffers[target], self.spare.give());
+        let (worker, partition) = (target / self.partitions, target % self.partitions);
+        Some(Addressed::to(worker as u32, partition as u32, rows))
+    }
+}
+
 /// Sends the records of one side.
-struct RecordSender<K, V> {
-    router: Router<(K, V)>,
+struct RecordSender {
+    router: RowRouter,
     exit: Exit,
     destination: Destination,
     index: usize,
+    /// Workers of each process.
+    workers: usize,
 }
 
 /// Makes containers of the records of one side.
@@ -37,50 +103,78 @@ pub(super) fn addressed<K, V>(
     records: StreamVec<'_, Round, (K, V)>,
     destination: Destination,
     partitions: usize,
-    spare: Spare<(K, V)>,
-) -> Stream<'_, Round, RoutedSerde<(K, V)>>
+    spare: Spare,
+) -> Stream<'_, Round, RowsContainer>
 where
-    K: ExchangeData + Hash + Eq + Clone,
-    V: ExchangeData + Clone,
+    K: ExchangeData + Hash,
+    V: ExchangeData,
 {
     let context = WorkerContext::current();
     let (index, peers) = (records.scope().index(), records.scope().peers());
-    let router_bytes = context.process.memory.router_bytes() / context.workers() / ROUTERS;
-    // What records point to is not known yet; that of short texts is about as much.
-    let container = container_records(router_bytes, 2 * size_of::<(K, V)>(), peers * partitions);
-    let router = Router::new(peers, partitions, container, spare);
+    let (workers, targets) = (context.workers(), peers * partitions);
+    let router_bytes = context.process.memory.router_bytes() / workers / ROUTERS;
+    // A buffer that grows has up to twice as much room as it needs.
+    let buffer_bytes = (router_bytes / 2 / targets).clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
+    let buffers = (0..targets).map(|_| Rows::default()).collect();
+    let router = RowRouter { buffers, partitions, buffer_bytes, spare };
     let exit = Exit::new(index, context);
-    route(records, RecordSender { router, exit, destination, index })
+    route(records, RecordSender { router, exit, destination, index, workers })
 }
 
-impl<K, V> Sender<K, V, Encoded<(K, V)>> for RecordSender<K, V>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    V: ExchangeData + Clone,
-{
-    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        let RecordSender { router, exit, destination, index } = self;
-        let mut pass_on = |full, router: &Router<_>| exit.send_encoded(full, router, &mut give);
-        for record in records.drain(..) {
-            let full = match destination {
-                Destination::Owner => router.push(route_hash_of(&record.0), record),
-                Destination::Here => router.push_to(*index, record),
-                Destination::Everyone => {
-                    for worker in 1..router.targets() {
-                        if let Some(full) = router.push_to(worker, record.clone()) {
-                            pass_on(full, router);
-                        }
-                    }
-                    router.push_to(0, record)
+impl RecordSender {
+    fn pass_on(&self, mut full: RowsContainer, give: &mut impl FnMut(&mut RowsContainer)) {
+        self.exit.count(&full);
+        give(&mut full);
+        // timely copies what goes to another process, and leaves the buffer here.
+        self.router.spare.take_back(full.into_body());
+    }
+
+    #[inline]
+    fn send<K: ExchangeData + Hash, V: ExchangeData>(
+        &mut self,
+        record: &(K, V),
+        give: &mut impl FnMut(&mut RowsContainer),
+    ) -> Result<(), String> {
+        let hash = route_hash_of(&record.0);
+        match self.destination {
+            Destination::Owner => {
+                let target = scale(hash, self.router.buffers.len());
+                if let Some(full) = self.router.push_to(target, hash, record)? {
+                    self.pass_on(full, give);
                 }
-            };
-            if let Some(full) = full {
-                pass_on(full, router);
+            }
+            Destination::Here => {
+                if let Some(full) = self.router.push_to(self.index, hash, record)? {
+                    self.pass_on(full, give);
+                }
+            }
+            Destination::Everyone => {
+                let owner = scale(hash, self.workers);
+                for target in (owner..self.router.buffers.len()).step_by(self.workers) {
+                    if let Some(full) = self.router.push_to(target, hash, record)? {
+                        self.pass_on(full, give);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Rows> for RecordSender {
+    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RowsContainer)) {
+        for record in records.drain(..) {
+            if let Err(reason) = self.send(&record, &mut give) {
+                return self.exit.refuse(reason);
             }
         }
     }
 
-    fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        self.exit.send_rest(&mut self.router, &mut give);
+    fn flush(&mut self, mut give: impl FnMut(&mut RowsContainer)) {
+        for target in 0..self.router.buffers.len() {
+            if let Some(last) = self.router.take(target) {
+                self.pass_on(last, &mut give);
+            }
+        }
     }
 }

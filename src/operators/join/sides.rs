@@ -4,65 +4,67 @@
 //! or after probe records came, keeps those that come from then on beside its build records on disk, and both are
 //! joined at the end. So each probe record meets its group once, whenever the partition was spilled.
 
-use std::hash::Hash;
 use std::rc::Rc;
-
-use timely::ExchangeData;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::JoinStrategy;
-use super::spilled::{OnDisk, Pairs, Spilled};
-use super::table::Table;
+use super::disk::RowsOnDisk;
+use super::sender::{RowsContainer, Spare};
+use super::spilled::{OnDisk, Pairs, SameKey, Spilled};
+use super::table::{Table, look_up};
 use crate::Error;
-use crate::exchange::{RoutedSerde, Spare};
-use crate::memory::{Sequence, held_bytes};
+use crate::exchange::Rows;
+use crate::keys::scale;
 use crate::operators::context::WorkerContext;
 use crate::operators::overflow::Overflow;
 use crate::operators::partitions::unknown_partition;
-use crate::operators::router::reuse;
 use crate::units::Bytes;
 
 /// Spilling less than this at once is not worth a partition, unless a quarter of what it could have is less.
 const MOST_WORTHWHILE_BYTES: usize = 1 << 20;
 
 /// What a worker holds of a join.
-pub(super) struct Sides<K, P, B> {
-    partitions: Vec<Partition<K, P, B>>,
+pub(super) struct Sides {
+    partitions: Vec<Partition>,
     /// Probe records that came before the build side was whole.
-    early: Vec<RoutedSerde<(K, P)>>,
+    early: Vec<RowsContainer>,
     early_bytes: usize,
     is_built: bool,
     strategy: JoinStrategy,
     duplicates: bool,
+    same: SameKey,
+    /// Of a broadcast join: the tables of all workers of this process, each with its part of the keys, once whole.
+    published: Arc<Published>,
+    tables: Vec<Arc<Table>>,
     overflow: Overflow,
     context: Rc<WorkerContext>,
     /// Once all has come: what is joined from disk.
-    spilled: Option<Spilled<K, P, B>>,
+    spilled: Option<Spilled>,
 }
 
+/// Where the workers of a process put the tables of a broadcast join.
+type Published = Mutex<Vec<(usize, Arc<Table>)>>;
+
 /// Some keys of both sides.
-struct Partition<K, P, B> {
-    table: Table<K, B>,
-    disk: OnDisk<K, P, B>,
+struct Partition {
+    table: Table,
+    disk: OnDisk,
     is_spilled: bool,
 }
 
-impl<K, P, B> Sides<K, P, B>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    P: ExchangeData + Clone,
-    B: ExchangeData,
-{
+impl Sides {
     /// `duplicates` says whether all build records of a key are kept, or merely one.
     pub(super) fn new(
         strategy: JoinStrategy,
         partitions: usize,
         duplicates: bool,
+        same: SameKey,
         context: Rc<WorkerContext>,
     ) -> Self {
         let overflow = Overflow::new(Rc::clone(&context));
         let block_bytes = overflow.seat.share_bytes() / 4 / partitions;
         let empty = |_| Partition {
-            table: Table::new(duplicates),
+            table: Table::new(duplicates, same),
             disk: OnDisk::new(block_bytes),
             is_spilled: false,
         };
@@ -73,6 +75,9 @@ where
             is_built: false,
             strategy,
             duplicates,
+            same,
+            published: context.shared(),
+            tables: Vec::new(),
             overflow,
             context,
             spilled: None,
@@ -80,58 +85,72 @@ where
     }
 
     /// Takes build records in.
-    pub(super) fn take_build(
-        &mut self,
-        container: RoutedSerde<(K, B)>,
-        spare: &Spare<(K, B)>,
-    ) -> Result<(), Error> {
+    pub(super) fn take_build(&mut self, container: RowsContainer, spare: &Spare) -> Result<(), Error> {
         let partition = at(&mut self.partitions, container.partition)?;
-        let mut records = container.into_body().into_records();
+        let rows = container.into_body();
         if partition.is_spilled {
-            write(&mut self.overflow, &mut partition.disk.build, &records)?;
+            write(&mut self.overflow, &mut partition.disk.build, &rows)?;
         } else {
-            records.drain(..).for_each(|(key, record)| partition.table.insert(key, record));
+            rows.iter().try_for_each(|row| partition.table.insert(row))?;
         }
-        records.clear();
-        reuse(records, spare);
+        spare.take_back(rows);
         self.relieve()
     }
 
     /// Takes probe records in, and lets them meet their groups if these are there and whole.
     pub(super) fn take_probe(
         &mut self,
-        container: RoutedSerde<(K, P)>,
-        spare: &Spare<(K, P)>,
-        pairs: &mut impl Pairs<K, P, B>,
+        container: RowsContainer,
+        spare: &Spare,
+        pairs: &mut impl Pairs,
     ) -> Result<(), Error> {
         let partition = at(&mut self.partitions, container.partition)?;
         if !self.is_built {
-            self.early_bytes += held_bytes(container.records());
+            self.early_bytes += container.body().allocated_bytes();
             self.early.push(container);
             return self.relieve();
         }
-        let mut records = container.into_body().into_records();
-        if partition.is_spilled {
-            write(&mut self.overflow, &mut partition.disk.probe, &records)?;
-        } else {
-            for record in records.drain(..) {
-                let group = partition.table.get(&record.0);
-                pairs.meet(record, group);
+        let rows = container.into_body();
+        let tables = &self.tables;
+        match self.strategy {
+            _ if partition.is_spilled => write(&mut self.overflow, &mut partition.disk.probe, &rows)?,
+            JoinStrategy::Hash => look_up(&rows, |_| &partition.table, |row, group| pairs.meet(row, group))?,
+            JoinStrategy::Broadcast => {
+                let table = |hash| &*tables[scale(hash, tables.len())];
+                look_up(&rows, table, |row, group| pairs.meet(row, group))?;
             }
         }
-        records.clear();
-        reuse(records, spare);
+        spare.take_back(rows);
         Ok(())
     }
 
-    /// Notes that the build side is whole.
-    pub(super) fn end_build(&mut self) -> Result<(), Error> {
-        if !std::mem::replace(&mut self.is_built, true) {
-            for partition in self.partitions.iter_mut().filter(|partition| partition.is_spilled) {
-                self.overflow.write(|file| partition.disk.build.end(file))?;
+    /// Notes that all build records of this worker have come; false while those of others of its process are missing.
+    pub(super) fn end_build(&mut self, index: usize) -> Result<bool, Error> {
+        if self.is_built {
+            return Ok(true);
+        }
+        match self.strategy {
+            JoinStrategy::Hash => {
+                for partition in self.partitions.iter_mut().filter(|partition| partition.is_spilled) {
+                    self.overflow.write(|file| partition.disk.build.end(file))?;
+                }
+                self.is_built = true;
+            }
+            JoinStrategy::Broadcast => {
+                let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+                if published.iter().all(|(of, _)| *of != index) {
+                    let empty = Table::new(self.duplicates, self.same);
+                    let whole = std::mem::replace(&mut self.partitions[0].table, empty);
+                    published.push((index, Arc::new(whole)));
+                    published.sort_by_key(|(of, _)| *of);
+                }
+                if published.len() == self.context.workers() {
+                    self.tables = published.iter().map(|(_, table)| Arc::clone(table)).collect();
+                    self.is_built = true;
+                }
             }
         }
-        Ok(())
+        Ok(self.is_built)
     }
 
     /// Spills until the operators of this process hold no more than they may, or others are to give back first.
@@ -161,10 +180,15 @@ where
     fn account(&mut self) {
         let tables: usize = self.partitions.iter().map(|partition| partition.table.bytes()).sum();
         let blocks: usize = self.partitions.iter().map(|partition| partition.disk.waiting_bytes()).sum();
-        self.overflow.seat.hold(tables + blocks + self.early_bytes);
+        self.overflow.seat.hold(tables + self.published_bytes() + blocks + self.early_bytes);
     }
 
-    /// A broadcast build side is whole at every worker, so spilling it would take as much disk as there are workers,
+    /// This worker's share of what it and others look up in.
+    fn published_bytes(&self) -> usize {
+        self.tables.iter().map(|table| table.bytes()).sum::<usize>() / self.tables.len().max(1)
+    }
+
+    /// A broadcast build side is whole in every process, so spilling it would take as much disk as there are processes,
     /// and each probe record as much time as with a hash join.
     fn refuse_copies(&self) -> Result<(), Error> {
         let (bytes, workers) = (self.partitions[0].table.bytes(), self.context.workers());
@@ -173,7 +197,7 @@ where
             return Ok(());
         }
         Err(Error::Data(format!(
-            "the build side of a broadcast join does not fit in memory: {workers} copies of {} so far, where {} may be held; \
+            "the build side of a broadcast join does not fit in memory: {workers} parts of {} so far, where {} may be held; \
              use a hash join (query3 --join hash), which spills, or raise --memory",
             Bytes(bytes as u64),
             Bytes(most as u64),
@@ -184,10 +208,10 @@ where
         let partition = &mut self.partitions[index];
         self.overflow.count_partition(!partition.is_spilled);
         partition.is_spilled = true;
-        let (build, records) = (&mut partition.disk.build, partition.table.take_records());
+        let (build, chunks) = (&mut partition.disk.build, partition.table.take_rows());
         let is_built = self.is_built;
         self.overflow.write(|file| {
-            records.into_iter().try_for_each(|record| build.write(&record, file))?;
+            chunks.into_iter().try_for_each(|rows| build.write(&rows, file))?;
             if is_built { build.end(file) } else { Ok(()) }
         })
     }
@@ -195,7 +219,7 @@ where
     fn spill_early(&mut self) -> Result<(), Error> {
         for container in std::mem::take(&mut self.early) {
             let partition = at(&mut self.partitions, container.partition)?;
-            write(&mut self.overflow, &mut partition.disk.probe, container.records())?;
+            write(&mut self.overflow, &mut partition.disk.probe, container.body())?;
         }
         self.early_bytes = 0;
         Ok(())
@@ -208,11 +232,12 @@ where
 
     /// When the build side is whole, and if `over` the probe side too: joins some of what has come and was not joined
     /// yet; false when nothing of that is left.
-    pub(super) fn turn(&mut self, over: bool, pairs: &mut impl Pairs<K, P, B>) -> Result<bool, Error> {
+    pub(super) fn turn(&mut self, over: bool, pairs: &mut impl Pairs) -> Result<bool, Error> {
         while let Some(container) = self.early.pop() {
-            self.early_bytes -= held_bytes(container.records());
+            self.early_bytes -= container.body().allocated_bytes();
+            let rows = container.body().len();
             self.take_probe(container, &Spare::default(), pairs)?;
-            if !pairs.look() {
+            if !pairs.look(rows) {
                 return Ok(true);
             }
         }
@@ -223,26 +248,25 @@ where
         if let Some(spilled) = &mut self.spilled {
             return spilled.turn(overflow, pairs);
         }
-        let spilled = self.spilled.insert(Spilled::new(self.duplicates));
+        let spilled = self.spilled.insert(Spilled::new(self.duplicates, self.same));
         // The last goes first. Those that are whole do: each gives back memory for those that are not.
         self.partitions.sort_by_key(|partition| !partition.is_spilled);
+        let shared = std::mem::take(&mut self.tables);
         for Partition { table, disk, is_spilled } in self.partitions.drain(..) {
-            spilled.add(disk, (!is_spilled).then_some(table), overflow)?;
+            let whole = || if shared.is_empty() { vec![Arc::new(table)] } else { shared.clone() };
+            spilled.add(disk, (!is_spilled).then(whole), overflow)?;
         }
+        self.published = Arc::default();
         spilled.turn(overflow, pairs)
     }
 }
 
 /// The partition of a container, which comes from the network.
-fn at<K, P, B>(partitions: &mut [Partition<K, P, B>], index: u32) -> Result<&mut Partition<K, P, B>, Error> {
+fn at(partitions: &mut [Partition], index: u32) -> Result<&mut Partition, Error> {
     let count = partitions.len();
     partitions.get_mut(index as usize).ok_or_else(|| unknown_partition(index, count))
 }
 
-fn write<R: ExchangeData>(
-    overflow: &mut Overflow,
-    sequence: &mut Sequence<R>,
-    records: &[R],
-) -> Result<(), Error> {
-    overflow.write(|file| records.iter().try_for_each(|record| sequence.write(record, file)))
+fn write(overflow: &mut Overflow, side: &mut RowsOnDisk, rows: &Rows) -> Result<(), Error> {
+    overflow.write(|file| side.write(rows, file))
 }

@@ -7,15 +7,13 @@
 //!                                        probe side instead, read the build side past it, and again with the next
 //! ```
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::sync::Arc;
 
-use timely::ExchangeData;
-
-use super::table::{Group, Table};
+use super::disk::{RowsOnDisk, RowsReader};
+use super::table::{Group, Table, look_up};
 use crate::Error;
-use crate::keys::{PlaceHasher, dividing_hash_of, scale};
-use crate::memory::{Sequence, SequenceReader, owned_bytes};
+use crate::exchange::Row;
+use crate::keys::{dividing_hash, scale};
 use crate::operators::overflow::Overflow;
 
 /// A table takes at most half a share of the budget, since one that grows is there twice; but it may always have so much.
@@ -26,24 +24,28 @@ const DEEPEST: usize = 8;
 /// in memory.
 const MOST_PARTS: u64 = 64;
 
-/// What records that meet are given to.
-pub(super) trait Pairs<K, P, B> {
-    /// A probe record meets the records of its key, or for an inner or a left join some of them, or learns that there are none.
-    fn meet(&mut self, record: (K, P), group: Option<&Group<B>>);
+/// Whether two keys that are written differently are equal nevertheless, as their type says. It is asked only where their hashes are
+/// equal.
+pub(super) type SameKey = fn(&[u8], &[u8]) -> bool;
 
-    /// Notes that a record is looked at; false if it is time to let others have a turn.
-    fn look(&mut self) -> bool;
+/// What records that meet are given to.
+pub(super) trait Pairs {
+    /// A probe record meets the records of its key, or for an inner or a left join some of them, or learns that there are none.
+    fn meet(&mut self, record: Row<'_>, group: Option<Group<'_>>) -> Result<(), Error>;
+
+    /// Notes that so many records were looked at; false if it is time to let others have a turn.
+    fn look(&mut self, records: usize) -> bool;
 }
 
 /// The records of some keys on disk.
-pub(super) struct OnDisk<K, P, B> {
-    pub(super) build: Sequence<(K, B)>,
-    pub(super) probe: Sequence<(K, P)>,
+pub(super) struct OnDisk {
+    pub(super) build: RowsOnDisk,
+    pub(super) probe: RowsOnDisk,
 }
 
-impl<K, P, B> OnDisk<K, P, B> {
+impl OnDisk {
     pub(super) fn new(block_bytes: usize) -> Self {
-        OnDisk { build: Sequence::in_blocks_of(block_bytes), probe: Sequence::in_blocks_of(block_bytes) }
+        OnDisk { build: RowsOnDisk::new(block_bytes), probe: RowsOnDisk::new(block_bytes) }
     }
 
     /// Bytes of memory that its blocks under way take.
@@ -53,63 +55,54 @@ impl<K, P, B> OnDisk<K, P, B> {
 }
 
 /// What is to be joined from disk.
-pub(super) struct Spilled<K, P, B> {
+pub(super) struct Spilled {
     /// The next last.
-    steps: Vec<Step<K, P, B>>,
+    steps: Vec<Step>,
     duplicates: bool,
+    same: SameKey,
 }
 
 /// How far a partition is.
-enum Step<K, P, B> {
+enum Step {
     /// Nothing was done yet; so often was it divided.
-    Begin { disk: OnDisk<K, P, B>, depth: usize },
+    Begin { disk: OnDisk, depth: usize },
     /// Its build side is read into memory.
-    Load { table: Table<K, B>, build: SequenceReader<(K, B)>, probe: SequenceReader<(K, P)>, depth: usize },
-    /// Its probe side is looked up.
-    LookUp { table: Table<K, B>, probe: SequenceReader<(K, P)> },
+    Load { table: Table, build: RowsReader, probe: RowsReader, depth: usize },
+    /// Its probe side is looked up, in the table of each hash.
+    LookUp { tables: Vec<Arc<Table>>, probe: RowsReader },
     /// First its build side is divided, then its probe side.
-    Divide {
-        build: SequenceReader<(K, B)>,
-        probe: SequenceReader<(K, P)>,
-        parts: Vec<OnDisk<K, P, B>>,
-        depth: usize,
-    },
+    Divide { build: RowsReader, probe: RowsReader, parts: Vec<OnDisk>, depth: usize },
     /// Some of its probe side is in memory.
-    Nested(Nested<K, P, B>),
+    Nested(Nested),
 }
 
 /// A partition whose build side does not divide.
-struct Nested<K, P, B> {
-    build: SequenceReader<(K, B)>,
-    probe: SequenceReader<(K, P)>,
-    /// Probe records by key, each with whether it has met one of the build side.
-    block: HashMap<K, Vec<(P, bool)>, PlaceHasher>,
-    block_bytes: usize,
+struct Nested {
+    build: RowsReader,
+    probe: RowsReader,
+    /// Probe records, and which of them have met one of the build side.
+    block: Table,
+    has_met: Vec<bool>,
     is_full: bool,
 }
 
-impl<K, P, B> Spilled<K, P, B>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    P: ExchangeData + Clone,
-    B: ExchangeData,
-{
-    pub(super) fn new(duplicates: bool) -> Self {
-        Spilled { steps: Vec::new(), duplicates }
+impl Spilled {
+    pub(super) fn new(duplicates: bool, same: SameKey) -> Self {
+        Spilled { steps: Vec::new(), duplicates, same }
     }
 
     /// Adds a partition, which goes before those added earlier: one that was spilled, or one that is whole in memory and has
     /// probe records on disk.
     pub(super) fn add(
         &mut self,
-        disk: OnDisk<K, P, B>,
-        whole: Option<Table<K, B>>,
+        disk: OnDisk,
+        whole: Option<Vec<Arc<Table>>>,
         overflow: &mut Overflow,
     ) -> Result<(), Error> {
         // Without a probe record, nothing is given for any kind of join.
         if !disk.probe.is_empty() {
             self.steps.push(match whole {
-                Some(table) => Step::LookUp { table, probe: overflow.write(|file| disk.probe.read(file))? },
+                Some(tables) => Step::LookUp { tables, probe: overflow.write(|file| disk.probe.read(file))? },
                 None => Step::Begin { disk, depth: 0 },
             });
         }
@@ -117,11 +110,7 @@ where
     }
 
     /// Goes on, until it is time to let others have a turn; false when nothing is left.
-    pub(super) fn turn(
-        &mut self,
-        overflow: &mut Overflow,
-        pairs: &mut impl Pairs<K, P, B>,
-    ) -> Result<bool, Error> {
+    pub(super) fn turn(&mut self, overflow: &mut Overflow, pairs: &mut impl Pairs) -> Result<bool, Error> {
         if let Some(step) = self.steps.pop() {
             let next = self.go_on(step, overflow, pairs)?;
             self.steps.extend(next);
@@ -133,55 +122,59 @@ where
     /// Takes a step or a part of one, and returns what comes next for the same records.
     fn go_on(
         &mut self,
-        step: Step<K, P, B>,
+        step: Step,
         overflow: &mut Overflow,
-        pairs: &mut impl Pairs<K, P, B>,
-    ) -> Result<Option<Step<K, P, B>>, Error> {
+        pairs: &mut impl Pairs,
+    ) -> Result<Option<Step>, Error> {
         let most = (overflow.seat.share_bytes() / 2).max(LEAST_TABLE_BYTES);
         Ok(match step {
             Step::Begin { disk, depth } => {
-                let table = Table::new(self.duplicates);
+                let table = Table::new(self.duplicates, self.same);
                 let (build, probe) =
                     overflow.write(|file| Ok((disk.build.read(file)?, disk.probe.read(file)?)))?;
                 Some(Step::Load { table, build, probe, depth })
             }
             Step::Load { mut table, mut build, probe, depth } => {
-                while let Some((key, record)) = build.next(&mut overflow.file)? {
-                    table.insert(key, record);
-                    if table.bytes() > most {
-                        return Ok(Some(too_large(&table, build, probe, depth, overflow)));
+                while let Some(rows) = build.next(&mut overflow.file)? {
+                    for row in rows.iter() {
+                        table.insert(row)?;
+                        if table.bytes() > most {
+                            return Ok(Some(self.too_large(&table, build, probe, depth, overflow)));
+                        }
                     }
-                    if !pairs.look() {
+                    if !pairs.look(rows.len()) {
                         return Ok(Some(Step::Load { table, build, probe, depth }));
                     }
                 }
-                Some(Step::LookUp { table, probe })
+                Some(Step::LookUp { tables: vec![Arc::new(table)], probe })
             }
-            Step::LookUp { table, mut probe } => {
-                while let Some(record) = probe.next(&mut overflow.file)? {
-                    let group = table.get(&record.0);
-                    pairs.meet(record, group);
-                    if !pairs.look() {
-                        return Ok(Some(Step::LookUp { table, probe }));
+            Step::LookUp { tables, mut probe } => {
+                while let Some(rows) = probe.next(&mut overflow.file)? {
+                    let table = |hash| &*tables[scale(hash, tables.len())];
+                    look_up(&rows, table, |row, group| pairs.meet(row, group))?;
+                    if !pairs.look(rows.len()) {
+                        return Ok(Some(Step::LookUp { tables, probe }));
                     }
                 }
                 None
             }
             Step::Divide { mut build, mut probe, mut parts, depth } => {
                 let count = parts.len();
-                let of = |key: &K| scale(dividing_hash_of(key, depth), count);
-                while let Some(record) = build.next(&mut overflow.file)? {
-                    let part = of(&record.0);
-                    overflow.write(|file| parts[part].build.write(&record, file))?;
-                    if !pairs.look() {
+                let of = |row: Row<'_>| scale(dividing_hash(row.hash, depth), count);
+                while let Some(rows) = build.next(&mut overflow.file)? {
+                    overflow.write(|file| {
+                        rows.iter().try_for_each(|row| parts[of(row)].build.write_row(row, file))
+                    })?;
+                    if !pairs.look(rows.len()) {
                         return Ok(Some(Step::Divide { build, probe, parts, depth }));
                     }
                 }
                 overflow.write(|file| parts.iter_mut().try_for_each(|part| part.build.end(file)))?;
-                while let Some(record) = probe.next(&mut overflow.file)? {
-                    let part = of(&record.0);
-                    overflow.write(|file| parts[part].probe.write(&record, file))?;
-                    if !pairs.look() {
+                while let Some(rows) = probe.next(&mut overflow.file)? {
+                    overflow.write(|file| {
+                        rows.iter().try_for_each(|row| parts[of(row)].probe.write_row(row, file))
+                    })?;
+                    if !pairs.look(rows.len()) {
                         return Ok(Some(Step::Divide { build, probe, parts, depth }));
                     }
                 }
@@ -199,96 +192,90 @@ where
             }
         })
     }
-}
 
-/// What becomes of a partition whose build side does not fit in memory.
-fn too_large<K, P, B>(
-    table: &Table<K, B>,
-    mut build: SequenceReader<(K, B)>,
-    probe: SequenceReader<(K, P)>,
-    depth: usize,
-    overflow: &Overflow,
-) -> Step<K, P, B>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    B: ExchangeData,
-{
-    let fit = table.records().max(1) as u64;
-    if depth == DEEPEST || table.is_mostly_one_key() {
-        let block = HashMap::default();
-        return Step::Nested(Nested { build, probe, block, block_bytes: 0, is_full: false });
+    /// What becomes of a partition whose build side does not fit in memory.
+    fn too_large(
+        &self,
+        table: &Table,
+        mut build: RowsReader,
+        probe: RowsReader,
+        depth: usize,
+        overflow: &Overflow,
+    ) -> Step {
+        build.rewind();
+        if depth == DEEPEST || table.is_mostly_one_key() {
+            let block = Table::new(true, self.same);
+            return Step::Nested(Nested { build, probe, block, has_met: Vec::new(), is_full: false });
+        }
+        let fit = table.taken().max(1) as u64;
+        let parts = (2 * build.rows() / fit + 1).clamp(2, MOST_PARTS) as usize;
+        let block_bytes = overflow.seat.share_bytes() / 4 / parts;
+        Step::Divide { build, probe, parts: (0..parts).map(|_| OnDisk::new(block_bytes)).collect(), depth }
     }
-    let parts = (2 * build.records() / fit + 1).clamp(2, MOST_PARTS) as usize;
-    let block_bytes = overflow.seat.share_bytes() / 4 / parts;
-    build.rewind();
-    Step::Divide { build, probe, parts: (0..parts).map(|_| OnDisk::new(block_bytes)).collect(), depth }
 }
 
-impl<K, P, B> Step<K, P, B>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    B: ExchangeData,
-{
+impl Step {
     fn held_bytes(&self) -> usize {
         match self {
             Step::Begin { disk, .. } => disk.waiting_bytes(),
-            Step::Load { table, .. } | Step::LookUp { table, .. } => table.bytes(),
+            Step::Load { table, .. } => table.bytes(),
+            // Each worker of the process counts its part of what they share.
+            Step::LookUp { tables, .. } => {
+                tables.iter().map(|table| table.bytes()).sum::<usize>() / tables.len().max(1)
+            }
             Step::Divide { parts, .. } => parts.iter().map(OnDisk::waiting_bytes).sum(),
-            Step::Nested(nested) => nested.block_bytes,
+            Step::Nested(nested) => nested.block.bytes() + nested.has_met.capacity(),
         }
     }
 }
 
-impl<K, P, B> Nested<K, P, B>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    P: ExchangeData + Clone,
-    B: ExchangeData,
-{
+impl Nested {
     /// Reads some of the build side past the probe records in memory, or some of these; false when all are through.
     fn turn(
         &mut self,
         most: usize,
         duplicates: bool,
         overflow: &mut Overflow,
-        pairs: &mut impl Pairs<K, P, B>,
+        pairs: &mut impl Pairs,
     ) -> Result<bool, Error> {
         while !self.is_full {
             match self.probe.next(&mut overflow.file)? {
-                Some((key, record)) => {
-                    self.block_bytes += size_of::<(K, P)>() + owned_bytes(&key) + owned_bytes(&record);
-                    self.block.entry(key).or_default().push((record, false));
-                    self.is_full = self.block_bytes > most;
-                    if !pairs.look() {
+                Some(rows) => {
+                    rows.iter().try_for_each(|row| self.block.insert(row))?;
+                    self.is_full = self.block.bytes() > most;
+                    if !self.is_full && !pairs.look(rows.len()) {
                         return Ok(true);
                     }
                 }
-                None if self.block.is_empty() => return Ok(false),
+                None if self.block.taken() == 0 => return Ok(false),
                 None => self.is_full = true,
             }
             if self.is_full {
                 self.build.rewind();
+                self.has_met.resize(self.block.taken(), false);
             }
         }
-        while let Some((key, record)) = self.build.next(&mut overflow.file)? {
-            if let Some(records) = self.block.get_mut(&key) {
-                let group = Group::of(record);
-                for (record, has_met) in records.iter_mut().filter(|(_, has_met)| duplicates || !has_met) {
-                    *has_met = true;
-                    pairs.meet((key.clone(), record.clone()), Some(&group));
-                    pairs.look();
+        while let Some(rows) = self.build.next(&mut overflow.file)? {
+            for row in rows.iter() {
+                for number in self.block.get(row).into_iter().flat_map(Group::numbers) {
+                    let has_met = std::mem::replace(&mut self.has_met[number as usize], true);
+                    if duplicates || !has_met {
+                        pairs.meet(self.block.row(number), Some(Group::One(row)))?;
+                        pairs.look(1);
+                    }
                 }
             }
-            if !pairs.look() {
+            if !pairs.look(rows.len()) {
                 return Ok(true);
             }
         }
-        for (key, records) in self.block.drain() {
-            for (record, _) in records.into_iter().filter(|(_, has_met)| !has_met) {
-                pairs.meet((key.clone(), record), None);
-            }
+        let alone = self.block.iter().zip(&self.has_met).filter(|(_, has_met)| !**has_met);
+        for (row, _) in alone {
+            pairs.meet(row, None)?;
         }
-        (self.block_bytes, self.is_full) = (0, false);
+        self.block.take_rows();
+        self.has_met.clear();
+        self.is_full = false;
         Ok(true)
     }
 }

@@ -1,137 +1,348 @@
-//! Records of the build side in memory, by key.
+//! Records of the build side in memory, by key: rows of bytes, found through slots that hold no more than a number and
+//! a few bits of a hash each.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
+use super::spilled::SameKey;
+use crate::Error;
+use crate::exchange::{Row, Rows};
 
-use serde::Serialize;
+/// Rows of a chunk: all but the last have so many.
+const CHUNK_ROWS: usize = 256;
+/// Probe rows that are looked up together: the memory serves many misses in the time of one.
+const BATCH_ROWS: usize = 32;
+/// A slot's upper half is the middle of a hash, its lower half the number of a row, from one; zero is an empty slot.
+const NUMBER_BITS: u32 = 32;
+const NUMBER: u64 = u32::MAX as u64;
+/// The end of the rows of a key.
+const NONE: u32 = u32::MAX;
 
-use crate::keys::PlaceHasher;
-use crate::memory::{map_bytes, owned_bytes};
-
-/// The records of one key of the build side: most keys have one.
-pub(super) struct Group<B> {
-    first: B,
-    others: Vec<B>,
+/// The rows of one key.
+#[derive(Clone, Copy)]
+pub(super) enum Group<'a> {
+    /// This row, and those that follow it.
+    Chain(&'a Table, u32),
+    /// One of them.
+    One(Row<'a>),
 }
 
-impl<B> Group<B> {
-    /// The group of one record.
-    pub(super) fn of(first: B) -> Self {
-        Group { first, others: Vec::new() }
+impl<'a> Group<'a> {
+    pub(super) fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        let (one, table) = match self {
+            Group::Chain(table, _) => (None, Some(table)),
+            Group::One(row) => (Some(row), None),
+        };
+        let chain = self.numbers().zip(std::iter::repeat(table));
+        one.into_iter().chain(chain.filter_map(|(number, table)| Some(table?.row(number))))
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = &B> {
-        std::iter::once(&self.first).chain(&self.others)
-    }
-
-    fn len(&self) -> usize {
-        1 + self.others.len()
+    /// The numbers of its rows.
+    pub(super) fn numbers(self) -> impl Iterator<Item = u32> {
+        let mut next = match self {
+            Group::Chain(table, first) => Some((table, first)),
+            Group::One(_) => None,
+        };
+        std::iter::from_fn(move || {
+            let (table, number) = next?;
+            next = table.after(number).map(|after| (table, after));
+            Some(number)
+        })
     }
 }
 
-/// Groups by key.
-pub(super) struct Table<K, B> {
-    groups: HashMap<K, Group<B>, PlaceHasher>,
+/// Rows by key.
+pub(super) struct Table {
+    chunks: Vec<Rows>,
+    /// Of all chunks but the last.
+    full_bytes: usize,
+    /// A power of two, of which at most half are taken.
+    slots: Vec<u64>,
+    keys: usize,
+    /// For each row the next one of its key, from when there is a second row of any key.
+    next: Vec<u32>,
+    same: SameKey,
     duplicates: bool,
-    /// What keys and records point to.
-    owned_bytes: usize,
-    /// Records taken in, also those that were not kept, and those of the key that has most.
-    records: usize,
-    most_of_a_key: usize,
+    /// Rows taken in, also those that were not kept, and some of those of one key: see `is_mostly_one_key`.
+    taken: usize,
+    majority: (u64, usize),
 }
 
-impl<K: Serialize + Hash + Eq, B: Serialize> Table<K, B> {
-    /// An empty table that keeps all records of a key, or merely the first.
-    pub(super) fn new(duplicates: bool) -> Self {
-        Table { groups: HashMap::default(), duplicates, owned_bytes: 0, records: 0, most_of_a_key: 0 }
+impl Table {
+    /// An empty table that keeps all rows of a key, or merely the first.
+    pub(super) fn new(duplicates: bool, same: SameKey) -> Self {
+        Table {
+            chunks: Vec::new(),
+            full_bytes: 0,
+            slots: Vec::new(),
+            keys: 0,
+            next: Vec::new(),
+            same,
+            duplicates,
+            taken: 0,
+            majority: (0, 0),
+        }
     }
 
-    pub(super) fn insert(&mut self, key: K, record: B) {
-        self.records += 1;
-        match self.groups.entry(key) {
-            Entry::Occupied(group) if self.duplicates => {
-                let group = group.into_mut();
-                let before = group.others.capacity();
-                self.owned_bytes += owned_bytes(&record);
-                group.others.push(record);
-                self.owned_bytes += (group.others.capacity() - before) * size_of::<B>();
-                self.most_of_a_key = self.most_of_a_key.max(group.len());
-            }
-            Entry::Occupied(_) => {}
-            Entry::Vacant(group) => {
-                self.owned_bytes += owned_bytes(group.key()) + owned_bytes(&record);
-                group.insert(Group::of(record));
+    /// Copies a row into it.
+    #[inline]
+    pub(super) fn insert(&mut self, row: Row<'_>) -> Result<(), Error> {
+        if self.keys * 2 >= self.slots.len() {
+            self.grow();
+        }
+        self.taken += 1;
+        let number =
+            u32::try_from(self.rows()).ok().filter(|&number| number < NONE - 1).ok_or_else(|| {
+                Error::Data(
+                    "a worker has more than 4 billion build rows of a join: take more workers".to_owned(),
+                )
+            })?;
+        let slot = self.slot_of(row);
+        let first = self.slots[slot];
+        if first == 0 {
+            self.slots[slot] = tag(row.hash) | u64::from(number + 1);
+            self.keys += 1;
+        } else if self.duplicates {
+            // Behind the first of its key: the order of the others does not matter.
+            self.next.resize(number as usize + 1, NONE);
+            let first = (first & NUMBER) as usize - 1;
+            self.next[number as usize] = std::mem::replace(&mut self.next[first], number);
+        } else {
+            return Ok(());
+        }
+        self.vote(row.hash);
+        self.append(row);
+        Ok(())
+    }
+
+    /// The vote of Boyer and Moore: a key that has more than half of the rows is left over in the end.
+    #[inline]
+    fn vote(&mut self, hash: u64) {
+        match &mut self.majority {
+            (of, count) if *of == hash => *count += 1,
+            (of, count @ 0) => (*of, *count) = (hash, 1),
+            (_, count) => *count -= 1,
+        }
+    }
+
+    fn append(&mut self, row: Row<'_>) {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK_ROWS => last.push_row(row),
+            last => {
+                // As many bytes as the one before had, and a little more: rows are alike.
+                let mut fresh = Rows::default();
+                if let Some(last) = last {
+                    self.full_bytes += last.allocated_bytes();
+                    fresh = Rows::with_capacity(CHUNK_ROWS, last.text_bytes() * 9 / 8);
+                }
+                fresh.push_row(row);
+                self.chunks.push(fresh);
             }
         }
     }
 
+    #[cold]
+    fn grow(&mut self) {
+        let slots = vec![0; (self.slots.len() * 2).max(16)];
+        for slot in std::mem::replace(&mut self.slots, slots).into_iter().filter(|slot| *slot != 0) {
+            let mut at = self.first_slot(self.row((slot & NUMBER) as u32 - 1).hash);
+            while self.slots[at] != 0 {
+                at = (at + 1) & (self.slots.len() - 1);
+            }
+            self.slots[at] = slot;
+        }
+    }
+
+    /// Where a hash is looked for first: by its low bits, since the high ones chose worker and partition.
     #[inline]
-    pub(super) fn get(&self, key: &K) -> Option<&Group<B>> {
-        self.groups.get(key)
+    fn first_slot(&self, hash: u64) -> usize {
+        hash as usize & (self.slots.len() - 1)
     }
 
-    /// Bytes it holds, what its records point to included.
+    /// The slot of a row's key, or the empty one where it belongs.
+    #[inline]
+    fn slot_of(&self, row: Row<'_>) -> usize {
+        let mut at = self.first_slot(row.hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 || slot & !NUMBER == tag(row.hash) && self.is_same(slot, row) {
+                return at;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    #[inline]
+    fn is_same(&self, slot: u64, row: Row<'_>) -> bool {
+        let other = self.row((slot & NUMBER) as u32 - 1);
+        other.hash == row.hash && (other.key == row.key || (self.same)(other.key, row.key))
+    }
+
+    /// The rows of the key of another row.
+    #[inline]
+    pub(super) fn get(&self, row: Row<'_>) -> Option<Group<'_>> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let slot = self.slots[self.slot_of(row)];
+        (slot != 0).then(|| Group::Chain(self, (slot & NUMBER) as u32 - 1))
+    }
+
+    /// The first slot that is looked at for a hash.
+    #[inline]
+    fn peek(&self, hash: u64) -> u64 {
+        if self.slots.is_empty() { 0 } else { self.slots[self.first_slot(hash)] }
+    }
+
+    /// A byte of the key that a slot has for a hash, if any.
+    #[inline]
+    fn touch(&self, slot: u64, hash: u64) -> u8 {
+        let may_be = slot != 0 && slot & !NUMBER == tag(hash);
+        if may_be { self.row((slot & NUMBER) as u32 - 1).key.first().copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// A row by its number, which is one of a group.
+    #[inline]
+    pub(super) fn row(&self, number: u32) -> Row<'_> {
+        self.chunks[number as usize / CHUNK_ROWS].row(number as usize % CHUNK_ROWS)
+    }
+
+    /// The row that follows one of the same key.
+    #[inline]
+    fn after(&self, number: u32) -> Option<u32> {
+        self.next.get(number as usize).copied().filter(|&next| next != NONE)
+    }
+
+    /// Rows it holds.
+    pub(super) fn rows(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK_ROWS + last.len())
+    }
+
+    /// Its rows by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        self.chunks.iter().flat_map(Rows::iter)
+    }
+
+    /// Bytes it holds.
     pub(super) fn bytes(&self) -> usize {
-        map_bytes(&self.groups) + self.owned_bytes
+        let last = self.chunks.last().map_or(0, Rows::allocated_bytes);
+        let places = self.chunks.capacity() * size_of::<Rows>() + self.next.capacity() * size_of::<u32>();
+        self.full_bytes + last + places + self.slots.capacity() * size_of::<u64>()
     }
 
-    /// Records taken in.
-    pub(super) fn records(&self) -> usize {
-        self.records
+    /// Rows taken in.
+    pub(super) fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Whether no division by key would make it much smaller.
     pub(super) fn is_mostly_one_key(&self) -> bool {
-        self.most_of_a_key > self.records / 2
+        let of = |row: Row<'_>| row.hash == self.majority.0;
+        self.majority.1 > 0 && self.iter().filter(|&row| of(row)).count() > self.rows() / 2
     }
 
-    /// Takes all records out, and gives the memory back.
-    pub(super) fn take_records(&mut self) -> impl Iterator<Item = (K, B)> + use<K, B>
-    where
-        K: Clone,
-    {
-        let groups = std::mem::replace(self, Table::new(self.duplicates)).groups;
-        groups.into_iter().flat_map(|(key, Group { first, others })| {
-            let others: Vec<_> = others.into_iter().map(|other| (key.clone(), other)).collect();
-            std::iter::once((key, first)).chain(others)
-        })
+    /// Takes all rows out, and gives the rest of the memory back.
+    pub(super) fn take_rows(&mut self) -> Vec<Rows> {
+        std::mem::replace(self, Table::new(self.duplicates, self.same)).chunks
     }
+}
+
+/// Looks rows up, each in the table of its hash.
+pub(super) fn look_up<'t>(
+    rows: &Rows,
+    table: impl Fn(u64) -> &'t Table,
+    mut meet: impl FnMut(Row<'_>, Option<Group<'_>>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for start in (0..rows.len()).step_by(BATCH_ROWS) {
+        let batch = start..rows.len().min(start + BATCH_ROWS);
+        // What is far away is asked for first, without waiting for any of it.
+        let mut slots = [0; BATCH_ROWS];
+        let hashes = || batch.clone().map(|index| rows.row(index).hash);
+        slots.iter_mut().zip(hashes()).for_each(|(slot, hash)| *slot = table(hash).peek(hash));
+        let near =
+            slots.iter().zip(hashes()).fold(0, |near, (&slot, hash)| near ^ table(hash).touch(slot, hash));
+        std::hint::black_box(near);
+        for index in batch {
+            let row = rows.row(index);
+            meet(row, table(row.hash).get(row))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a slot keeps of a hash: bits that chose neither worker, partition nor slot, as long as there are not too many of these.
+#[inline]
+fn tag(hash: u64) -> u64 {
+    (hash >> 16) << NUMBER_BITS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::route_hash_of;
+
+    fn rows(records: impl Iterator<Item = (String, u64)>) -> Rows {
+        let mut rows = Rows::default();
+        records.for_each(|(key, value)| rows.push(route_hash_of(&key), &key, &value).expect("plain data"));
+        rows
+    }
+
+    fn table(duplicates: bool, rows: &Rows) -> Table {
+        let mut table = Table::new(duplicates, |_, _| false);
+        rows.iter().for_each(|row| table.insert(row).expect("few"));
+        table
+    }
+
+    fn values(group: Option<Group<'_>>) -> Vec<u64> {
+        let mut values: Vec<u64> = group.map_or_else(Vec::new, |group| {
+            group.rows().map(|row| postcard::from_bytes(row.value).expect("a number")).collect()
+        });
+        values.sort_unstable();
+        values
+    }
 
     #[test]
     fn keeps_what_it_was_given_and_counts_it() {
-        let mut table = Table::new(true);
-        for number in 0..1_000u64 {
-            table.insert(format!("key {}", number % 700), number);
-        }
+        let rows = rows((0..10_000).map(|number| (format!("key {}", number % 7_000), number)));
+        let mut table = table(true, &rows);
         assert!(!table.is_mostly_one_key());
-        assert_eq!(table.get(&"key 3".to_owned()).map(|group| group.records().sum()), Some(3 + 703u64));
-        assert!(table.get(&"key 700".to_owned()).is_none());
-        // 700 keys of seven bytes in 1,024 slots, and 300 records beside.
-        let slot = size_of::<(String, Group<u64>)>() + 1;
-        assert!((1_024 * slot + 700 * 7..1_400 * slot).contains(&table.bytes()), "{} bytes", table.bytes());
-        let mut records: Vec<_> = table.take_records().map(|(_, number)| number).collect();
-        records.sort_unstable();
-        assert!(records.into_iter().eq(0..1_000));
-        assert_eq!((table.bytes(), table.records()), (0, 0));
+        for row in rows.iter().take(7_000) {
+            let number: u64 = postcard::from_bytes(row.value).expect("a number");
+            let expected: Vec<_> = (number..10_000).step_by(7_000).collect();
+            assert_eq!(values(table.get(row)), expected);
+            let numbers = table.get(row).map(|group| group.numbers().map(u64::from).collect::<Vec<_>>());
+            assert_eq!(numbers, Some(expected));
+        }
+        // 7,000 keys in 16,384 slots, and a number for each row.
+        let expected = rows.used_bytes() + 16_384 * 8 + 10_000 * 4;
+        assert!(
+            (expected..expected * 5 / 4).contains(&table.bytes()),
+            "{} bytes, not {expected}",
+            table.bytes()
+        );
+        let taken: usize = table.take_rows().iter().map(Rows::len).sum();
+        assert_eq!((taken, table.bytes(), table.taken()), (10_000, 0, 0));
     }
 
     #[test]
     fn one_key_is_found_out_unless_it_is_kept_once() {
         for duplicates in [true, false] {
-            let mut table = Table::new(duplicates);
-            (0..100u64).for_each(|number| table.insert(7u64, number));
-            table.insert(8, 0);
+            let rows =
+                rows((0..100).map(|number| (if number % 3 == 0 { number } else { 7 }.to_string(), number)));
+            let table = table(duplicates, &rows);
             assert_eq!(table.is_mostly_one_key(), duplicates);
-            assert_eq!(
-                table.get(&7).map(|group| group.records().count()),
-                Some(if duplicates { 100 } else { 1 })
-            );
+            assert_eq!(values(table.get(rows.row(1))).len(), if duplicates { 66 } else { 1 });
+            assert_eq!(table.taken(), 100);
         }
+    }
+
+    #[test]
+    fn equal_hashes_are_not_equal_keys() {
+        // Catches keys that are taken for equal because their hashes are.
+        let mut rows = Rows::default();
+        (0..100u64).for_each(|number| rows.push(9, &number, &number).expect("numbers"));
+        let table = table(true, &rows);
+        assert!((0..100).all(|number| values(table.get(rows.row(number))) == [number as u64]));
+        // And keys that are written differently, and are equal nevertheless.
+        let mut alike = Table::new(true, |_, _| true);
+        rows.iter().for_each(|row| alike.insert(row).expect("few"));
+        assert_eq!(values(alike.get(rows.row(5))).len(), 100);
     }
 }
