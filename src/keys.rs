@@ -1,12 +1,17 @@
 //! Keys of fixed width, the records that carry them, and the two hashes of these and of any other keys.
 //!
 //! A [`Key`] is plain bytes: it is copied, compared and hashed without following a pointer, lives inline in tables
-//! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`].
+//! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`], or for joins, whatever its length,
+//! through [`Text`].
+
+mod text;
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use text::Text;
 
 /// What can be a key: plain bytes without padding that are equal exactly when the values are.
 pub trait Key: Pod + Eq + Send + std::fmt::Debug {}

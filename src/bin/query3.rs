@@ -18,7 +18,7 @@ use millrace::Error;
 use millrace::cli::{self, JobArguments};
 use millrace::input::Row;
 use millrace::job::Job;
-use millrace::keys::Prefix;
+use millrace::keys::{Prefix, Text};
 use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top};
 use millrace::report::AnswerHash;
 use millrace::tables::{Date, RANKINGS, USERVISITS};
@@ -31,7 +31,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Characters of an address: the longest text of an IPv6 address has 39.
 const ADDRESS: usize = 40;
-/// Bytes of rankings, times the workers that would have a copy, up to which a broadcast join is taken: a choice that
+/// Bytes of rankings, times the processes that would have a copy, up to which a broadcast join is taken: a choice that
 /// bounds what the copies hold in memory, not a measured one.
 const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
 /// Rankings in a file take so many times as much in memory, about, and are not to take all of it.
@@ -53,7 +53,7 @@ struct Options {
     /// Addresses to print, those with the most revenue
     #[arg(long, value_name = "N", default_value_t = 1)]
     top: usize,
-    /// How visits meet rankings: by exchanging both tables, or with all of rankings at every worker
+    /// How visits meet rankings: by exchanging both tables, or with all of rankings in every process
     ///
     /// auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
     /// from there on. What does not fit is spilled by hash, and an error by broadcast.
@@ -127,8 +127,7 @@ fn run(options: &Options) -> Result<(), Error> {
     let dates = Date::from_days(*days.start())..=Date::from_days(*days.end());
     let visits = job.table::<Visit>(&USERVISITS)?.skipping_outside("visitDate", dates)?;
     let processes = job.settings().cluster.processes() as u64;
-    let workers = job.settings().workers as u64 * processes;
-    let copies = rankings.bytes() * workers;
+    let copies = rankings.bytes() * processes;
     let fit = (job.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE).saturating_mul(processes);
     let most = fit.min(BROADCAST_UP_TO_BYTES);
     let strategy = match options.join {
@@ -139,7 +138,7 @@ fn run(options: &Options) -> Result<(), Error> {
     };
     let reason = match options.join {
         JoinChoice::Auto => {
-            format!("{workers} copies of rankings have {} (limit {})", Bytes(copies), Bytes(most))
+            format!("a copy of rankings in each process takes {} (limit {})", Bytes(copies), Bytes(most))
         }
         _ => "--join says so".to_owned(),
     };
@@ -149,12 +148,12 @@ fn run(options: &Options) -> Result<(), Error> {
     let finished = job.run(move |scope| {
         let days = days.clone();
         // Rankings first: a join holds what is built first.
-        let ranks = scope.scan(&rankings, |page| Some((page.url.to_vec(), page.rank)));
+        let ranks = scope.scan(&rankings, |page| Some((Text::new(page.url), page.rank)));
         scope
             .scan(&visits, move |visit| {
                 days.contains(&visit.date.days()).then(|| {
                     let address = Prefix::<ADDRESS>::new(visit.source_ip, ADDRESS);
-                    (visit.url.to_vec(), (address, visit.revenue))
+                    (Text::new(visit.url), (address, visit.revenue))
                 })
             })
             .join(ranks, strategy, |_, &(address, revenue), &rank| {
