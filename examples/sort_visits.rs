@@ -8,27 +8,33 @@
 //! cargo run --release --example sort_visits -- -n 2 -w 1
 //! ```
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::cli::{self, JobArguments};
-use millrace::formats::write_field;
+use millrace::Error;
+use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::job::Job;
 use millrace::keys::Prefix;
 use millrace::operators::{Fold, Gather, Scan, Sort, WriteParts};
 use millrace::report::AnswerHash;
+use millrace::tables::{self, Column, ColumnType};
 use millrace::units::Count;
-use millrace::{Error, tables};
 use serde::Serialize;
+
+/// What --output writes.
+const COLUMNS: &[Column] = &[
+    Column::new("adRevenue", ColumnType::Float),
+    Column::new("sourceIP", ColumnType::Text),
+    Column::new("destURL", ColumnType::Text),
+];
 
 /// Sorts all visits: most revenue first, then by address and page.
 #[derive(Parser, Serialize)]
 #[command(name = "sort_visits")]
 struct Options {
-    /// Directory for the visits as CSV (adRevenue,sourceIP,destURL), one part file a worker
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
@@ -52,7 +58,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("sort_visits", options, &options.job)?;
     let visits = job.table::<Visit>(&tables::USERVISITS)?;
-    let output = job.output(options.output.as_deref(), "csv")?;
+    let output = job.output(&options.output, COLUMNS)?;
     let finished = job.run(move |scope| {
         scope
             .scan(&visits, |visit| {
@@ -60,12 +66,7 @@ fn run(options: &Options) -> Result<(), Error> {
             })
             .sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, &a.2).cmp(&(b.1, &b.2))))
             .write_parts(output.as_ref(), |(revenue, address, page), row| {
-                row.extend_from_slice(zmij::Buffer::new().format(*revenue).as_bytes());
-                row.push(b',');
-                write_field(row, address.as_bytes());
-                row.push(b',');
-                write_field(row, page.as_bytes());
-                row.push(b'\n');
+                row.float(*revenue).text(address.as_bytes()).text(page);
             })
             .fold(AnswerHash::default(), |hash, (revenue, address, page)| {
                 hash.add(&[&revenue.to_le_bytes(), address.as_bytes(), page.as_bytes()]);

@@ -18,9 +18,10 @@ pub(crate) fn file(columns: &[Column], blocks: &[(u32, Vec<Region>)]) -> Vec<u8>
     for column in columns {
         footer.push(match column.kind {
             ColumnType::Text => 0,
-            ColumnType::Int => 1,
+            ColumnType::Int | ColumnType::Long => 1,
             ColumnType::Float => 2,
             ColumnType::Date => 3,
+            ColumnType::Double => 4,
         });
         footer.extend((column.name.len() as u16).to_le_bytes());
         footer.extend(column.name.as_bytes());

@@ -10,23 +10,26 @@
 
 use std::fmt;
 use std::ops::Bound;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::cli::{self, JobArguments};
-use millrace::formats::write_field;
+use millrace::Error;
+use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::input::Row;
 use millrace::job::Job;
 use millrace::operators::{Fold, Gather, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
+use millrace::tables::{self, Column, ColumnType};
 use millrace::units::Count;
-use millrace::{Error, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What --output writes.
+const COLUMNS: &[Column] =
+    &[Column::new("pageURL", ColumnType::Text), Column::new("pageRank", ColumnType::Int)];
 
 /// Finds the pages above a rank: Query 1 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -38,9 +41,9 @@ struct Options {
     /// Pages to print, those of the highest rank
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Directory for all pages found as CSV (pageURL,pageRank), one part file a worker; must be empty or absent
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
@@ -67,16 +70,13 @@ fn run(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("query1", options, &options.job)?;
     let above = (Bound::Excluded(options.threshold), Bound::Unbounded);
     let rankings = job.table::<Page>(&tables::RANKINGS)?.skipping_outside("pageRank", above)?;
-    let output = job.output(options.output.as_deref(), "csv")?;
+    let output = job.output(&options.output, COLUMNS)?;
     let (threshold, top) = (options.threshold, options.top);
 
     let finished = job.run(move |scope| {
         scope
             .scan(&rankings, move |page| (page.rank > threshold).then(|| (page.url.to_vec(), page.rank)))
-            .write_parts(output.as_ref(), |(url, rank), row| {
-                write_field(row, url);
-                row.extend_from_slice(format!(",{rank}\n").as_bytes());
-            })
+            .write_parts(output.as_ref(), |(url, rank), row| _ = row.text(url).integer(*rank))
             .fold(Answer::new(top), |answer, (url, rank)| answer.add(url, rank))
             .gather()
     })?;

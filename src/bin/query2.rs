@@ -9,24 +9,27 @@
 //! ```
 
 use std::fmt;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::cli::{self, JobArguments};
-use millrace::formats::write_field;
+use millrace::Error;
+use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::input::Row;
 use millrace::job::Job;
 use millrace::keys::Prefix;
 use millrace::operators::{Fold, Gather, ReduceByKey, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
+use millrace::tables::{self, Column, ColumnType};
 use millrace::units::Count;
-use millrace::{Error, tables};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What --output writes.
+const COLUMNS: &[Column] =
+    &[Column::new("prefix", ColumnType::Text), Column::new("revenue", ColumnType::Double)];
 
 /// Sums advertising revenue by the first characters of the visitor's address: Query 2 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -38,9 +41,9 @@ struct Options {
     /// Groups to print, those with the most revenue
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Directory for all groups as CSV (prefix,revenue), one part file a worker; must be empty or absent
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
 fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("query2", options, &options.job)?;
     let visits = job.table::<Visit>(&tables::USERVISITS)?;
-    let output = job.output(options.output.as_deref(), "csv")?;
+    let output = job.output(&options.output, COLUMNS)?;
     let (length, top) = (usize::from(options.prefix), options.top);
 
     let finished = job.run(move |scope| {
@@ -81,10 +84,7 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
             })
             .reduce_by_key(|total, revenue| *total += revenue)
             .write_parts(output.as_ref(), |(prefix, revenue), row| {
-                write_field(row, prefix.as_bytes());
-                row.push(b',');
-                row.extend_from_slice(zmij::Buffer::new().format(*revenue).as_bytes());
-                row.push(b'\n');
+                row.text(prefix.as_bytes()).double(*revenue);
             })
             .fold(Answer::new(top), |answer, (prefix, revenue)| answer.add(prefix, revenue))
             .gather()

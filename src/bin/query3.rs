@@ -15,13 +15,13 @@ use std::process::ExitCode;
 use bytemuck::{Pod, Zeroable};
 use clap::{Parser, ValueEnum};
 use millrace::Error;
-use millrace::cli::{self, JobArguments};
+use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::input::Row;
 use millrace::job::Job;
 use millrace::keys::{Prefix, Text};
-use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top};
+use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
-use millrace::tables::{Date, RANKINGS, USERVISITS};
+use millrace::tables::{Column, ColumnType, Date, RANKINGS, USERVISITS};
 use millrace::units::{Bytes, Count};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -36,6 +36,13 @@ const ADDRESS: usize = 40;
 const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
 /// Rankings in a file take so many times as much in memory, about, and are not to take all of it.
 const HELD_FOR_EACH_BYTE: u64 = 4;
+
+/// What --output writes.
+const COLUMNS: &[Column] = &[
+    Column::new("sourceIP", ColumnType::Text),
+    Column::new("totalRevenue", ColumnType::Double),
+    Column::new("avgPageRank", ColumnType::Double),
+];
 
 /// Finds the addresses with the most revenue in a time, and the mean rank of the pages they visited: Query 3 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -59,6 +66,9 @@ struct Options {
     /// from there on. What does not fit is spilled by hash, and an error by broadcast.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     join: JoinChoice,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
@@ -110,6 +120,12 @@ struct Group {
     visits: u64,
 }
 
+impl Group {
+    fn mean_rank(self) -> f64 {
+        self.ranks as f64 / self.visits as f64
+    }
+}
+
 fn day(text: &str) -> Result<Date, &'static str> {
     Date::parse(text.as_bytes()).ok_or("not a day of the calendar, written as 1980-01-31")
 }
@@ -143,6 +159,7 @@ fn run(options: &Options) -> Result<(), Error> {
         _ => "--join says so".to_owned(),
     };
     job.decide("join", json!({"strategy": strategy, "reason": reason}));
+    let output = job.output(&options.output, COLUMNS)?;
     let top = options.top;
 
     let finished = job.run(move |scope| {
@@ -164,6 +181,9 @@ fn run(options: &Options) -> Result<(), Error> {
                 all.revenue += more.revenue;
                 all.ranks += more.ranks;
                 all.visits += more.visits;
+            })
+            .write_parts(output.as_ref(), |(address, group), row| {
+                row.text(address.as_bytes()).double(group.revenue).double(group.mean_rank());
             })
             .fold(Answer::new(top), |answer, (address, group)| answer.add(address, group))
             .gather()
@@ -204,8 +224,8 @@ impl Answer {
         Answer { hash: AnswerHash::default(), visits: 0, top: Top::new(top) }
     }
 
-    fn add(&mut self, address: Prefix<ADDRESS>, Group { revenue, ranks, visits }: Group) {
-        let rank = ranks as f64 / visits as f64;
+    fn add(&mut self, address: Prefix<ADDRESS>, group: Group) {
+        let (Group { revenue, visits, .. }, rank) = (group, group.mean_rank());
         self.hash.add(&[address.as_bytes(), &revenue.to_le_bytes(), &rank.to_le_bytes()]);
         self.visits += visits;
         self.top.push(revenue, (address, rank.to_bits()));

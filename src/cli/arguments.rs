@@ -1,10 +1,12 @@
-//! What can be typed: the flags that every query has.
+//! What can be typed: the flags that every query has, and those of each that writes its rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
+use serde::Serialize;
 
 use crate::cost::InstancePrice;
+use crate::formats::row_writer::RowFormat;
 use crate::input::{BadRecords, FormatChoice, SplitAssignment};
 use crate::memory::MemoryLimit;
 use crate::units::parse_positive_bytes;
@@ -156,6 +158,38 @@ pub struct JobArguments {
     /// Print help
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
+}
+
+/// The flags of a query that can write all rows of its result; flatten them into its parser, and give them to
+/// [`Job::output`](crate::job::Job::output).
+#[derive(Debug, Default, Clone, Args, Serialize)]
+pub struct OutputArguments {
+    /// Write all rows of the result: to a directory with one part file a worker, which must be empty or absent
+    ///
+    /// They appear whole or not at all: the directory is a result once it has _SUCCESS in it, which lists the parts. Each part lies
+    /// where its worker ran.
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// How the rows are encoded [default: as the end of PATH says, which may be .csv, .jsonl, .ndjson, .parquet or .mrp
+    /// (packed), or else csv]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub output_format: Option<RowFormat>,
+
+    /// Write one file, which is PATH and must be absent, instead of a directory; for processes on one machine
+    ///
+    /// It is made of the workers' parts in their order when all of them are there, and appears whole or not at all. Until then they
+    /// lie beside it, in a hidden directory.
+    #[arg(long)]
+    pub single_file: bool,
+}
+
+impl OutputArguments {
+    /// The same, to another path.
+    #[must_use]
+    pub fn to(&self, path: &Path) -> Self {
+        OutputArguments { output: Some(path.to_path_buf()), ..self.clone() }
+    }
 }
 
 /// Reads a positive number of seconds, with a fraction if need be.

@@ -1,13 +1,27 @@
 //! A file of the size it had when the job was planned: what came later is none of it, and what has gone is an error.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::input::{Object, ObjectReader};
+use crate::Error;
+use crate::input::{InputFile, Object, ObjectReader};
+
+/// Appends some bytes of a file on this machine to another one; the system copies them where it can.
+pub(crate) fn append(from: &InputFile, bytes: Range<u64>, to: &mut File) -> Result<(), Error> {
+    let mut copy = |from: &Path, length: u64| {
+        let mut from = File::open(from)?;
+        from.seek(SeekFrom::Start(bytes.start))?;
+        if io::copy(&mut from.take(length), to)? < length {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter"));
+        }
+        Ok(())
+    };
+    copy(&from.path, bytes.end - bytes.start).map_err(Error::file("copy", &from.path))
+}
 
 /// Clones are the same open file.
 #[derive(Clone)]

@@ -13,6 +13,8 @@ pub(crate) mod packed;
 pub(crate) mod parquet;
 pub mod parts;
 mod row;
+pub mod row_writer;
+mod whole;
 pub mod writer;
 
 pub use csv::write_field;

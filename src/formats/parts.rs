@@ -4,15 +4,22 @@
 //! its parts, and `_SUCCESS`, which lists them, comes last: a directory without it is no result. A hidden marker lies
 //! beside the parts from before the first of them until after `_SUCCESS`; by it the next run knows that parts
 //! without `_SUCCESS` were left by a run that died, and not made by somebody else.
+//!
+//! Where one file is wanted, that directory lies hidden beside it. Once all parts are there, the first process makes
+//! one file of them, which is renamed in place of a manifest, and the directory goes.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::row_writer::{FieldWriter, RowFormat, RowWriter};
+use super::whole;
 use crate::Error;
+use crate::tables::Column;
 
 /// Name of the manifest, as Hadoop and Spark have it.
 pub const MANIFEST: &str = "_SUCCESS";
@@ -35,16 +42,30 @@ pub struct Part {
     pub bytes: u64,
 }
 
-/// The output directory of a run. Clones are the same output; when the last one goes, what was not
+/// What an output is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// How rows are encoded.
+    pub format: RowFormat,
+    /// What is in a row.
+    pub columns: &'static [Column],
+    /// Whether the path is one file, and not a directory of parts.
+    pub single_file: bool,
+}
+
+/// The output of a run: a directory of parts, or one file. Clones are the same output; when the last one goes, what was not
 /// [kept](Output::keep) is removed.
 #[derive(Debug, Clone)]
 pub struct Output(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Where the parts are.
     directory: PathBuf,
+    /// The file that is made of them, where one is wanted.
+    whole: Option<PathBuf>,
     created: bool,
-    extension: &'static str,
+    form: Form,
     /// The directory, locked by the first process until it ends. File systems without locks do not refuse.
     _claim: File,
     parts: Mutex<Parts>,
@@ -67,27 +88,34 @@ enum Verdict {
 }
 
 impl Output {
-    /// Claims `directory`, creating it if need be. One that another run writes to, or that holds anything but
+    /// Claims the directory `path`, creating it if need be. One that another run writes to, or that holds anything but
     /// leftovers of a run that died, is refused: results are never mixed or overwritten. The leftovers stay until
-    /// [`Output::begin`].
-    pub fn create(directory: &Path, extension: &'static str) -> Result<Self, Error> {
-        Self::open(directory, extension, true)
+    /// [`Output::begin`]. Where one file is wanted, none may be at `path`, and the directory is a hidden one beside it.
+    pub fn create(path: &Path, form: Form) -> Result<Self, Error> {
+        Self::open(path, form, true)
     }
 
     /// The same for a process other than the first, which holds the claim for all of the job.
-    pub fn join(directory: &Path, extension: &'static str) -> Result<Self, Error> {
-        Self::open(directory, extension, false)
+    pub fn join(path: &Path, form: Form) -> Result<Self, Error> {
+        Self::open(path, form, false)
     }
 
-    fn open(directory: &Path, extension: &'static str, first: bool) -> Result<Self, Error> {
+    fn open(path: &Path, form: Form, first: bool) -> Result<Self, Error> {
+        let whole = form.single_file.then(|| path.to_path_buf());
+        if whole.is_some() {
+            whole::check_free(path)?;
+        }
+        let beside = form.single_file.then(|| whole::directory_of_parts(path)).transpose()?;
+        let directory = beside.as_deref().unwrap_or(path);
         let created = !directory.exists();
         fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
         // Before looking what is in it: what another run has there now may be a result in a moment.
         let claim = File::open(directory).map_err(Error::file("open", directory))?;
         if first && matches!(claim.try_lock(), Err(TryLockError::WouldBlock)) {
             return Err(Error::Data(format!(
-                "the output directory {} is being written by another run\n  try: another --output",
-                directory.display()
+                "the output {} {} is being written by another run\n  try: another --output",
+                if form.single_file { "file" } else { "directory" },
+                path.display()
             )));
         }
         let names = listing(directory)?;
@@ -105,8 +133,9 @@ impl Output {
         }
         Ok(Output(Arc::new(Inner {
             directory: directory.to_path_buf(),
+            whole,
             created,
-            extension,
+            form,
             _claim: claim,
             parts: Mutex::default(),
         })))
@@ -132,7 +161,7 @@ impl Output {
 
     /// Opens the part of one worker; a worker that starts again gives up what it wrote before.
     pub fn part(&self, worker: usize) -> Result<PartWriter, Error> {
-        let name = format!("part-{worker:05}.{}", self.0.extension);
+        let name = format!("part-{worker:05}.{}", self.0.form.format.extension());
         let path = self.0.directory.join(temporary(&name));
         let mut parts = self.0.undecided()?;
         parts.finished.retain(|part| part.name != name);
@@ -141,7 +170,9 @@ impl Output {
         }
         let file = File::create(&path).map_err(Error::file("create", &path))?;
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(PartWriter { output: self.clone(), path, file, part: Part { name, rows: 0, bytes: 0 } })
+        let rows = RowWriter::create(self.0.form.format, self.0.form.columns, file)
+            .map_err(Error::file("write", &path))?;
+        Ok(PartWriter { output: self.clone(), path, rows, name })
     }
 
     /// Renames this process's finished parts to their names and returns them.
@@ -155,7 +186,7 @@ impl Output {
         Ok(parts.finished.clone())
     }
 
-    /// Writes the manifest over the parts of all processes: from here on the result exists.
+    /// Writes the manifest over the parts of all processes, or makes one file of them: from here on the result exists.
     pub fn commit_manifest(&self, mut parts: Vec<Part>) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Manifest {
@@ -164,6 +195,10 @@ impl Output {
             parts: Vec<Part>,
         }
         parts.sort();
+        if let Some(path) = &self.0.whole {
+            let paths: Vec<_> = parts.iter().map(|part| self.0.directory.join(&part.name)).collect();
+            return whole::make(self.0.form, &paths, &self.0.directory.join(temporary(MANIFEST)), path);
+        }
         let (rows, bytes) =
             parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));
         let path = self.0.directory.join(MANIFEST);
@@ -187,6 +222,9 @@ impl Output {
         if *parts.verdict.get_or_insert(Verdict::Kept) == Verdict::Kept {
             // One that stays beside a manifest means nothing.
             let _ = fs::remove_file(self.0.directory.join(MARKER));
+            if self.0.whole.is_some() {
+                let _ = fs::remove_dir(&self.0.directory);
+            }
         }
     }
 
@@ -233,7 +271,7 @@ impl Inner {
             left.iter()
                 .filter(|name| is_temporary(name) || is_part(name))
                 .for_each(|name| drop(fs::remove_file(directory.join(name))));
-        } else if directory.join(MANIFEST).exists() {
+        } else if self.whole.as_ref().unwrap_or(&directory.join(MANIFEST)).exists() {
             // The result exists; only the news of it did not arrive.
             return;
         }
@@ -261,29 +299,48 @@ impl Drop for Inner {
 }
 
 /// Writes one part: rows go to [`PartWriter::row`], [`PartWriter::finish`] makes it count.
-#[derive(Debug)]
 pub struct PartWriter {
     output: Output,
     path: PathBuf,
-    file: BufWriter<File>,
-    part: Part,
+    rows: RowWriter<BufWriter<File>>,
+    name: String,
+}
+
+impl fmt::Debug for PartWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartWriter")
+            .field("path", &self.path)
+            .field("rows", &self.rows.rows())
+            .finish_non_exhaustive()
+    }
 }
 
 impl PartWriter {
-    /// Writes one encoded row, its line end included.
+    /// Writes the row whose fields `encode` gives, in the order of the output's columns.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full, the format cannot hold a value, or the fields are not those of the columns.
     #[inline]
-    pub fn row(&mut self, row: &[u8]) -> Result<(), Error> {
-        self.part.rows += 1;
-        self.part.bytes += row.len() as u64;
-        self.file.write_all(row).map_err(|source| Error::file("write", &self.path)(source))
+    pub fn row(&mut self, encode: impl FnOnce(&mut FieldWriter)) -> Result<(), Error> {
+        self.rows.row(encode).map_err(|source| Error::file("write", &self.path)(source))
+    }
+
+    /// Bytes of rows that it keeps in memory, about: of column formats, up to a block.
+    pub fn held_bytes(&self) -> usize {
+        self.rows.held_bytes()
     }
 
     /// Brings everything to disk.
     pub fn finish(self) -> Result<(), Error> {
-        let file =
-            self.file.into_inner().map_err(|error| Error::file("write", &self.path)(error.into_error()))?;
-        file.sync_all().map_err(Error::file("write", &self.path))?;
-        self.output.0.lock().finished.push(self.part);
+        let rows = self.rows.rows();
+        let finish = || {
+            let file = self.rows.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_all()?;
+            Ok(file.metadata()?.len())
+        };
+        let bytes = finish().map_err(Error::file("write", &self.path))?;
+        self.output.0.lock().finished.push(Part { name: self.name, rows, bytes });
         Ok(())
     }
 }
@@ -334,6 +391,13 @@ pub(crate) fn sync_names(directory: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::ColumnType;
+
+    const FORM: Form = Form {
+        format: RowFormat::Csv,
+        columns: &[Column::new("name", ColumnType::Text), Column::new("number", ColumnType::Int)],
+        single_file: false,
+    };
 
     fn listing(directory: &Path) -> Vec<String> {
         let mut names = super::listing(directory).unwrap_or_else(|_| vec!["absent".into()]);
@@ -343,7 +407,11 @@ mod tests {
 
     fn write(output: &Output, worker: usize, rows: &[&str]) {
         let mut part = output.part(worker).expect("a part");
-        rows.iter().for_each(|row| part.row(row.as_bytes()).expect("written"));
+        for row in rows {
+            let (name, number) = row.split_once(',').expect("two fields");
+            let number: i64 = number.trim_end().parse().expect("a number");
+            part.row(|row| _ = row.text(name).integer(number)).expect("written");
+        }
         part.finish().expect("finished");
     }
 
@@ -351,7 +419,7 @@ mod tests {
     fn appears_whole() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("out");
-        let output = Output::create(&directory, "csv").expect("claimed");
+        let output = Output::create(&directory, FORM).expect("claimed");
         write(&output, 0, &["a,1\n", "b,2\n"]);
         write(&output, 1, &[]);
         assert_eq!(listing(&directory), [MARKER, ".part-00000.csv.tmp", ".part-00001.csv.tmp"]);
@@ -370,7 +438,7 @@ mod tests {
     fn or_not_at_all() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("out");
-        let output = Output::create(&directory, "csv").expect("claimed");
+        let output = Output::create(&directory, FORM).expect("claimed");
         write(&output, 0, &["a,1\n"]);
         let unfinished = output.part(1).expect("a part");
         output.commit_parts().expect("renamed");
@@ -381,7 +449,7 @@ mod tests {
     #[test]
     fn a_worker_that_starts_again_gives_its_part_once() {
         let home = tempfile::tempdir().expect("a directory");
-        let output = Output::create(home.path(), "csv").expect("claimed");
+        let output = Output::create(home.path(), FORM).expect("claimed");
         write(&output, 0, &["a,1\n", "b,2\n"]);
         write(&output, 0, &["c,3\n"]);
         assert_eq!(
@@ -394,7 +462,7 @@ mod tests {
     fn parts_on_a_machine_without_the_manifest_stay() {
         // Catches a process that takes the missing manifest, which process 0 writes where it runs, for a failure.
         let home = tempfile::tempdir().expect("a directory");
-        let output = Output::create(home.path(), "csv").expect("claimed");
+        let output = Output::create(home.path(), FORM).expect("claimed");
         write(&output, 1, &["a,1\n"]);
         output.commit_parts().expect("renamed");
         output.keep();
@@ -406,7 +474,7 @@ mod tests {
     fn the_first_process_cleans_up_after_those_that_were_killed() {
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("out");
-        let output = Output::create(&directory, "csv").expect("claimed");
+        let output = Output::create(&directory, FORM).expect("claimed");
         write(&output, 0, &["a,1\n"]);
         fs::write(directory.join(".part-00001.csv.tmp"), "of a killed process").expect("written");
         fs::write(directory.join("part-00002.csv"), "of another").expect("written");
@@ -418,7 +486,7 @@ mod tests {
     #[test]
     fn named_parts_of_a_run_that_died_are_removed_by_the_next() {
         let home = tempfile::tempdir().expect("a directory");
-        let died = Output::create(home.path(), "csv").expect("claimed");
+        let died = Output::create(home.path(), FORM).expect("claimed");
         died.begin().expect("begun");
         write(&died, 0, &["a,1\n"]);
         write(&died, 7, &["b,1\n"]);
@@ -426,7 +494,7 @@ mod tests {
         died.leave();
         drop(died);
         assert_eq!(listing(home.path()), [MARKER, "part-00000.csv", "part-00007.csv"]);
-        let next = Output::create(home.path(), "csv").expect("leftovers are no result");
+        let next = Output::create(home.path(), FORM).expect("leftovers are no result");
         next.begin().expect("begun");
         assert_eq!(listing(home.path()), [MARKER]);
         next.discard(true);
@@ -438,8 +506,8 @@ mod tests {
         // The process that made it ended before the others had removed their parts, and it stayed, empty.
         let home = tempfile::tempdir().expect("a directory");
         let directory = home.path().join("out");
-        let made = Output::join(&directory, "csv").expect("claimed");
-        let first = Output::create(&directory, "csv").expect("claimed");
+        let made = Output::join(&directory, FORM).expect("claimed");
+        let first = Output::create(&directory, FORM).expect("claimed");
         for (worker, output) in [&made, &first].into_iter().enumerate() {
             output.begin().expect("begun");
             write(output, worker, &["a,1\n"]);
@@ -456,9 +524,9 @@ mod tests {
     #[test]
     fn a_process_of_a_refused_run_leaves_the_marker_of_the_other() {
         let home = tempfile::tempdir().expect("a directory");
-        let running = Output::create(home.path(), "csv").expect("claimed");
+        let running = Output::create(home.path(), FORM).expect("claimed");
         running.begin().expect("begun");
-        drop(Output::join(home.path(), "csv").expect("only process 0 holds the claim"));
+        drop(Output::join(home.path(), FORM).expect("only process 0 holds the claim"));
         assert_eq!(listing(home.path()), [MARKER]);
         running.discard(true);
     }
@@ -473,7 +541,7 @@ mod tests {
             for name in [MARKER, "part-00000.csv", foreign] {
                 fs::write(home.path().join(name), "").expect("written");
             }
-            let error = Output::create(home.path(), "csv").expect_err("claimed").to_string();
+            let error = Output::create(home.path(), FORM).expect_err("claimed").to_string();
             assert!(error.contains("is not empty: it holds "), "{error}");
             assert_eq!(listing(home.path()).len(), 3);
         }
@@ -483,7 +551,7 @@ mod tests {
     fn the_marker_stays_while_it_vouches_for_another_process() {
         let home = tempfile::tempdir().expect("a directory");
         let [first, second] =
-            [Output::create, Output::join].map(|claim| claim(home.path(), "csv").expect("claimed"));
+            [Output::create, Output::join].map(|claim| claim(home.path(), FORM).expect("claimed"));
         first.begin().expect("begun");
         second.begin().expect("begun");
         write(&first, 0, &["a,1\n"]);
@@ -498,13 +566,13 @@ mod tests {
     fn another_result_is_never_touched() {
         let home = tempfile::tempdir().expect("a directory");
         fs::write(home.path().join(".part-00000.csv.tmp"), "left by a run that died").expect("written");
-        let running = Output::create(home.path(), "csv").expect("leftovers are no result");
-        let error = Output::create(home.path(), "csv").expect_err("claimed").to_string();
+        let running = Output::create(home.path(), FORM).expect("leftovers are no result");
+        let error = Output::create(home.path(), FORM).expect_err("claimed").to_string();
         assert!(error.contains("is being written by another run"), "{error}");
-        drop(Output::join(home.path(), "csv").expect("of the same job"));
+        drop(Output::join(home.path(), FORM).expect("of the same job"));
         drop(running);
         fs::write(home.path().join("part-00000.csv"), "a result").expect("written");
-        let error = Output::create(home.path(), "csv").expect_err("not empty").to_string();
+        let error = Output::create(home.path(), FORM).expect_err("not empty").to_string();
         assert!(error.contains("is not empty: it holds part-00000.csv"), "{error}");
     }
 }

@@ -106,6 +106,15 @@ impl<W: Write + Send> TableWriter<W> {
         }
     }
 
+    /// Bytes of rows that wait for their block to be full, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            TableWriter::Csv(_) | TableWriter::Compressed(_) => 0,
+            TableWriter::Packed(writer) => writer.held_bytes(),
+            TableWriter::Parquet(writer) => writer.held_bytes(),
+        }
+    }
+
     /// Ends the file and gives back what it was written to.
     pub(crate) fn finish(self) -> io::Result<W> {
         match self {

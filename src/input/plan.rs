@@ -14,7 +14,7 @@ use crate::formats::columns::{ColumnFile, ColumnRange, ColumnReader, ColumnSourc
 use crate::formats::csv::{CsvReader, PageReader, Source};
 use crate::formats::packed::{PackedDecoder, PackedFile};
 use crate::formats::parquet::{ParquetDecoder, ParquetFile};
-use crate::tables::{Date, Layout, Table};
+use crate::tables::{ColumnType, Date, Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -93,7 +93,19 @@ impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let wanted = projection::resolve::<R>(table)?;
-        Self::of_columns(table, wanted, files::list(table, options)?, options)
+        let listed = files::list(table, options)?;
+        let is_double = |wanted: &&Wanted| table.columns[wanted.column].kind == ColumnType::Double;
+        if listed.format == Format::Csv
+            && let Some(wanted) = wanted.iter().find(is_double)
+        {
+            // Text does not say how wide a float is, and a rounded one would be another answer than that of other formats.
+            return Err(Error::Data(format!(
+                "table {} is text, and its column {} is a double, which queries read from Parquet and packed files only\n  try: \
+                 pack it first, or make it a float",
+                table.name, table.columns[wanted.column].name
+            )));
+        }
+        Self::of_columns(table, wanted, listed, options)
     }
 
     /// Plans to read these columns of these files.
@@ -344,7 +356,7 @@ impl<R: Row> Input<R> {
     }
 }
 
-/// A value that a column's values are compared with, of the type that the column has: made of an `i32`, `f32`, [`Date`] or text.
+/// A value that a column's values are compared with, of the type that the column has: made of an `i32`, `f32`, `f64`, [`Date`] or text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnValue(Value);
 
@@ -357,6 +369,12 @@ impl From<i32> for ColumnValue {
 impl From<f32> for ColumnValue {
     fn from(value: f32) -> Self {
         ColumnValue(Value::Float(value))
+    }
+}
+
+impl From<f64> for ColumnValue {
+    fn from(value: f64) -> Self {
+        ColumnValue(Value::Double(value))
     }
 }
 

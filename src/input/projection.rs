@@ -52,13 +52,15 @@ fn column_for(table: &Table, name: &str, asked: Asked) -> Result<Wanted, Error> 
     let read_as = match table.columns[index].kind {
         ColumnType::Text => "&[u8], &str or String",
         ColumnType::Int => "i32 or another integer",
+        ColumnType::Long => "i64 or another integer",
         ColumnType::Float => "f32 or f64",
+        ColumnType::Double => "f64 or f32",
         ColumnType::Date => "Date, &[u8] or &str",
     };
     let fits = match table.columns[index].kind {
         ColumnType::Text => matches!(asked.kind, Kind::Text | Kind::Choice),
-        ColumnType::Int => asked.kind == Kind::Integer,
-        ColumnType::Float => asked.kind == Kind::Float,
+        ColumnType::Int | ColumnType::Long => asked.kind == Kind::Integer,
+        ColumnType::Float | ColumnType::Double => asked.kind == Kind::Float,
         ColumnType::Date => matches!(asked.kind, Kind::Date | Kind::Text),
     };
     if fits {

@@ -6,10 +6,12 @@ use crate::Error;
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
 /// Types as they are typed and shown.
-const TYPES: [(&str, ColumnType); 4] = [
+const TYPES: [(&str, ColumnType); 6] = [
     ("text", ColumnType::Text),
     ("int", ColumnType::Int),
     ("float", ColumnType::Float),
+    ("long", ColumnType::Long),
+    ("double", ColumnType::Double),
     ("date", ColumnType::Date),
 ];
 

@@ -37,6 +37,10 @@ pub enum ColumnType {
     Int,
     /// A 32-bit float.
     Float,
+    /// A 64-bit signed integer.
+    Long,
+    /// A 64-bit float. Queries read it from Parquet and packed files only.
+    Double,
     /// A day, written `yyyy-MM-dd`.
     Date,
 }
@@ -60,6 +64,8 @@ impl ColumnType {
             ColumnType::Text => "text",
             ColumnType::Int => "an integer",
             ColumnType::Float => "a float",
+            ColumnType::Long => "a long integer",
+            ColumnType::Double => "a double",
             ColumnType::Date => "a date",
         }
     }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use millrace::formats::parts::Output;
+use millrace::formats::parts::{Form, Output};
+use millrace::formats::row_writer::RowFormat;
 use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::Prefix;
 use millrace::memory::Budget;
@@ -16,7 +17,7 @@ use millrace::operators::{
     Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan,
     UnaryNotify, WorkerContext, WriteParts,
 };
-use millrace::tables::RANKINGS;
+use millrace::tables::{Column, ColumnType, RANKINGS};
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::Exchange;
@@ -478,23 +479,29 @@ fn a_notification_comes_to_every_worker_after_all_records() {
     }
 }
 
+/// An output of one number a row.
+pub(crate) const NUMBERS: Form =
+    Form { format: RowFormat::Csv, columns: &[Column::new("number", ColumnType::Long)], single_file: false };
+
 #[test]
 fn written_parts_hold_what_passed_by() {
     let records: Arc<[u64]> = (0..30_001).collect();
     for workers in 1..=3 {
         let home = tempfile::tempdir().unwrap();
-        let output = Output::create(&home.path().join("out"), "txt").unwrap();
+        let output = Output::create(&home.path().join("out"), NUMBERS).unwrap();
         let (all, written) = (Arc::clone(&records), output.clone());
         let passed = run(workers, move |scope| {
-            let encode = |number: &u64, row: &mut Vec<u8>| row.extend(format!("{number}\n").bytes());
-            share(scope, &all).write_parts(Some(&written), encode).count().gather()
+            share(scope, &all)
+                .write_parts(Some(&written), |number, row| _ = row.integer(*number))
+                .count()
+                .gather()
         });
         assert_eq!(passed, [30_001]);
         let mut parts = output.commit_parts().unwrap();
         parts.sort();
         assert_eq!(parts.len(), workers);
         for (worker, part) in parts.iter().enumerate() {
-            assert_eq!(part.name, format!("part-{worker:05}.txt"));
+            assert_eq!(part.name, format!("part-{worker:05}.csv"));
             let text = fs::read_to_string(home.path().join("out").join(&part.name)).unwrap();
             let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
             let own: Vec<_> = records.iter().copied().skip(worker).step_by(workers).collect();
@@ -507,8 +514,10 @@ fn written_parts_hold_what_passed_by() {
 #[test]
 fn without_an_output_records_only_pass() {
     let passed = run(2, |scope| {
-        let encode = |_: &u64, _: &mut Vec<u8>| unreachable!("there is nothing to encode for");
-        share(scope, &[1u64, 2, 3]).write_parts(None, encode).count().gather()
+        share(scope, &[1u64, 2, 3])
+            .write_parts(None, |_, _| unreachable!("there is nothing to encode for"))
+            .count()
+            .gather()
     });
     assert_eq!(passed, [3]);
 }
@@ -517,13 +526,12 @@ fn without_an_output_records_only_pass() {
 fn a_part_that_cannot_be_written_fails_the_job() {
     // Catches an error that is lost, and a dataflow that hangs on it.
     let home = tempfile::tempdir().unwrap();
-    let output = Output::create(&home.path().join("out"), "txt").unwrap();
+    let output = Output::create(&home.path().join("out"), NUMBERS).unwrap();
     fs::remove_dir_all(home.path().join("out")).unwrap();
     let failures = timely::execute(timely::Config::process(2), move |worker| {
         let failure = WorkerContext::current().process.failure.clone();
         worker.dataflow::<Round, _, _>(|scope| {
-            let encode = |number: &u64, row: &mut Vec<u8>| row.extend(number.to_le_bytes());
-            share(scope, &[1u64, 2, 3]).write_parts(Some(&output), encode);
+            share(scope, &[1u64, 2, 3]).write_parts(Some(&output), |number, row| _ = row.integer(*number));
         });
         while worker.has_dataflows() {
             worker.step_or_park(None);
@@ -533,6 +541,6 @@ fn a_part_that_cannot_be_written_fails_the_job() {
     .expect("started");
     for (worker, failure) in failures.join().into_iter().enumerate() {
         let failure = failure.expect("ended").expect("it failed");
-        assert!(failure.contains(&format!("out/.part-{worker:05}.txt.tmp: No such file")), "{failure}");
+        assert!(failure.contains(&format!("out/.part-{worker:05}.csv.tmp: No such file")), "{failure}");
     }
 }

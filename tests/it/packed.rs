@@ -23,9 +23,14 @@ fn pack(table: &Table, rows: &[Vec<Vec<u8>>], block_rows: usize) -> Vec<u8> {
             let lengths = fields.iter().map(|field| field.len() as i64).collect();
             [ints(lengths), fields.into_iter().flatten().copied().collect()].concat()
         }
-        ColumnType::Int => ints(fields.into_iter().map(|field| text(field).parse().unwrap()).collect()),
+        ColumnType::Int | ColumnType::Long => {
+            ints(fields.into_iter().map(|field| text(field).parse().unwrap()).collect())
+        }
         ColumnType::Date => {
             ints(fields.into_iter().map(|field| Date::parse(field).unwrap().days().into()).collect())
+        }
+        ColumnType::Double => {
+            fields.into_iter().flat_map(|field| text(field).parse::<f64>().unwrap().to_le_bytes()).collect()
         }
         ColumnType::Float => {
             fields.into_iter().flat_map(|field| text(field).parse::<f32>().unwrap().to_le_bytes()).collect()

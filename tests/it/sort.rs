@@ -18,6 +18,7 @@ use timely::ExchangeData;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
+use crate::operators::NUMBERS;
 use crate::support::{Home, Ran, Random, example, fails_without_a_disk, parse, rows, run_workers};
 
 /// This worker's share of the records, in rows of one batch.
@@ -165,11 +166,14 @@ fn part_files_are_the_sorted_whole() {
     model.sort_unstable();
     for workers in 1..=3 {
         let home = tempfile::tempdir().unwrap();
-        let output = Output::create(&home.path().join("out"), "txt").unwrap();
+        let output = Output::create(&home.path().join("out"), NUMBERS).unwrap();
         let (records, written) = (Arc::clone(&records), output.clone());
         run_workers(workers, None, move |scope| {
-            let encode = |number: &u64, row: &mut Vec<u8>| row.extend(format!("{number}\n").bytes());
-            share(scope, &records).sort().write_parts(Some(&written), encode).fold((), |(), _| ()).gather()
+            share(scope, &records)
+                .sort()
+                .write_parts(Some(&written), |number, row| _ = row.integer(*number))
+                .fold((), |(), _| ())
+                .gather()
         });
         let mut parts = output.commit_parts().unwrap();
         parts.sort();

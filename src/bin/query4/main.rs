@@ -18,13 +18,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::cli::{self, JobArguments};
-use millrace::formats::write_field;
+use millrace::Error;
+use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::job::Job;
 use millrace::operators::{Fold, Gather, Pipe, ReduceByAnyKey, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
+use millrace::tables::{self, Column, ColumnType};
 use millrace::units::Count;
-use millrace::{Error, tables};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use serde_json::json;
@@ -34,6 +34,16 @@ use phase1::{Page, announced, count_links, read_links};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What --output writes.
+const COLUMNS: &[Column] =
+    &[Column::new("destPage", ColumnType::Text), Column::new("totalCount", ColumnType::Long)];
+/// What --phase1-output writes.
+const PHASE1_COLUMNS: &[Column] = &[
+    Column::new("sourcePage", ColumnType::Text),
+    Column::new("destPage", ColumnType::Text),
+    Column::new("count", ColumnType::Long),
+];
 
 /// Counts the links to each page in the text of a crawl: Query 4 of the Big Data Benchmark.
 #[derive(Parser, Serialize)]
@@ -48,11 +58,11 @@ struct Options {
     /// Targets to print, those with the most links
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Directory for all targets as CSV (destPage,totalCount), one part file a worker; must be empty or absent
-    #[arg(long, value_name = "DIR", conflicts_with = "phase1_output")]
-    output: Option<PathBuf>,
-    /// Directory for what phase 1 counts, as CSV (sourcePage,destPage,count), in the same way
-    #[arg(long, value_name = "DIR")]
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputArguments,
+    /// Write what phase 1 counts (sourcePage, destPage, count) in the same way, instead of the result
+    #[arg(long, value_name = "PATH", conflicts_with = "output")]
     phase1_output: Option<PathBuf>,
     #[command(flatten)]
     #[serde(skip)]
@@ -66,8 +76,10 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("query4", options, &options.job)?;
     let pages = job.table::<Page>(&tables::PAGES)?;
-    let claimed = job.output(options.output.as_deref().or(options.phase1_output.as_deref()), "csv")?;
-    let (phase1_output, output) = if options.output.is_some() { (None, claimed) } else { (claimed, None) };
+    let (phase1_output, output) = match &options.phase1_output {
+        Some(path) => (job.output(&options.output.to(path), PHASE1_COLUMNS)?, None),
+        None => (None, job.output(&options.output, COLUMNS)?),
+    };
     let (script, top) = (options.script.clone(), options.top);
 
     let finished = job.run(move |scope| {
@@ -81,13 +93,11 @@ fn run(options: &Options) -> Result<(), Error> {
         };
         phase1
             .write_parts(phase1_output.as_ref(), |links, row| {
-                write_field(row, &links.source);
-                row.push(b',');
-                write_row(row, &links.target, links.count);
+                row.text(&links.source).text(&links.target).integer(links.count);
             })
             .map(|links| (links.target, links.count))
             .reduce_by_any_key(|total, count| *total += count)
-            .write_parts(output.as_ref(), |(target, total), row| write_row(row, target, *total))
+            .write_parts(output.as_ref(), |(target, total), row| _ = row.text(target).integer(*total))
             .fold(Answer::new(top), |answer, (target, total)| answer.add(target, total))
             .gather()
     })?;
@@ -105,11 +115,6 @@ fn run(options: &Options) -> Result<(), Error> {
         writeln!(f, "{} pages with {} links to them, hash {hash}", Count(hash.rows()), Count(links))
     });
     finished.tell(hash, json!({"pages": hash.rows(), "links": links, "top": targets}), &text)
-}
-
-fn write_row(row: &mut Vec<u8>, target: &[u8], count: u64) {
-    write_field(row, target);
-    row.extend_from_slice(format!(",{count}\n").as_bytes());
 }
 
 /// What is known of the targets of one worker, and in the end of all.

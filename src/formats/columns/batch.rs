@@ -34,6 +34,7 @@ pub(crate) enum Values {
     /// Wider than the table's type, as text may hold such a number too.
     Int(Vec<i64>),
     Float(Vec<f32>),
+    Double(Vec<f64>),
     /// Days since 1970-01-01.
     Date(Vec<i32>),
     Text(Texts),
@@ -113,6 +114,7 @@ impl Column {
         match &self.values {
             Values::Int(values) => Cell::Int(values[row]),
             Values::Float(values) => Cell::Float(values[row]),
+            Values::Double(values) => Cell::Double(values[row]),
             Values::Date(values) => Cell::Date(values[row]),
             Values::Text(texts) => Cell::Text(texts.get(row)),
         }

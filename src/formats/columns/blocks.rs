@@ -25,6 +25,7 @@ pub(crate) struct Limits {
 pub(crate) enum Value {
     Int(i64),
     Float(f32),
+    Double(f64),
     /// Days since 1970-01-01.
     Date(i32),
     Text(Vec<u8>),

@@ -1,10 +1,12 @@
 //! A batch out of rows of text: every field parsed as its column's type says.
 
+use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use super::{Batch, Column, Texts, Values};
-use crate::formats::csv::{FieldDeserializer, parse_f32, parse_i64};
+use super::gather::LONGEST_TEXT;
+use super::{Batch, Cell, Column, Texts, Values, unfit};
+use crate::formats::csv::{FieldDeserializer, parse_f32, parse_f64, parse_i64};
 use crate::formats::field_error::FieldError;
 use crate::formats::row::{Fields, TakeRow};
 use crate::tables::{ColumnType, Date, Table};
@@ -26,6 +28,7 @@ struct Growing {
 enum GrowingValues {
     Int(Vec<i64>),
     Float(Vec<f32>),
+    Double(Vec<f64>),
     Date(Vec<i32>),
     Text { bytes: Vec<u8>, spans: Vec<(u32, u32)> },
 }
@@ -35,14 +38,49 @@ impl BatchBuilder {
     pub(crate) fn new(table: &Table) -> Self {
         let growing = |kind| Growing {
             values: match kind {
-                ColumnType::Int => GrowingValues::Int(Vec::new()),
+                ColumnType::Int | ColumnType::Long => GrowingValues::Int(Vec::new()),
                 ColumnType::Float => GrowingValues::Float(Vec::new()),
+                ColumnType::Double => GrowingValues::Double(Vec::new()),
                 ColumnType::Date => GrowingValues::Date(Vec::new()),
                 ColumnType::Text => GrowingValues::Text { bytes: Vec::new(), spans: Vec::new() },
             },
             present: Vec::new(),
         };
         BatchBuilder { columns: table.columns.iter().map(|column| growing(column.kind)).collect(), rows: 0 }
+    }
+
+    /// Appends the next value of a column to the row that is being built. The value is of the column's type.
+    #[inline]
+    pub(in crate::formats) fn push(&mut self, column: usize, cell: Cell<'_>) -> io::Result<()> {
+        match (&mut self.columns[column].values, cell) {
+            (GrowingValues::Int(values), Cell::Int(value)) => values.push(value),
+            (GrowingValues::Float(values), Cell::Float(value)) => values.push(value),
+            (GrowingValues::Double(values), Cell::Double(value)) => values.push(value),
+            (GrowingValues::Date(values), Cell::Date(days)) => values.push(days),
+            (GrowingValues::Text { bytes, spans }, Cell::Text(text)) if text.len() <= LONGEST_TEXT => {
+                push_text(bytes, spans, text);
+            }
+            (GrowingValues::Text { .. }, Cell::Text(text)) => {
+                return Err(unfit(format!(
+                    "a text has {} bytes, and {LONGEST_TEXT} is the most",
+                    text.len()
+                )));
+            }
+            _ => return Err(unfit("a value of another type than its column".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Ends a row that has a value in each column.
+    #[inline]
+    pub(in crate::formats) fn end_row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// How many rows there are.
+    #[inline]
+    pub(in crate::formats) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Gives the rows away in `batch`, whose memory takes the next ones.
@@ -74,16 +112,14 @@ impl Growing {
     #[inline]
     fn push(&mut self, row: usize, text: &[u8]) -> Result<(), FieldError> {
         if let GrowingValues::Text { bytes, spans } = &mut self.values {
-            // A batch is a block of text: at most MAX_ROW_BYTES and a bit.
-            let start = bytes.len() as u32;
-            bytes.extend_from_slice(text);
-            spans.push((start, bytes.len() as u32));
+            push_text(bytes, spans, text);
             return Ok(());
         }
         let has_value = !text.is_empty();
         match &mut self.values {
             GrowingValues::Int(values) => values.push(parsed(text, parse_i64, "an integer (i64)")?),
             GrowingValues::Float(values) => values.push(parsed(text, parse_f32, "f32")?),
+            GrowingValues::Double(values) => values.push(parsed(text, parse_f64, "f64")?),
             GrowingValues::Date(values) => {
                 values.push(parsed(text, |text| Date::parse(text).map(Date::days), "a day (yyyy-MM-dd)")?);
             }
@@ -105,6 +141,7 @@ impl Growing {
         match &mut self.values {
             GrowingValues::Int(values) => values.truncate(rows),
             GrowingValues::Float(values) => values.truncate(rows),
+            GrowingValues::Double(values) => values.truncate(rows),
             GrowingValues::Date(values) => values.truncate(rows),
             GrowingValues::Text { bytes, spans } => {
                 if let Some((start, _)) = spans.get(rows) {
@@ -124,6 +161,10 @@ impl Growing {
             (GrowingValues::Int(values), _) => Values::Int(mem::take(values)),
             (GrowingValues::Float(values), Some(Values::Float(old))) => Values::Float(exchanged(values, old)),
             (GrowingValues::Float(values), _) => Values::Float(mem::take(values)),
+            (GrowingValues::Double(values), Some(Values::Double(old))) => {
+                Values::Double(exchanged(values, old))
+            }
+            (GrowingValues::Double(values), _) => Values::Double(mem::take(values)),
             (GrowingValues::Date(values), Some(Values::Date(old))) => Values::Date(exchanged(values, old)),
             (GrowingValues::Date(values), _) => Values::Date(mem::take(values)),
             (GrowingValues::Text { bytes, spans }, old) => {
@@ -137,6 +178,14 @@ impl Growing {
         };
         Column { values, present: mem::replace(&mut self.present, present) }
     }
+}
+
+/// A batch is a block of text: at most `MAX_ROW_BYTES` and a bit, or a bit and the longest text.
+#[inline]
+fn push_text(bytes: &mut Vec<u8>, spans: &mut Vec<(u32, u32)>, text: &[u8]) {
+    let start = bytes.len() as u32;
+    bytes.extend_from_slice(text);
+    spans.push((start, bytes.len() as u32));
 }
 
 /// A field's value; any where it is empty.

@@ -16,6 +16,7 @@ pub(in crate::formats) enum Cell<'a> {
     Null,
     Int(i64),
     Float(f32),
+    Double(f64),
     Date(i32),
     Text(&'a [u8]),
 }
@@ -42,6 +43,7 @@ impl fmt::Display for Cell<'_> {
             Cell::Null => f.write_str("null"),
             Cell::Int(value) => value.fmt(f),
             Cell::Float(value) => value.fmt(f),
+            Cell::Double(value) => value.fmt(f),
             Cell::Date(days) => Date::from_days(days).fmt(f),
             Cell::Text(text) => f.write_str(&BadRecord::shorten(text)),
         }
@@ -59,6 +61,8 @@ impl<'a> Cell<'a> {
             // All NaNs are one text.
             Cell::Float(value) if value.is_nan() => Hashed::Number([u8::MAX; 8]),
             Cell::Float(value) => Hashed::Number(u64::from(value.to_bits()).to_le_bytes()),
+            Cell::Double(value) if value.is_nan() => Hashed::Number([u8::MAX; 8]),
+            Cell::Double(value) => Hashed::Number(value.to_bits().to_le_bytes()),
             Cell::Date(days) => Hashed::Number(i64::from(days).to_le_bytes()),
             Cell::Text(text) => Hashed::Text(text),
         }
@@ -127,6 +131,8 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         match self {
             Cell::Float(value) => visitor.visit_f32(value),
+            // Rounded, as text is that a query reads as one.
+            Cell::Double(value) => visitor.visit_f32(value as f32),
             other => Err(other.unreadable("f32")),
         }
     }
@@ -135,7 +141,8 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         match self {
             Cell::Float(value) => visitor.visit_f64(f64::from(value)),
-            other => Err(other.unreadable("f32, widened to f64")),
+            Cell::Double(value) => visitor.visit_f64(value),
+            other => Err(other.unreadable("a float")),
         }
     }
 

@@ -24,9 +24,12 @@ pub(in crate::formats) struct Filling {
 #[derive(Debug)]
 pub(in crate::formats) enum Filled {
     Ints(Vec<i64>),
+    Longs(Vec<i64>),
     Dates(Vec<i64>),
     /// As bits, so that every NaN comes back as it was.
     Floats(Vec<u32>),
+    /// The same.
+    Doubles(Vec<u64>),
     Texts {
         bytes: Vec<u8>,
         ends: Vec<u32>,
@@ -37,6 +40,8 @@ impl Filling {
     pub(in crate::formats) fn new(kind: ColumnType) -> Self {
         let values = match kind {
             ColumnType::Int => Filled::Ints(Vec::new()),
+            ColumnType::Long => Filled::Longs(Vec::new()),
+            ColumnType::Double => Filled::Doubles(Vec::new()),
             ColumnType::Date => Filled::Dates(Vec::new()),
             ColumnType::Float => Filled::Floats(Vec::new()),
             ColumnType::Text => Filled::Texts { bytes: Vec::new(), ends: Vec::new() },
@@ -48,7 +53,8 @@ impl Filling {
     pub(in crate::formats) fn clear(&mut self) {
         self.present.clear();
         match &mut self.values {
-            Filled::Ints(values) | Filled::Dates(values) => values.clear(),
+            Filled::Ints(values) | Filled::Longs(values) | Filled::Dates(values) => values.clear(),
+            Filled::Doubles(values) => values.clear(),
             Filled::Floats(values) => values.clear(),
             Filled::Texts { bytes, ends } => {
                 bytes.clear();
@@ -73,9 +79,12 @@ impl Filling {
             }
         };
         match (&mut self.values, &column.values) {
-            (Filled::Ints(to), Values::Int(values)) => fill(to, &|row| values[row]),
+            (Filled::Ints(to) | Filled::Longs(to), Values::Int(values)) => fill(to, &|row| values[row]),
             (Filled::Dates(to), Values::Date(values)) => fill(to, &|row| values[row].into()),
             (Filled::Floats(to), Values::Float(values)) => {
+                to.extend(rows.map(|row| if present(row) { values[row].to_bits() } else { 0 }));
+            }
+            (Filled::Doubles(to), Values::Double(values)) => {
                 to.extend(rows.map(|row| if present(row) { values[row].to_bits() } else { 0 }));
             }
             (Filled::Texts { bytes, ends }, Values::Text(texts)) => {
@@ -99,7 +108,7 @@ impl Filling {
             Some((rows().min()?, rows().max()?))
         };
         let (least, greatest) = match &self.values {
-            Filled::Ints(values) => {
+            Filled::Ints(values) | Filled::Longs(values) => {
                 let (least, greatest) = of_ints(values)?;
                 (Value::Int(least), Value::Int(greatest))
             }
@@ -114,6 +123,13 @@ impl Filling {
                     return None;
                 }
                 (Value::Float(rows().reduce(f32::min)?), Value::Float(rows().reduce(f32::max)?))
+            }
+            Filled::Doubles(values) => {
+                let rows = || (0..values.len()).filter(there).map(|row| f64::from_bits(values[row]));
+                if rows().any(f64::is_nan) {
+                    return None;
+                }
+                (Value::Double(rows().reduce(f64::min)?), Value::Double(rows().reduce(f64::max)?))
             }
             Filled::Texts { bytes, ends } => {
                 let rows =

@@ -7,7 +7,7 @@ use super::{Batch, Values};
 use crate::tables::{ColumnType, Table};
 
 /// No text is longer: sizes in files and a batch's spans have 32 bits.
-const LONGEST_TEXT: usize = 1 << 30;
+pub(super) const LONGEST_TEXT: usize = 1 << 30;
 
 /// How large a block may get. A single row may exceed the bytes.
 #[derive(Debug, Clone, Copy)]
@@ -70,13 +70,20 @@ impl Gathering {
         Ok(())
     }
 
+    /// Bytes of the rows that it has, about.
+    pub(in crate::formats) fn held_bytes(&self) -> usize {
+        self.text_bytes + self.rows * self.columns.len() * size_of::<u64>()
+    }
+
     fn check(&self, batch: &Batch) -> io::Result<()> {
         if batch.columns.len() != self.columns.len() {
             return Err(unfit(format!("{} columns for {}", batch.columns.len(), self.columns.len())));
         }
         for (column, of_table) in batch.columns.iter().zip(self.table.columns) {
             let (of_kind, rows) = match &column.values {
+                Values::Int(values) if of_table.kind == ColumnType::Long => (ColumnType::Long, values.len()),
                 Values::Int(values) => (ColumnType::Int, values.len()),
+                Values::Double(values) => (ColumnType::Double, values.len()),
                 Values::Float(values) => (ColumnType::Float, values.len()),
                 Values::Date(values) => (ColumnType::Date, values.len()),
                 Values::Text(texts) => (ColumnType::Text, texts.spans.len()),

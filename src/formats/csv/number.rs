@@ -21,6 +21,11 @@ pub(in crate::formats) fn parse_f32(text: &[u8]) -> Option<f32> {
     }
 }
 
+/// Reads a 64-bit float like `str::parse`.
+pub(in crate::formats) fn parse_f64(text: &[u8]) -> Option<f64> {
+    std_parse(text)
+}
+
 /// What is not of the most frequent form.
 #[inline(never)]
 fn longer_f32(text: &[u8]) -> Option<f32> {

@@ -1,5 +1,9 @@
 //! Writing fields of delimited text.
 
+use std::io;
+
+use crate::tables::Date;
+
 /// Appends a field to a row, quoted by RFC 4180 where it must be: with a comma, a quote or a line break inside.
 pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
     write_field_between(b',', row, field);
@@ -7,7 +11,7 @@ pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
 
 /// The same where another byte is between fields.
 #[inline]
-pub(super) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
+pub(in crate::formats) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
     // Counted to the end, so that many bytes are compared at once.
     let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
     if field.iter().filter(|&byte| special(byte)).count() > 0 {
@@ -22,6 +26,52 @@ pub(super) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]
     } else {
         row.extend_from_slice(field);
     }
+}
+
+/// Appends an integer.
+#[inline]
+pub(in crate::formats) fn push_integer(text: &mut Vec<u8>, value: i64) {
+    text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a float with as few digits as read back as the same one; else `NaN`, `inf` or `-inf`.
+#[inline]
+pub(in crate::formats) fn push_float(text: &mut Vec<u8>, value: f32) {
+    text.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+}
+
+/// The same of 64 bits.
+#[inline]
+pub(in crate::formats) fn push_double(text: &mut Vec<u8>, value: f64) {
+    text.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a day as `yyyy-MM-dd`.
+///
+/// # Errors
+///
+/// It is of no year from 0 to 9999.
+pub(in crate::formats) fn push_date(text: &mut Vec<u8>, days: i32) -> io::Result<()> {
+    let (year, month, day) = Date::from_days(days).calendar();
+    let Ok(year @ 0..=9_999) = u16::try_from(year) else {
+        let what = format!("text has dates of the years 0 to 9999 only, and here is {year}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    };
+    let digits = |number: u16, place: u16| b'0' + (number / place % 10) as u8;
+    let (month, day) = (u16::from(month), u16::from(day));
+    text.extend_from_slice(&[
+        digits(year, 1_000),
+        digits(year, 100),
+        digits(year, 10),
+        digits(year, 1),
+        b'-',
+        digits(month, 10),
+        digits(month, 1),
+        b'-',
+        digits(day, 10),
+        digits(day, 1),
+    ]);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::write::write_field_between;
+use super::write::{push_date, push_double, push_float, push_integer, write_field_between};
 use crate::formats::columns::{Batch, Cell};
-use crate::tables::{Date, Layout, Table};
+use crate::tables::{Layout, Table};
 
 /// Text gathered before it is given on.
 const WRITE_BYTES: usize = 64 << 10;
@@ -58,14 +58,10 @@ impl<W: Write> CsvWriter<W> {
     fn append(&mut self, cell: Cell<'_>) -> io::Result<()> {
         match (cell, self.delimiter) {
             (Cell::Null, _) => {}
-            (Cell::Int(value), _) => {
-                self.text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-            }
-            (Cell::Float(value), _) if value.is_finite() => {
-                self.text.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
-            }
-            (Cell::Float(value), _) => write!(self.text, "{value}")?,
-            (Cell::Date(days), _) => self.append_date(days)?,
+            (Cell::Int(value), _) => push_integer(&mut self.text, value),
+            (Cell::Float(value), _) => push_float(&mut self.text, value),
+            (Cell::Double(value), _) => push_double(&mut self.text, value),
+            (Cell::Date(days), _) => push_date(&mut self.text, days)?,
             (Cell::Text(text), Some(delimiter)) => write_field_between(delimiter, &mut self.text, text),
             (Cell::Text(line), None) => {
                 if line.contains(&b'\n') || line.ends_with(b"\r") {
@@ -74,30 +70,6 @@ impl<W: Write> CsvWriter<W> {
                 self.text.extend_from_slice(line);
             }
         }
-        Ok(())
-    }
-
-    fn append_date(&mut self, days: i32) -> io::Result<()> {
-        let (year, month, day) = Date::from_days(days).calendar();
-        let Ok(year @ 0..=9_999) = u16::try_from(year) else {
-            return Err(unwritable(&format!(
-                "text has dates of the years 0 to 9999 only, and here is {year}"
-            )));
-        };
-        let digits = |number: u16, place: u16| b'0' + (number / place % 10) as u8;
-        let (month, day) = (u16::from(month), u16::from(day));
-        self.text.extend_from_slice(&[
-            digits(year, 1_000),
-            digits(year, 100),
-            digits(year, 10),
-            digits(year, 1),
-            b'-',
-            digits(month, 10),
-            digits(month, 1),
-            b'-',
-            digits(day, 10),
-            digits(day, 1),
-        ]);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Which encoding a column of a block gets: the smallest, unless one that decodes faster is nearly as small.
 
+use std::hash::Hash;
+
 use super::footer::{Encoding, Region};
 use super::ints::{self, HEADER_BYTES};
 use crate::formats::checksum::checksum;
@@ -21,8 +23,11 @@ pub(super) fn encode(filling: &Filling, file: &mut Vec<u8>) -> Region {
         body.extend(filling.present.chunks(8).map(bits));
     }
     let encoding = match &filling.values {
-        Filled::Ints(values) | Filled::Dates(values) => encode_ints(values, &mut body),
-        Filled::Floats(values) => encode_floats(values, &mut body),
+        Filled::Ints(values) | Filled::Longs(values) | Filled::Dates(values) => {
+            encode_ints(values, &mut body)
+        }
+        Filled::Floats(values) => encode_floats(values, u32::to_le_bytes, &mut body),
+        Filled::Doubles(values) => encode_floats(values, u64::to_le_bytes, &mut body),
         Filled::Texts { bytes, ends } => encode_texts(bytes, ends, &mut body),
     };
     let snappy = match &filling.values {
@@ -96,17 +101,21 @@ fn encode_ints(values: &[i64], to: &mut Vec<u8>) -> Encoding {
     }
 }
 
-fn encode_floats(values: &[u32], to: &mut Vec<u8>) -> Encoding {
+fn encode_floats<B: Copy + Eq + Hash, const WIDTH: usize>(
+    values: &[B],
+    bytes: fn(B) -> [u8; WIDTH],
+    to: &mut Vec<u8>,
+) -> Encoding {
     let dictionary = Dictionary::of(values.iter().copied());
     if let Some((distinct, codes)) = dictionary
         && pays(4 + size_of_val(&distinct[..]) + codes_bytes(&codes), size_of_val(values))
     {
         to.extend_from_slice(&(distinct.len() as u32).to_le_bytes());
-        to.extend(distinct.iter().flat_map(|bits| bits.to_le_bytes()));
+        to.extend(distinct.iter().flat_map(|bits| bytes(*bits)));
         pack_codes(&codes, to);
         return Encoding::Dictionary;
     }
-    to.extend(values.iter().flat_map(|bits| bits.to_le_bytes()));
+    to.extend(values.iter().flat_map(|bits| bytes(*bits)));
     Encoding::Plain
 }
 

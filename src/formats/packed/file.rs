@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES};
+use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, stored_kind};
 use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::BlockPlan;
@@ -118,7 +118,7 @@ fn damaged(path: &Path, at: u64, what: &str) -> Error {
 }
 
 /// The footer, and where it starts.
-fn read_footer(file: &InputFile) -> Result<(Footer, u64), Error> {
+pub(super) fn read_footer(file: &InputFile) -> Result<(Footer, u64), Error> {
     let least = (MAGIC.len() + TAIL_BYTES) as u64;
     if file.bytes < least {
         return Err(damaged(&file.path, file.bytes, "it ends here, before a packed file can"));
@@ -193,7 +193,7 @@ fn columns_of(file: &InputFile, table: &Table, footer: &Footer) -> Result<Vec<us
             )));
         };
         let kind = footer.columns[place].1;
-        if kind != wanted.kind {
+        if stored_kind(kind) != stored_kind(wanted.kind) {
             return Err(Error::Data(format!(
                 "column {} of the packed file {} is {}, but {} of table {} is {}",
                 wanted.name,

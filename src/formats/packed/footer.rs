@@ -1,7 +1,10 @@
 //! What stands at the end of a file: its columns, and what is known of each region of each block.
 
+use std::io;
+
 use super::body::Body;
-use crate::formats::columns::{Limits, Value};
+use crate::formats::checksum::checksum;
+use crate::formats::columns::{Limits, Value, unfit};
 use crate::tables::ColumnType;
 
 /// The first and last bytes of a file; the fourth is the version.
@@ -50,19 +53,25 @@ pub(super) struct Footer {
     pub(super) blocks: Vec<BlockEntry>,
 }
 
-/// In the order of their codes.
-const TYPES: [ColumnType; 4] = [ColumnType::Text, ColumnType::Int, ColumnType::Float, ColumnType::Date];
+/// In the order of their codes. Integers of all widths are written alike.
+const TYPES: [ColumnType; 5] =
+    [ColumnType::Text, ColumnType::Int, ColumnType::Float, ColumnType::Date, ColumnType::Double];
 const ENCODINGS: [Encoding; 4] = [Encoding::Plain, Encoding::Delta, Encoding::Runs, Encoding::Dictionary];
 const SNAPPY: u8 = 1;
 const NULLS: u8 = 2;
 const LIMITS: u8 = 4;
+
+/// The type under which a column's values are in a file.
+pub(super) fn stored_kind(kind: ColumnType) -> ColumnType {
+    if kind == ColumnType::Long { ColumnType::Int } else { kind }
+}
 
 impl Footer {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut to = Vec::new();
         to.extend_from_slice(&(self.columns.len() as u32).to_le_bytes());
         for (name, kind) in &self.columns {
-            to.push(TYPES.iter().position(|of| of == kind).unwrap_or_default() as u8);
+            to.push(TYPES.iter().position(|of| *of == stored_kind(*kind)).unwrap_or_default() as u8);
             to.extend_from_slice(&(name.len() as u16).to_le_bytes());
             to.extend_from_slice(name.as_bytes());
         }
@@ -72,6 +81,18 @@ impl Footer {
             block.regions.iter().for_each(|region| region.write(&mut to));
         }
         to
+    }
+
+    /// Writes the end of a file.
+    pub(super) fn end(&self, to: &mut impl io::Write) -> io::Result<()> {
+        let footer = self.write();
+        let length = u32::try_from(footer.len())
+            .map_err(|_| unfit("there are too many blocks for one file".to_owned()))?;
+        let length = length.to_le_bytes();
+        to.write_all(&footer)?;
+        to.write_all(&length)?;
+        to.write_all(&checksum([&footer, &length]).to_le_bytes())?;
+        to.write_all(&MAGIC)
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, (usize, &'static str)> {
@@ -117,6 +138,7 @@ impl Region {
             match value {
                 Value::Int(value) => to.extend_from_slice(&value.to_le_bytes()),
                 Value::Float(value) => to.extend_from_slice(&value.to_le_bytes()),
+                Value::Double(value) => to.extend_from_slice(&value.to_le_bytes()),
                 Value::Date(days) => to.extend_from_slice(&days.to_le_bytes()),
                 Value::Text(text) => {
                     to.extend_from_slice(&(text.len() as u16).to_le_bytes());
@@ -135,8 +157,9 @@ impl Region {
         }
         let mut value = || -> Result<Value, &'static str> {
             Ok(match kind {
-                ColumnType::Int => Value::Int(i64::from_le_bytes(body.array()?)),
+                ColumnType::Int | ColumnType::Long => Value::Int(i64::from_le_bytes(body.array()?)),
                 ColumnType::Float => Value::Float(f32::from_le_bytes(body.array()?)),
+                ColumnType::Double => Value::Double(f64::from_le_bytes(body.array()?)),
                 ColumnType::Date => Value::Date(i32::from_le_bytes(body.array()?)),
                 ColumnType::Text => {
                     let length = body.u16()?;

@@ -10,6 +10,7 @@
 //! | `decoder` | some blocks of a file as batches |
 //! | `values` | the values of one region, decoded some rows at a time |
 //! | `footer` | what stands in the footer |
+//! | `join` | one file of several |
 //! | `write`, `encode` | making files, and which encoding a column of a block gets |
 //! | `ints` | integers in as many bits as they need |
 //! | `body` | bytes read from start to end and never beyond |
@@ -20,6 +21,7 @@ mod encode;
 mod file;
 mod footer;
 mod ints;
+mod join;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -27,4 +29,5 @@ mod write;
 
 pub(crate) use decoder::PackedDecoder;
 pub(crate) use file::PackedFile;
+pub(crate) use join::Joined;
 pub(crate) use write::PackedWriter;

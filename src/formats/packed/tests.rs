@@ -58,6 +58,7 @@ fn shown(batch: &Batch) -> Vec<Vec<String>> {
         match &column.values {
             Values::Int(values) => values[row].to_string(),
             Values::Float(values) => format!("{:08x}", values[row].to_bits()),
+            Values::Double(values) => format!("{:016x}", values[row].to_bits()),
             Values::Date(values) => values[row].to_string(),
             Values::Text(texts) => texts.get(row).escape_ascii().to_string(),
         }

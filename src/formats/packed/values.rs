@@ -44,6 +44,10 @@ enum Form {
         values: Vec<f32>,
         codes: Ints,
     },
+    DoubleDictionary {
+        values: Vec<f64>,
+        codes: Ints,
+    },
     /// How long each text is, where the next one starts, and where the last one must end.
     Texts {
         lengths: Ints,
@@ -72,7 +76,7 @@ impl Cursor {
             body.take(rows.div_ceil(8))?;
         }
         let form = match (kind, encoding) {
-            (ColumnType::Int | ColumnType::Date, encoding) => {
+            (ColumnType::Int | ColumnType::Long | ColumnType::Date, encoding) => {
                 Form::of_ints(&mut body, bytes, encoding, rows)?
             }
             (ColumnType::Float, Encoding::Plain) => {
@@ -85,6 +89,17 @@ impl Cursor {
                 let values = body.take(values * size_of::<f32>())?;
                 let values = values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
                 Form::FloatDictionary { values, codes: Ints::open(&mut body, rows)? }
+            }
+            (ColumnType::Double, Encoding::Plain) => {
+                let at = body.at();
+                body.take(rows * size_of::<f64>())?;
+                Form::Floats { at }
+            }
+            (ColumnType::Double, Encoding::Dictionary) => {
+                let values = body.count(rows)?;
+                let values = body.take(values * size_of::<f64>())?;
+                let values = values.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+                Form::DoubleDictionary { values, codes: Ints::open(&mut body, rows)? }
             }
             (ColumnType::Text, Encoding::Plain) => {
                 let lengths = Ints::open(&mut body, rows)?;
@@ -101,7 +116,7 @@ impl Cursor {
                 }
                 Form::TextDictionary { spans, codes }
             }
-            (ColumnType::Float | ColumnType::Text, Encoding::Delta | Encoding::Runs) => {
+            (ColumnType::Float | ColumnType::Double | ColumnType::Text, Encoding::Delta | Encoding::Runs) => {
                 return Err("an encoding that its type does not have");
             }
         };
@@ -128,7 +143,7 @@ impl Cursor {
                 .extend((self.next..self.next + count).map(|row| body[row / 8] >> (row % 8) & 1 == 1));
         }
         match self.kind {
-            ColumnType::Int => {
+            ColumnType::Int | ColumnType::Long => {
                 let values = ints_of(&mut column.values);
                 self.form.decode_ints(body, count, |value| values.push(value))?;
             }
@@ -144,6 +159,7 @@ impl Cursor {
                 }
             }
             ColumnType::Float => self.floats(body, count, floats_of(&mut column.values))?,
+            ColumnType::Double => self.doubles(body, count, doubles_of(&mut column.values))?,
             ColumnType::Text => self.texts(body, count, texts_of(&mut column.values))?,
         }
         self.next += count;
@@ -158,6 +174,23 @@ impl Cursor {
                 *at += bytes.len();
             }
             Form::FloatDictionary { values, codes } => {
+                for code in codes.take(body, count) {
+                    to.push(*values.get(code as usize).ok_or(NO_SUCH_CODE)?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn doubles(&mut self, body: &[u8], count: usize, to: &mut Vec<f64>) -> Result<(), &'static str> {
+        match &mut self.form {
+            Form::Floats { at } => {
+                let bytes = &body[*at..*at + count * size_of::<f64>()];
+                to.extend(bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
+                *at += bytes.len();
+            }
+            Form::DoubleDictionary { values, codes } => {
                 for code in codes.take(body, count) {
                     to.push(*values.get(code as usize).ok_or(NO_SUCH_CODE)?);
                 }
@@ -318,6 +351,7 @@ macro_rules! emptied {
 emptied! {
     ints_of Int i64
     floats_of Float f32
+    doubles_of Double f64
     dates_of Date i32
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use super::encode;
 use super::footer::{BlockEntry, Footer, MAGIC, MOST_ROWS};
-use crate::formats::checksum::checksum;
 use crate::formats::columns::{Batch, BlockSize, Gathering, unfit};
 use crate::tables::Table;
 
@@ -51,18 +50,16 @@ impl<W: Write> PackedWriter<W> {
         self.gathering.end_block(|block| self.file.write(block))
     }
 
+    /// Bytes of the rows that wait for their block to be full, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.gathering.held_bytes()
+    }
+
     /// Writes what is left and the footer, and gives back what it was written to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.end_block()?;
         let BlockWriter { mut to, footer, .. } = self.file;
-        let footer = footer.write();
-        let length = u32::try_from(footer.len())
-            .map_err(|_| unfit("there are too many blocks for one file".to_owned()))?;
-        let length = length.to_le_bytes();
-        to.write_all(&footer)?;
-        to.write_all(&length)?;
-        to.write_all(&checksum([&footer, &length]).to_le_bytes())?;
-        to.write_all(&MAGIC)?;
+        footer.end(&mut to)?;
         Ok(to)
     }
 }

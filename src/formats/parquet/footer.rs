@@ -14,7 +14,7 @@ use crate::tables::{Column, ColumnType, Table};
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 /// The last bytes of a file: the footer's length, and the magic.
-const TAIL_BYTES: u64 = 8;
+pub(super) const TAIL_BYTES: u64 = 8;
 /// No footer is larger; what says so is damaged.
 const MOST_FOOTER_BYTES: u64 = 1 << 30;
 /// Under this key a file may have the checksum of its footer, and of each column chunk with its page headers.
@@ -116,7 +116,7 @@ pub(super) fn damaged(path: &Path, byte: u64, reason: &str) -> Error {
     ))
 }
 
-fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
     let bytes = file.bytes();
     let read = |into: &mut [u8], at| file.read_at(into, at).map_err(Error::file("read", path));
     let tail_at = bytes.saturating_sub(TAIL_BYTES);
@@ -223,7 +223,8 @@ fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Res
         .and_then(|physical| Some((physical, conversion(column.kind, physical, schema)?)))
         .ok_or_else(|| {
             let wanted = match column.kind {
-                ColumnType::Int => "integers",
+                ColumnType::Int | ColumnType::Long => "integers",
+                ColumnType::Double => "floats",
                 ColumnType::Float => "floats or decimals",
                 ColumnType::Date => "dates, timestamps or texts",
                 ColumnType::Text => "texts or bytes",
@@ -257,7 +258,10 @@ fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Optio
         },
     };
     Some(match (kind, physical) {
-        (ColumnType::Int, Physical::I32 | Physical::I64) => Conversion::Int { signed: integer? },
+        (ColumnType::Int | ColumnType::Long, Physical::I32 | Physical::I64) => {
+            Conversion::Int { signed: integer? }
+        }
+        (ColumnType::Double, Physical::F32 | Physical::F64) => Conversion::Double,
         (ColumnType::Float, Physical::F32 | Physical::F64) => Conversion::Float,
         (ColumnType::Float, Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_))
             if decimal =>
@@ -302,8 +306,10 @@ fn place(chunk: &Value<'_>) -> Option<(u64, u64)> {
 /// Bounds by statistics, where their order is that of the values.
 fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
     // The old ones were compared as signed, whatever the type.
-    let old =
-        matches!(leaf.conversion, Conversion::Int { signed: true } | Conversion::Float | Conversion::Date);
+    let old = matches!(
+        leaf.conversion,
+        Conversion::Int { signed: true } | Conversion::Float | Conversion::Double | Conversion::Date
+    );
     let either =
         |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
     let (least, greatest) = (either(6, 2)?, either(5, 1)?);
@@ -323,6 +329,10 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
             (Conversion::Float, Physical::F64) => {
                 Bound::Float(f64::from_le_bytes(bytes.try_into().ok()?) as f32)
             }
+            (Conversion::Double, Physical::F32) => {
+                Bound::Double(f32::from_le_bytes(bytes.try_into().ok()?).into())
+            }
+            (Conversion::Double, Physical::F64) => Bound::Double(f64::from_le_bytes(bytes.try_into().ok()?)),
             (Conversion::Date, _) => Bound::Date(i32::from_le_bytes(bytes.try_into().ok()?)),
             (Conversion::Text, _) => Bound::Text(bytes.into()),
             _ => return None,

@@ -8,17 +8,20 @@
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
 //! | `values` | the file's types as the table's |
+//! | `join` | one file of several |
 //! | `write`, `page_writer` | making files |
 
 mod codec;
 mod encodings;
 mod footer;
+mod join;
 mod page_writer;
 mod pages;
 mod thrift;
 mod values;
 mod write;
 
+pub(crate) use join::Joined;
 pub(crate) use write::ParquetWriter;
 
 use std::path::Path;

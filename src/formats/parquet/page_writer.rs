@@ -69,6 +69,14 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
             let values = there.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
             body(&values, |value, to| to.extend_from_slice(&value.to_le_bytes()))
         }
+        Filled::Longs(values) => {
+            let values: Vec<_> = there.iter().map(|row| values[*row]).collect();
+            body(&values, |value, to| to.extend_from_slice(&value.to_le_bytes()))
+        }
+        Filled::Doubles(values) => {
+            let values: Vec<_> = there.iter().map(|row| values[*row]).collect();
+            body(&values, |bits, to| to.extend_from_slice(&bits.to_le_bytes()))
+        }
         Filled::Floats(values) => {
             let values: Vec<_> = there.iter().map(|row| values[*row]).collect();
             body(&values, |bits, to| to.extend_from_slice(&bits.to_le_bytes()))

@@ -97,6 +97,7 @@ impl Pages {
         match (&self.page.values, &mut column.values) {
             (Values::Int(page), Values::Int(into)) => refill(into, &page[range]),
             (Values::Float(page), Values::Float(into)) => refill(into, &page[range]),
+            (Values::Double(page), Values::Double(into)) => refill(into, &page[range]),
             (Values::Date(page), Values::Date(into)) => refill(into, &page[range]),
             (Values::Text(page), Values::Text(into)) => {
                 into.bytes = Arc::clone(&page.bytes);
@@ -258,6 +259,7 @@ impl Pages {
             match &mut values {
                 Values::Int(values) => spread(values, &present),
                 Values::Float(values) => spread(values, &present),
+                Values::Double(values) => spread(values, &present),
                 Values::Date(values) => spread(values, &present),
                 Values::Text(texts) => spread(&mut texts.spans, &present),
             }
@@ -306,6 +308,7 @@ impl Pages {
         let gathered = match dictionary {
             Values::Int(values) => gather(values, &indices).map(Values::Int),
             Values::Float(values) => gather(values, &indices).map(Values::Float),
+            Values::Double(values) => gather(values, &indices).map(Values::Double),
             Values::Date(values) => gather(values, &indices).map(Values::Date),
             Values::Text(texts) => gather(&texts.spans, &indices)
                 .map(|spans| Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans })),
@@ -354,6 +357,7 @@ fn slice(values: &Values, range: std::ops::Range<usize>) -> Values {
     match values {
         Values::Int(values) => Values::Int(values[range].to_vec()),
         Values::Float(values) => Values::Float(values[range].to_vec()),
+        Values::Double(values) => Values::Double(values[range].to_vec()),
         Values::Date(values) => Values::Date(values[range].to_vec()),
         Values::Text(texts) => {
             Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans: texts.spans[range].to_vec() })

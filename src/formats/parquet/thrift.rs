@@ -28,6 +28,28 @@ impl<'a> Value<'a> {
         fields.iter().find(|(id, _)| *id == field).map(|(_, value)| value)
     }
 
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, field: i16) -> Option<&mut Value<'a>> {
+        let Value::Struct(fields) = self else { return None };
+        fields.iter_mut().find(|(id, _)| *id == field).map(|(_, value)| value)
+    }
+
+    /// With copies of bytes that are somebody else's.
+    pub(super) fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Bool(value) => Value::Bool(value),
+            Value::I8(value) => Value::I8(value),
+            Value::I32(value) => Value::I32(value),
+            Value::I64(value) => Value::I64(value),
+            Value::Double => Value::Double,
+            Value::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+            Value::List(values) => Value::List(values.into_iter().map(Value::into_owned).collect()),
+            Value::Struct(fields) => {
+                Value::Struct(fields.into_iter().map(|(id, value)| (id, value.into_owned())).collect())
+            }
+        }
+    }
+
     /// A field that is an integer.
     pub(super) fn int(&self, field: i16) -> Option<i64> {
         match self.get(field)? {

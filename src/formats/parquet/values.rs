@@ -29,6 +29,7 @@ pub(super) enum Conversion {
     },
     /// Rounded to 32 bits, as a float column has no others in any format.
     Float,
+    Double,
     Decimal {
         scale: u32,
     },
@@ -165,6 +166,10 @@ impl Conversion {
             (Conversion::Float, Raw::F32(values)) => Values::Float(values),
             (Conversion::Float, Raw::F64(values)) => {
                 Values::Float(values.into_iter().map(|value| value as f32).collect())
+            }
+            (Conversion::Double, Raw::F64(values)) => Values::Double(values),
+            (Conversion::Double, Raw::F32(values)) => {
+                Values::Double(values.into_iter().map(f64::from).collect())
             }
             (Conversion::Decimal { scale }, raw) => Values::Float(decimals(raw, scale)?),
             (Conversion::Date, Raw::I32(values)) => Values::Date(values),

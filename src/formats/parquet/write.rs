@@ -49,33 +49,16 @@ impl<W: Write> ParquetWriter<W> {
         self.gathering.add(batch, |group| self.file.write(group))
     }
 
+    /// Bytes of the rows that wait for their block to be full, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.gathering.held_bytes()
+    }
+
     /// Writes what is left and the footer, and gives back what it was written to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.gathering.end_block(|group| self.file.write(group))?;
         let GroupWriter { mut to, rows, groups, .. } = self.file;
-        let columns = self.gathering.table.columns;
-        let mut schema = vec![structure([(4, text("schema")), (5, Value::I32(columns.len() as i32))])];
-        schema.extend(columns.iter().map(schema_element));
-        let order = structure([(1, structure([]))]);
-        let footer = structure([
-            (1, Value::I32(1)),
-            (2, Value::List(schema)),
-            (3, Value::I64(rows as i64)),
-            (4, Value::List(groups)),
-            (5, checksum_pair(NO_CHECKSUM)),
-            (6, text(CREATED_BY)),
-            (7, Value::List(vec![order; columns.len()])),
-        ]);
-        let mut bytes = Vec::new();
-        thrift::write(&footer, &mut bytes);
-        let digits = format!("{:08x}", checksum([&bytes]));
-        // What follows has no such digits: they are those of the checksum.
-        if let Some(at) = memchr::memmem::rfind(&bytes, NO_CHECKSUM) {
-            bytes[at..at + digits.len()].copy_from_slice(digits.as_bytes());
-        }
-        to.write_all(&bytes)?;
-        to.write_all(&(bytes.len() as u32).to_le_bytes())?;
-        to.write_all(MAGIC)?;
+        write_footer(&mut to, self.gathering.table.columns, rows, groups)?;
         Ok(to)
     }
 }
@@ -108,6 +91,37 @@ impl<W: Write> GroupWriter<W> {
     }
 }
 
+/// Writes the end of a file.
+pub(super) fn write_footer(
+    to: &mut impl Write,
+    columns: &[Column],
+    rows: u64,
+    groups: Vec<Value<'static>>,
+) -> io::Result<()> {
+    let mut schema = vec![structure([(4, text("schema")), (5, Value::I32(columns.len() as i32))])];
+    schema.extend(columns.iter().map(schema_element));
+    let order = structure([(1, structure([]))]);
+    let footer = structure([
+        (1, Value::I32(1)),
+        (2, Value::List(schema)),
+        (3, Value::I64(rows as i64)),
+        (4, Value::List(groups)),
+        (5, checksum_pair(NO_CHECKSUM)),
+        (6, text(CREATED_BY)),
+        (7, Value::List(vec![order; columns.len()])),
+    ]);
+    let mut bytes = Vec::new();
+    thrift::write(&footer, &mut bytes);
+    let digits = format!("{:08x}", checksum([&bytes]));
+    // What follows has no such digits: they are those of the checksum.
+    if let Some(at) = memchr::memmem::rfind(&bytes, NO_CHECKSUM) {
+        bytes[at..at + digits.len()].copy_from_slice(digits.as_bytes());
+    }
+    to.write_all(&bytes)?;
+    to.write_all(&(bytes.len() as u32).to_le_bytes())?;
+    to.write_all(MAGIC)
+}
+
 fn structure<const N: usize>(fields: [(i16, Value<'static>); N]) -> Value<'static> {
     Value::Struct(fields.into())
 }
@@ -125,7 +139,9 @@ fn checksum_pair(digits: &[u8]) -> Value<'static> {
 fn physical(kind: ColumnType) -> i32 {
     match kind {
         ColumnType::Int | ColumnType::Date => 1,
+        ColumnType::Long => 2,
         ColumnType::Float => 4,
+        ColumnType::Double => 5,
         ColumnType::Text => 6,
     }
 }
@@ -136,7 +152,7 @@ fn schema_element(column: &Column) -> Value<'static> {
     let meaning = match column.kind {
         ColumnType::Text => Some((0, 1)),
         ColumnType::Date => Some((6, 6)),
-        ColumnType::Int | ColumnType::Float => None,
+        ColumnType::Int | ColumnType::Long | ColumnType::Float | ColumnType::Double => None,
     };
     if let Some((converted, logical)) = meaning {
         fields.push((6, Value::I32(converted)));
@@ -166,17 +182,19 @@ fn chunk_meta(
     if chunk.dictionary_bytes > 0 {
         meta.push((11, Value::I64(at as i64)));
     }
-    meta.push((12, statistics(chunk.nulls, limits)));
+    meta.push((12, statistics(column.kind, chunk.nulls, limits)));
     structure([(2, Value::I64(at as i64)), (3, Value::Struct(meta))])
 }
 
-fn statistics(nulls: usize, limits: Option<Limits>) -> Value<'static> {
+fn statistics(kind: ColumnType, nulls: usize, limits: Option<Limits>) -> Value<'static> {
     let mut fields = vec![(3, Value::I64(nulls as i64))];
     let bytes = |limit: &Limit, zero: f32| match limit {
+        Limit::Int(value) if kind == ColumnType::Long => Some(value.to_le_bytes().to_vec()),
         Limit::Int(value) => Some((*value as i32).to_le_bytes().to_vec()),
         Limit::Date(days) => Some(days.to_le_bytes().to_vec()),
         // Of two zeros, the one that bounds the other.
         Limit::Float(value) => Some(if *value == 0.0 { zero } else { *value }.to_le_bytes().to_vec()),
+        Limit::Double(value) => Some(if *value == 0.0 { zero.into() } else { *value }.to_le_bytes().to_vec()),
         // Cut short, it may be no text any more.
         Limit::Text(text) => str::from_utf8(text).is_ok().then(|| text.clone()),
     };
