@@ -101,17 +101,16 @@ pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Erro
 fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
     let formats = options.format.formats();
     if let Some(place) = store::outright(&options.data, &options.set, table.name) {
-        let files = store::list(&place, &options.stores)?.unwrap_or_default();
-        if files.is_empty() {
-            return Err(Error::Data(format!("there are no files at {}, which --data names", place.shown())));
-        }
-        return Ok((formats[0], files));
+        return match store::list(&place, &options.stores)? {
+            Some(files) if options.may_be_empty || !files.is_empty() => Ok((formats[0], files)),
+            _ => Err(Error::Data(format!("there are no files at {}, which --data names", place.shown()))),
+        };
     }
     let at = |format: Format| options.data.join(format.directory()).join(&options.set).join(table.name);
     for &format in formats {
         let directory = at(format);
         match store::list(&Place::Directory(directory.clone()), &options.stores)? {
-            Some(files) if files.is_empty() => {
+            Some(files) if files.is_empty() && !options.may_be_empty => {
                 return Err(Error::Data(format!("{} holds no files", directory.display())));
             }
             Some(files) => return Ok((format, files)),
