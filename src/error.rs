@@ -91,6 +91,8 @@ pub struct BadRecord {
     pub decompressed: bool,
     /// Line on which the record starts, from 1; `None` where the format has no lines.
     pub line: Option<u64>,
+    /// Which row of the file it is, from 1, where the format has no lines; `byte` is then that of the block with it.
+    pub row: Option<u64>,
     /// The column that could not be read, where one is to blame.
     pub column: Option<String>,
     /// What was expected and what was found.
@@ -120,6 +122,9 @@ impl fmt::Display for BadRecord {
         }
         if let Some(line) = self.line {
             write!(f, ", line {line}")?;
+        }
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
         }
         if let Some(column) = &self.column {
             write!(f, ", column {column}")?;

@@ -68,9 +68,10 @@
 //!
 //! | module | what it is | uses |
 //! | --- | --- | --- |
-//! | `src/bin/` | one thin program per query, `generate`, `cost` and `sweep` | what it needs |
+//! | `src/bin/` | one thin program per query, `generate`, `pack`, `cost` and `sweep` | what it needs |
 //! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`cost`], [`input`], `program` |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
+//! | [`pack`] | tables converted from format to format | [`input`], [`formats`], and of [`generate`] its threads and places |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
 //! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_any_key`, `distinct`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
@@ -103,6 +104,7 @@ pub mod job;
 pub mod keys;
 pub mod memory;
 pub mod operators;
+pub mod pack;
 mod program;
 pub mod report;
 pub mod tables;

@@ -1,6 +1,7 @@
 """Says whether two answers are the same. A wrong answer has no time.
 
-An answer is {"groups": int, "revenue": float, "top": [{"prefix": str, "revenue": float}, ...]} and may
+An answer of Query 2 is {"groups": int, "revenue": float, "top": [{"prefix": str, "revenue": float}, ...]}. Query 1 has no total, and
+its groups are the pages found; Query 3 has "visits" instead of a total. The rows of "top" have the columns of the query's result. It may
 add "rows" (read) and "hash" (the engine's own, over all groups). Sums are compared exactly: adRevenue is
 a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any order.
 """
@@ -14,28 +15,42 @@ TOP = 10
 def differences(expected, found):
     """What is wrong with `found`, one sentence each; empty when it is right."""
     wrong = []
-    for key in ("groups", "revenue"):
-        if found.get(key) != expected[key]:
+    for key in ("groups", "revenue", "visits"):
+        if key in expected and found.get(key) != expected[key]:
             wrong.append(f"{key} is {found.get(key)!r}, expected {expected[key]!r}")
     expected_top, found_top = top_rows(expected), top_rows(found)
     if len(found_top) != len(expected_top):
         wrong.append(f"top has {len(found_top)} groups, expected {len(expected_top)}")
     for place, (right, ours) in enumerate(zip(expected_top, found_top), start=1):
         if right != ours:
-            wrong.append(f"place {place} is {ours[0]} with {ours[1]!r}, expected {right[0]} with {right[1]!r}")
+            wrong.append(f"place {place} is {named(ours)}, expected {named(right)}")
             break
     return wrong
 
 
 def top_rows(answer):
-    """The first groups by revenue, ties by prefix, as comparable pairs."""
-    rows = [(row["prefix"], row["revenue"]) for row in answer.get("top") or []]
+    """The first rows by their first number, ties by their text, as comparable tuples: text first."""
+    rows = [tuple(sorted_columns(row)) for row in answer.get("top") or []]
     return sorted(rows, key=lambda row: (-row[1], row[0]))[:TOP]
+
+
+def sorted_columns(row):
+    """The values of a row in the order in which queries give their columns, whatever the order and the kind of number an engine has."""
+    texts = [row[column] for column in ("prefix", "sourceIP", "pageURL") if column in row]
+    return texts + [float(row[column]) for column in ("revenue", "totalRevenue", "pageRank") if column in row]
+
+
+def named(row):
+    """A row in words."""
+    return f"{row[0]} with " + " and ".join(repr(number) for number in row[1:])
 
 
 def digest(answer):
     """A short hash of what all engines report alike, to stand beside a time in the results."""
-    text = json.dumps([answer["groups"], float(answer["revenue"]).hex(), top_rows(answer)])
+    totals = [answer["groups"]]
+    totals += [float(answer["revenue"]).hex()] if "revenue" in answer else []
+    totals += [answer["visits"]] if "visits" in answer else []
+    text = json.dumps([*totals, top_rows(answer)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

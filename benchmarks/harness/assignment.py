@@ -80,7 +80,7 @@ def cases():
 def run_set(data, options):
     """All rows of one shape of files."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
-        return run_block(Block(options.rows, 8, HELD, cases()), data, Path(scratch) / "written", options.repeat,
+        return run_block(Block(options.rows, "2A", HELD, cases()), data, Path(scratch) / "written", options.repeat,
                          options.timeout, tell)
 
 

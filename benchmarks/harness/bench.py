@@ -48,7 +48,14 @@ def main(arguments):
 def measure(options):
     """(rows, versions, inputs) of the whole run."""
     # Millrace's generator makes the input even where Millrace is not among the peers.
-    versions = {name: verb(name, "install") for name in dict.fromkeys(("millrace", *options.peers))}
+    versions = {"millrace": verb("millrace", "install")}
+    unavailable = {}
+    for name in options.peers:
+        try:
+            versions[name] = verb(name, "install")
+        except Failure as failure:
+            unavailable[name] = str(failure)
+            versions[name] = f"{name}: not measured, {failure}"
     blocks = blocks_for(options)
     rows, inputs, warmed = [], [], None
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
@@ -56,14 +63,17 @@ def measure(options):
             data = dataset.prepare(options.data, block.rows)
             if warmed != data:
                 warmed = data
-                size, counted = dataset.warm(data)
-                if counted != block.rows:
-                    raise Failure(f"generate made {counted:,} rows, not {block.rows:,}")
-                inputs.append(f"{counted:,} rows, {len(data.files())} files, {size:,} bytes")
-                say(f"\n{inputs[-1]}")
-                for peer in options.peers:
+                counts = {}
+                for table in dataset.TABLES:
+                    size, counts[table] = dataset.warm(data, table)
+                    inputs.append(f"{table}: {counts[table]:,} rows, {len(data.files(table))} files, {size:,} bytes")
+                    say(inputs[-1])
+                if counts["uservisits"] != block.rows:
+                    raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
+                for peer in [peer for peer in options.peers if peer not in unavailable]:
                     verb(peer, "load", str(data.directory), data.set_name)
-            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell)
+            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell,
+                              sum(counts[table] for table in block.tables), unavailable)
     return rows, list(versions.values()), inputs
 
 
@@ -71,7 +81,7 @@ def tell(row):
     """One line for a finished run."""
     kind = f"round {row['round']}" if row["timed"] else "answer "
     outcome = row["failure"] or f"{seconds(row['seconds'])} s, {row['answer']['groups']:,} groups"
-    say(f"{row['query']} {row['mode']:<8}{row['engine']:<10}{row['setting']:<20} {kind}  {outcome}")
+    say(f"{row['query']} {row['mode']:<8}{row['engine']:<11}{row['setting']:<20} {kind}  {outcome}")
 
 
 def conclude(rows, options, out):

@@ -7,8 +7,8 @@ of the machine hits all of them alike, and all must give the same answer.
 from dataclasses import dataclass
 
 from harness.figures import megabytes
+from peers.queries import PREFIXES, THRESHOLDS
 
-PREFIXES = {8: "2A", 10: "2B", 12: "2C"}
 HELD = "held"
 WRITTEN = "written"
 FOLDED = "folded"
@@ -45,14 +45,17 @@ class Block:
     """One query over one input, with the cases that take turns at it."""
 
     rows: int
-    prefix: int
+    query: str
     mode: str
     cases: tuple
+    format: str = "csv"
 
     @property
-    def name(self):
-        """2A, 2B or 2C."""
-        return PREFIXES[self.prefix]
+    def tables(self):
+        """The tables that the query reads."""
+        if self.query in PREFIXES:
+            return ("uservisits",)
+        return ("rankings",) if self.query in THRESHOLDS else ("rankings", "uservisits")
 
 
 def cases_for(peers, small):
@@ -78,13 +81,17 @@ def limited_cases(peers):
 def blocks_for(options):
     """All blocks of a run, in order."""
     if options.limited:
-        return [Block(options.rows, 12, FOLDED, limited_cases(options.peers))]
+        return [Block(options.rows, "2C", FOLDED, limited_cases(options.peers))]
     blocks = []
-    for prefix in PREFIXES:
-        blocks.append(Block(options.rows, prefix, HELD, cases_for(options.peers, small=False)))
-        blocks.append(Block(options.rows, prefix, WRITTEN, cases_for(options.peers, small=True)))
+    for query in options.queries:
+        # Query 1 only copies rows out, so its result is what it wrote; the result of Query 3 is its few first rows.
+        if query not in THRESHOLDS:
+            small = query not in PREFIXES
+            blocks.append(Block(options.rows, query, HELD, cases_for(options.peers, small), options.format))
+        if query in THRESHOLDS or query in PREFIXES:
+            blocks.append(Block(options.rows, query, WRITTEN, cases_for(options.peers, small=True), options.format))
     if options.memory_scale:
-        for prefix in (8, 12):
+        for query in [query for query in ("2A", "2C") if query in options.queries]:
             rows = options.rows * options.memory_scale
-            blocks.append(Block(rows, prefix, HELD, cases_for(options.peers, small=True)))
+            blocks.append(Block(rows, query, HELD, cases_for(options.peers, small=True), options.format))
     return blocks

@@ -10,11 +10,12 @@ from harness.peers import Failure, verb
 
 READ_BYTES = 1 << 20
 FILES = 16
+TABLES = ("rankings", "uservisits")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One generated set: `directory`/csv/`set_name`/uservisits."""
+    """One generated set: `directory`/csv/`set_name`, with rankings and uservisits."""
 
     directory: Path
     set_name: str
@@ -22,19 +23,24 @@ class Dataset:
     @property
     def table(self):
         """Folder of the CSV files of uservisits."""
-        return self.directory / "csv" / self.set_name / "uservisits"
+        return self.folder("uservisits")
 
-    def files(self):
-        """Its files, sorted."""
-        return sorted(path for path in self.table.iterdir() if path.name[0] not in "_.")
+    def folder(self, table):
+        """Folder of the CSV files of any table."""
+        return self.directory / "csv" / self.set_name / table
+
+    def files(self, table="uservisits"):
+        """The files of a table, sorted."""
+        return sorted(path for path in self.folder(table).iterdir() if path.name[0] not in "_.")
 
 
 def prepare(directory, rows, files=FILES):
-    """The set of `rows` rows: generated unless it is there, which it is only when it is whole."""
+    """The set of `rows` visits and 12 rankings for 100 of them: generated unless it is there, as each table is only when it is whole."""
     dataset = Dataset(directory, f"rows-{rows}")
-    if not dataset.table.exists():
+    missing = [table for table in TABLES if not dataset.folder(table).exists()]
+    if missing:
         command = [verb("millrace", "install", "--which", "generate"), "--rows", str(rows), "--files", str(files),
-                   "--table", "uservisits", "--data", str(directory), "--name", dataset.set_name, "--no-progress"]
+                   *(f"--table={table}" for table in missing), "--data", str(directory), "--name", dataset.set_name, "--no-progress"]
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
             raise Failure("generate failed")
     return dataset
@@ -75,10 +81,10 @@ def lines_of(paths):
             yield from file
 
 
-def warm(dataset):
-    """Reads every file once, so that no engine pays for the disk; returns (bytes, rows)."""
+def warm(dataset, table="uservisits"):
+    """Reads every file of a table once, so that no engine pays for the disk; returns (bytes, rows)."""
     size, rows = 0, 0
-    for path in dataset.files():
+    for path in dataset.files(table):
         with open(path, "rb", buffering=0) as file:
             while chunk := file.read(READ_BYTES):
                 size += len(chunk)

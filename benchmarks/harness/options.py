@@ -4,6 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from peers.queries import QUERIES
+
 ROOT = Path(__file__).resolve().parents[2]
 PEERS_DIRECTORY = ROOT / "benchmarks" / "peers"
 SMOKE_ROWS = 200_000
@@ -19,6 +21,8 @@ class Options:
     repeat: int
     memory_scale: int
     peers: tuple
+    queries: tuple
+    format: str
     data: Path
     out: Path | None
     smoke: bool
@@ -46,11 +50,19 @@ def peer_list(text):
     return names
 
 
+def query_list(text):
+    """Names of queries, comma separated; in the order in which they are run."""
+    names = {name.strip().upper() for name in text.split(",") if name.strip()}
+    if not names or not names.issubset(QUERIES):
+        raise argparse.ArgumentTypeError(f"'{text}' should name some of {', '.join(QUERIES)}")
+    return tuple(query for query in QUERIES if query in names)
+
+
 def parse(arguments):
     """Options from the command line; a wrong one ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Runs Query 2 on every peer over the same files, checks the answers, then compares the times.",
+        description="Runs queries 1 to 3 of the Big Data Benchmark on every peer over the same files, checks the answers, then compares the times.",
     )
     parser.add_argument("--rows", type=positive, metavar="N",
                         help=f"rows of uservisits (default: 10,000,000; with --smoke {SMOKE_ROWS:,})")
@@ -62,6 +74,9 @@ def parse(arguments):
     parser.add_argument("--peers", type=peer_list, default=("duckdb", "millrace"), metavar="LIST",
                         help="folders under benchmarks/peers; the first one's answer is the judge "
                              "(default: duckdb,millrace)")
+    parser.add_argument("--queries", type=query_list, default=QUERIES, metavar="LIST",
+                        help="such as 1A,3A (default: all nine)")
+    parser.add_argument("--format", choices=("csv",), default="csv", help="format of the input (default: csv)")
     parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "data", metavar="DIR",
                         help="where the generated input is kept between runs (default: benchmarks/data)")
     parser.add_argument("--out", type=Path, metavar="DIR",
@@ -87,6 +102,8 @@ def parse(arguments):
         repeat=or_default(typed.repeat, 5, 1),
         memory_scale=or_default(typed.memory_scale, 4, 0),
         peers=typed.peers,
+        queries=typed.queries,
+        format=typed.format,
         data=typed.data.resolve(),
         out=out,
         smoke=typed.smoke,

@@ -33,7 +33,7 @@ def verb(engine, name, *arguments):
     script = PEERS_DIRECTORY / engine / name
     done = subprocess.run([script, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        raise Failure(f"{engine}/{name} ended with exit code {done.returncode}")
+        raise Failure(" ".join([f"{engine}/{name} ended with exit code {done.returncode}", *done.stdout.splitlines()[-1:]]))
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else ""
 

@@ -5,6 +5,7 @@ import json
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
 from harness.targets import DUCKDB, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
+from peers.queries import PREFIXES
 
 
 def write(out, rows, options, facts):
@@ -23,7 +24,7 @@ def readme(facts):
     machine = facts["machine"]
     versions = "\n".join(f"- {version}" for version in facts["versions"])
     inputs = "\n".join(f"- {name}" for name in facts["inputs"])
-    return f"""# Query 2, {facts['date']}, {facts['name']}
+    return f"""# Big Data Benchmark, {facts['date']}, {facts['name']}
 
 Tables: [summary.md](summary.md). Every single run: [results.jsonl](results.jsonl).
 Conditions: [benchmarks/README.md](../../README.md).
@@ -49,7 +50,7 @@ def summary(rows, options, facts):
     figures = Figures(rows)
     failed = [row for row in rows if row["failure"]]
     parts = [
-        f"# Query 2 on {options.rows:,} rows of CSV\n\n{facts['date']}, {facts['name']}; "
+        f"# Queries {', '.join(options.queries)} on {options.rows:,} visits, {options.format}\n\n{facts['date']}, {facts['name']}; "
         f"{options.repeat} timed rounds, cases taking turns. How it was run: [README.md](README.md).\n",
         "## Targets\n\n" + targets_table(rows, options),
         "## Answers\n\n" + answers_table(rows),
@@ -84,7 +85,7 @@ def answers_table(rows):
         good = next((row["answer"] for row in here if row["answer"] and not row["failure"]), None)
         wrong = sum(1 for row in here if row["failure"])
         lines.append([
-            query, f"{size:,}", f"{good['groups']:,}" if good else "n/a", f"{good['revenue']!r}" if good else "n/a",
+            query, f"{size:,}", f"{good['groups']:,}" if good else "n/a", f"{good['revenue']!r}" if good and good["revenue"] is not None else "n/a",
             good["digest"] if good else "n/a",
             f"{len(here)} runs agree" if not wrong else f"**{wrong} of {len(here)} runs failed**",
         ])
@@ -114,7 +115,7 @@ def times_table(figures, rows):
 def scaling_table(figures, rows):
     """Workers and processes against each other."""
     lines = []
-    for query in ("2A", "2B", "2C"):
+    for query in [query for query in PREFIXES if figures.of(query, ONE_WORKER, rows)]:
         for name, above, below in (("-w 2 against -w 1", ONE_WORKER, TWO_WORKERS),
                                    ("-n 2 -w 1 against -w 2", TWO_WORKERS, TWO_PROCESSES)):
             found = figures.scaling(query, above, below, rows)
@@ -140,7 +141,7 @@ def least_bytes(rows, query, size):
     """What the groups need whatever the program: a key of 8 or 16 bytes, and a sum of 8."""
     for row in rows:
         if (row["query"], row["rows"]) == (query, size) and row["answer"] and not row["failure"]:
-            return row["answer"]["groups"] * (16 if row["prefix"] <= 8 else 24)
+            return row["answer"]["groups"] * (16 if PREFIXES[query] <= 8 else 24)
     return None
 
 

@@ -14,11 +14,16 @@ from harness.peers import Failure, Session
 CHECK_ROUND = 0
 
 
-def run_block(block, dataset, scratch, repeat, timeout_seconds, say):
-    """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds."""
+def run_block(block, dataset, scratch, repeat, timeout_seconds, say, rows_read=None, unavailable=None):
+    """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
+
+    `rows_read` is how many rows the query reads; when absent, those of uservisits. `unavailable` has the reasons of engines that
+    could not be installed: each of their runs fails by it.
+    """
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
-    judge = Judge(block)
-    rows, excluded = [], {}
+    judge = Judge(block.rows if rows_read is None else rows_read)
+    rows = []
+    excluded = {case: unavailable[case.engine] for case in block.cases if case.engine in (unavailable or {})}
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         for round_number in range(repeat + 1):
@@ -42,8 +47,8 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say):
 class Judge:
     """Holds the answer that all others must equal: the first one, so the first peer named is the judge of the others."""
 
-    def __init__(self, block):
-        self.rows = block.rows
+    def __init__(self, rows):
+        self.rows = rows
         self.expected = None
         self.hashes = {}
         self.written = None
@@ -72,8 +77,8 @@ class Judge:
 
 
 def _session(block, case, dataset, scratch, timeout_seconds):
-    arguments = ["--data", str(dataset.directory), "--set", dataset.set_name, "--prefix", str(block.prefix),
-                 "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
+    arguments = ["--data", str(dataset.directory), "--format", block.format, "--set", dataset.set_name,
+                 "--query", block.query, "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
     if case.flags:
         arguments += ["--flags=" + shlex.join(case.flags)]
     if block.mode == WRITTEN:
@@ -100,7 +105,7 @@ def _run_once(row, session, judge, case, scratch):
         answer = result["answer"]
         row["failure"] = judge.sentence(case, answer, written)
         row["answer"] = {
-            "groups": answer["groups"], "revenue": answer["revenue"], "digest": answers.digest(answer),
+            "groups": answer["groups"], "revenue": answer.get("revenue"), "digest": answers.digest(answer),
             "engine_hash": answer.get("hash"), "written_hash": written[1] if written else None,
         }
         row["startup_seconds"] = session.startup_seconds
@@ -116,7 +121,7 @@ def _run_once(row, session, judge, case, scratch):
 
 def _row(block, case, round_number):
     return {
-        "query": block.name, "prefix": block.prefix, "rows": block.rows, "mode": block.mode,
+        "query": block.query, "format": block.format, "rows": block.rows, "mode": block.mode,
         "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
         "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None,
         "memory_bytes": case.memory_bytes, "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::table::aligned;
 use super::{InstancePrice, Measured, PriceList, Published, Query, Unit, usd};
 use crate::units::{Bytes, Count, Usd};
 
@@ -219,21 +220,7 @@ impl fmt::Display for Comparison {
             let head = ["system", "machines", size, "time", "prices", "per query", scaled, "times", "notes"];
             let mut table = vec![head.map(str::to_owned)];
             table.extend(lines.iter().map(|line| line.cells(*unit)));
-            let width = |column: usize| table.iter().map(|cells| cells[column].chars().count()).max();
-            let widths: Vec<_> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
-            writeln!(f, "Query {query}")?;
-            for cells in &table {
-                let mut text = String::new();
-                for (column, (cell, &width)) in cells.iter().zip(&widths).enumerate() {
-                    // Texts begin, and numbers end, below each other.
-                    text += &match column {
-                        0 | 1 | 8 => format!("{cell:<width$}  "),
-                        _ => format!("{cell:>width$}  "),
-                    };
-                }
-                writeln!(f, "{}", text.trim_end())?;
-            }
-            writeln!(f)?;
+            writeln!(f, "Query {query}\n{}", aligned(&table, &[0, 1, 8]))?;
         }
         writeln!(
             f,

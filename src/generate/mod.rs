@@ -10,12 +10,14 @@
 //!              pages, zipf, tally, words, text     what they share
 //!              java_random                         the generator below all of them
 //!           write ──► part files                   slots over threads, files in order
+//!           parallel, place                        threads that end together, tables that appear whole (`pack` too)
 //! ```
 
 mod documents;
 mod java_random;
 mod pages;
-mod parallel;
+pub(crate) mod parallel;
+pub(crate) mod place;
 mod rankings;
 mod sizes;
 mod strict_log;
@@ -31,7 +33,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use tempfile::TempDir;
 
 use crate::Error;
 use crate::formats::compression::Compression;
@@ -115,23 +116,11 @@ fn check(job: &Job) -> Result<(), Error> {
     }
     for table in &job.tables {
         let target = job.directory.join(table.table().name);
-        if !job.overwrite && !is_free(&target)? {
-            return Err(Error::usage(
-                format!("{} already holds data", target.display()),
-                "--overwrite to replace it, or --name NAME for a set of another name",
-            ));
+        if !job.overwrite {
+            place::check_free(&target, "--name NAME for a set of another name")?;
         }
     }
     Ok(())
-}
-
-/// Whether there is nothing at `path`, or an empty directory.
-fn is_free(path: &Path) -> Result<bool, Error> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(Error::file("read", path)(error)),
-    }
 }
 
 fn make_all(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, Error> {
@@ -140,26 +129,15 @@ fn make_all(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>,
     let mut all_made = Vec::new();
     for &table in &job.tables {
         progress.set_message(table.table().name);
-        let room = temporary_room(job, table)?;
+        let room = place::temporary_room(&job.directory, table.table().name)?;
         all_made.push(make(job, table, room.path(), progress, stop)?);
         rooms.push((table, room));
     }
     stop.check()?;
     for (table, room) in rooms {
-        put_in_place(room, &job.directory.join(table.table().name), job, table)?;
+        place::put_in_place(room, &job.directory, table.table().name, job.overwrite)?;
     }
     Ok(all_made)
-}
-
-/// A directory beside the table's own, removed with all it holds unless the table is put in place.
-fn temporary_room(job: &Job, table: TableName) -> Result<TempDir, Error> {
-    let mut builder = tempfile::Builder::new();
-    let prefix = format!(".{}-", table.table().name);
-    builder.prefix(&prefix);
-    // A table is no secret: the usual rights under the user's mask, and not the owner's alone.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.tempdir_in(&job.directory).map_err(Error::file("create a directory in", &job.directory))
 }
 
 fn make(
@@ -190,19 +168,4 @@ fn make(
     };
     let write::Written { rows, bytes } = written;
     Ok(Made { table, rows, bytes, files, elapsed: start.elapsed() })
-}
-
-/// Gives the finished table its name; what stood there is removed with a temporary directory of its own.
-fn put_in_place(room: TempDir, target: &Path, job: &Job, table: TableName) -> Result<(), Error> {
-    let _replaced = if job.overwrite && target.exists() {
-        let old = temporary_room(job, table)?;
-        fs::rename(target, old.path().join("old")).map_err(Error::file("replace", target))?;
-        Some(old)
-    } else {
-        None
-    };
-    fs::rename(room.path(), target).map_err(Error::file("create", target))?;
-    // Its name is gone: nothing is left to remove.
-    let _kept = room.keep();
-    Ok(())
 }

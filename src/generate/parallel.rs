@@ -51,7 +51,7 @@ impl Stop {
 ///
 /// Slots are begun in order, so a slot may wait for what an earlier one does. The first error ends the others at
 /// their next slot.
-pub(super) fn for_each_slot<S>(
+pub(crate) fn for_each_slot<S>(
     threads: usize,
     slots: u64,
     stop: &Stop,
@@ -105,7 +105,7 @@ fn panicked(index: usize, panic: &(dyn Any + Send)) -> Error {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    Error::Panicked { thread: format!("generator {index}"), message }
+    Error::Panicked { thread: format!("thread {index}"), message }
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ impl InputFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Csv,
+    Parquet,
+    Packed,
 }
 
 impl Format {
@@ -58,15 +60,21 @@ impl Format {
     fn directory(self) -> &'static str {
         match self {
             Format::Csv => "csv",
+            Format::Parquet => "parquet",
+            Format::Packed => "packed",
         }
     }
 }
 
 impl FormatChoice {
-    /// The formats meant, fastest first.
-    fn formats(self) -> &'static [Format] {
+    /// The formats meant, fastest first. Pages are text only.
+    fn formats(self, layout: Layout) -> &'static [Format] {
         match self {
-            FormatChoice::Auto | FormatChoice::Csv => &[Format::Csv],
+            FormatChoice::Auto if layout == Layout::Pages => &[Format::Csv],
+            FormatChoice::Auto => &[Format::Packed, Format::Parquet, Format::Csv],
+            FormatChoice::Csv => &[Format::Csv],
+            FormatChoice::Parquet => &[Format::Parquet],
+            FormatChoice::Packed => &[Format::Packed],
         }
     }
 }
@@ -81,8 +89,30 @@ pub(super) struct Listed {
 
 /// Finds a table and lists its files.
 pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Error> {
-    let (format, mut files) = find(table, options)?;
+    let (format, files) = find(table, options)?;
+    recognized(format, files)
+}
+
+/// Whether `data` names the table outright, and is no directory of formats and sets.
+pub(crate) fn names_outright(options: &InputOptions, table: &Table) -> bool {
+    store::outright(&options.data, &options.set, table.name).is_some()
+}
+
+/// Lists the files at a place, whatever the directory is called.
+pub(super) fn list_at(place: &Place, table: &Table, options: &InputOptions) -> Result<Listed, Error> {
+    let files = store::list(place, &options.stores)?.unwrap_or_default();
+    if files.is_empty() {
+        return Err(Error::Data(format!("there are no files at {}", place.shown())));
+    }
+    recognized(format_of(&files, options.format.formats(table.layout))?, files)
+}
+
+/// Files with their compression.
+fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Listed, Error> {
     let mut warnings = Vec::new();
+    if format != Format::Csv {
+        return Ok(Listed { format, files, warnings });
+    }
     store::heads(
         &mut files,
         HEAD_BYTES as u64,
@@ -99,26 +129,55 @@ pub(super) fn list(table: &Table, options: &InputOptions) -> Result<Listed, Erro
 
 /// The files of a table, and their format.
 fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
-    let formats = options.format.formats();
+    let formats = options.format.formats(table.layout);
     if let Some(place) = store::outright(&options.data, &options.set, table.name) {
         return match store::list(&place, &options.stores)? {
-            Some(files) if options.may_be_empty || !files.is_empty() => Ok((formats[0], files)),
+            Some(files) if options.may_be_empty || !files.is_empty() => {
+                Ok((format_of(&files, formats)?, files))
+            }
             _ => Err(Error::Data(format!("there are no files at {}, which --data names", place.shown()))),
         };
     }
     let at = |format: Format| options.data.join(format.directory()).join(&options.set).join(table.name);
+    let mut empty = None;
     for &format in formats {
         let directory = at(format);
         match store::list(&Place::Directory(directory.clone()), &options.stores)? {
-            Some(files) if files.is_empty() && !options.may_be_empty => {
+            // The rows may be in another format.
+            Some(files) if files.is_empty() && options.may_be_empty => {
+                empty.get_or_insert(format);
+            }
+            Some(files) if files.is_empty() => {
                 return Err(Error::Data(format!("{} holds no files", directory.display())));
             }
             Some(files) => return Ok((format, files)),
             None => {}
         }
     }
+    if let Some(format) = empty {
+        return Ok((format, Vec::new()));
+    }
     let looked_for: Vec<PathBuf> = formats.iter().map(|&format| at(format)).collect();
     Err(not_there(table, options, &looked_for))
+}
+
+/// The format of files that were named outright, by their extensions.
+fn format_of(files: &[InputFile], formats: &[Format]) -> Result<Format, Error> {
+    let [first, .., _] = formats else { return Ok(formats[0]) };
+    let by_name = |file: &InputFile| match file.path.extension().and_then(|extension| extension.to_str()) {
+        Some("mrp") => Format::Packed,
+        Some("parquet") => Format::Parquet,
+        _ => Format::Csv,
+    };
+    let format = files.first().map_or(*first, by_name);
+    if let Some(other) = files.iter().find(|file| by_name(file) != format) {
+        return Err(Error::Data(format!(
+            "{} and {} are of different formats: a table has one\n  try: a pattern for one of them, or --format",
+            files[0].path.display(),
+            other.path.display()
+        )));
+    }
+    Ok(format)
 }
 
 #[cold]

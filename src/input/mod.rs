@@ -20,6 +20,7 @@
 //! its own, each has a plan of its own for its workers alone.
 
 mod assign;
+mod batches;
 mod files;
 mod plan;
 mod probe;
@@ -33,8 +34,10 @@ use std::path::PathBuf;
 
 pub use assign::SplitAssignment;
 pub(crate) use assign::SplitQueue;
+pub(crate) use batches::WholeRows;
+pub(crate) use files::names_outright;
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
-pub use plan::Input;
+pub use plan::{ColumnValue, Input};
 pub use reader::{Block, SplitReader};
 pub use row::Row;
 pub(crate) use split::MISCUT;
@@ -89,6 +92,10 @@ pub enum FormatChoice {
     Auto,
     /// Delimited text.
     Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// The packed format, written by `pack`.
+    Packed,
 }
 
 /// What to do about a record that does not fit its table or the query.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use super::files::{self, Format, InputFile, Listed};
@@ -9,8 +10,11 @@ use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
+use crate::formats::columns::{ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted};
 use crate::formats::csv::{CsvReader, PageReader, Source};
-use crate::tables::{Layout, Table};
+use crate::formats::packed::{PackedDecoder, PackedFile};
+use crate::formats::parquet::{ParquetDecoder, ParquetFile};
+use crate::tables::{Date, Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -65,8 +69,11 @@ pub struct Input<R> {
 
 struct Plan {
     table: Table,
-    format: Format,
-    wanted: Arc<[usize]>,
+    wanted: Arc<[Wanted]>,
+    /// Of column files, their footers.
+    columns: Arc<[ColumnFile]>,
+    /// Values outside of which the query wants no row.
+    ranges: Arc<[ColumnRange]>,
     files: Arc<[InputFile]>,
     warnings: Arc<[String]>,
     splits: Vec<Split>,
@@ -86,19 +93,34 @@ impl<R> Clone for Input<R> {
 impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
-        let wanted = projection::resolve::<R>(table)?.into();
-        let Listed { format, mut files, mut warnings } = files::list(table, options)?;
+        let wanted = projection::resolve::<R>(table)?;
+        Self::of_columns(table, wanted, files::list(table, options)?, options)
+    }
+
+    /// Plans to read these columns of these files.
+    pub(super) fn of_columns(
+        table: &Table,
+        wanted: Vec<Wanted>,
+        listed: Listed,
+        options: &InputOptions,
+    ) -> Result<Self, Error> {
+        let Listed { format, mut files, mut warnings } = listed;
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
-        let uncut = files::with_quotes(table, &mut files, split_bytes)?;
+        let columns = footers(table, format, &files)?;
+        let uncut = match format {
+            Format::Csv => files::with_quotes(table, &mut files, split_bytes)?,
+            Format::Parquet | Format::Packed => BTreeSet::new(),
+        };
         warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
-            format,
-            wanted,
-            splits: split::cut(&files, split_bytes, &uncut),
+            wanted: wanted.into(),
+            splits: cut(&files, &columns, split_bytes, &uncut),
             files: files.into(),
+            columns,
+            ranges: [].into(),
             warnings: warnings.into(),
             split_bytes,
             uncut,
@@ -113,11 +135,13 @@ impl<R: Row> Input<R> {
         let plan = &*self.plan;
         let uncut = &plan.uncut | files;
         Self::planned(Plan {
-            splits: split::cut(&plan.files, plan.split_bytes, &uncut),
+            splits: cut(&plan.files, &plan.columns, plan.split_bytes, &uncut),
             uncut,
             files: Arc::clone(&plan.files),
+            columns: Arc::clone(&plan.columns),
             warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
+            ranges: Arc::clone(&plan.ranges),
             ..*plan
         })
     }
@@ -129,13 +153,15 @@ impl<R: Row> Input<R> {
     pub fn with_sizes(&self, split_bytes: u64, block_bytes: usize) -> Self {
         let plan = &*self.plan;
         Self::planned(Plan {
-            splits: split::cut(&plan.files, split_bytes.max(1), &BTreeSet::new()),
+            splits: cut(&plan.files, &plan.columns, split_bytes.max(1), &BTreeSet::new()),
             split_bytes: split_bytes.max(1),
             uncut: BTreeSet::new(),
             block_bytes: block_bytes.max(1),
             files: Arc::clone(&plan.files),
+            columns: Arc::clone(&plan.columns),
             warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
+            ranges: Arc::clone(&plan.ranges),
             ..*plan
         })
     }
@@ -146,18 +172,59 @@ impl<R: Row> Input<R> {
         let plan = &*self.plan;
         let kept: Vec<_> = (0..plan.files.len()).filter(|index| keep(&plan.files[*index])).collect();
         let files: Arc<[InputFile]> = kept.iter().map(|index| plan.files[*index].clone()).collect();
+        let columns: Arc<[ColumnFile]> =
+            kept.iter().filter_map(|index| plan.columns.get(*index).cloned()).collect();
         let uncut = (0..kept.len()).filter(|index| plan.uncut.contains(&kept[*index])).collect();
         let bytes = files.iter().map(|file| file.bytes).sum();
         let split_bytes = plan.split_bytes.min(split::chosen_bytes(bytes, peers));
         Self::planned(Plan {
-            splits: split::cut(&files, split_bytes, &uncut),
+            splits: cut(&files, &columns, split_bytes, &uncut),
             files,
+            columns,
             uncut,
             split_bytes,
             warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
+            ranges: Arc::clone(&plan.ranges),
             ..*plan
         })
+    }
+
+    /// The same plan where rows with a value of `column` outside of `range` may be passed over: blocks of column files whose
+    /// statistics say that they have no others are not read. Other rows outside of it still come.
+    ///
+    /// # Errors
+    ///
+    /// The table has no such column.
+    pub fn skipping_outside<V: Clone + Into<ColumnValue>>(
+        &self,
+        column: &str,
+        range: impl RangeBounds<V>,
+    ) -> Result<Self, Error> {
+        let plan = &*self.plan;
+        let value = |bound: Bound<&V>| bound.map(|value| value.clone().into().0);
+        let range = ColumnRange {
+            column: projection::column_of(&plan.table, column)?,
+            from: value(range.start_bound()),
+            to: value(range.end_bound()),
+        };
+        Ok(Self::planned(Plan {
+            ranges: plan.ranges.iter().cloned().chain([range]).collect(),
+            columns: Arc::clone(&plan.columns),
+            splits: plan.splits.clone(),
+            uncut: plan.uncut.clone(),
+            files: Arc::clone(&plan.files),
+            warnings: Arc::clone(&plan.warnings),
+            wanted: Arc::clone(&plan.wanted),
+            ..*plan
+        }))
+    }
+
+    /// The blocks of a split that may have rows that the query wants.
+    fn blocks_of(&self, split: &Split) -> Vec<usize> {
+        let blocks = self.plan.columns.get(split.file).map_or(&[][..], ColumnFile::blocks).iter().enumerate();
+        let inside = blocks.filter(|(_, block)| split.range.contains(&block.bytes.start));
+        inside.filter(|(_, block)| !block.is_outside(&self.plan.ranges)).map(|(index, _)| index).collect()
     }
 
     fn planned(plan: Plan) -> Self {
@@ -167,6 +234,22 @@ impl<R: Row> Input<R> {
     /// The table.
     pub fn table(&self) -> &Table {
         &self.plan.table
+    }
+
+    /// How many blocks the files have; none where they are text.
+    pub(crate) fn blocks(&self) -> usize {
+        self.plan.columns.iter().map(|file| file.blocks().len()).sum()
+    }
+
+    /// How many rows the files have, if that is known before they are read.
+    pub(crate) fn known_rows(&self) -> Option<u64> {
+        let files = (!self.plan.columns.is_empty()).then_some(&self.plan.columns)?;
+        Some(files.iter().flat_map(ColumnFile::blocks).map(|block| block.rows).sum())
+    }
+
+    /// Of each block of the files, the bytes of each column and how its values are written; nothing where they are text.
+    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
+        self.plan.columns.iter().flat_map(ColumnFile::stored).collect()
     }
 
     /// The table's files, sorted by name.
@@ -216,15 +299,40 @@ impl<R: Row> Input<R> {
     pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
         let plan = &*self.plan;
         let file = &plan.files[split.file];
-        match plan.format {
-            Format::Csv => {
+        let column_source = || ColumnSource {
+            path: Arc::clone(&file.path),
+            table: plan.table,
+            wanted: Arc::clone(&plan.wanted),
+            bad_records: plan.bad_records,
+            range: split.range.clone(),
+        };
+        match plan.columns.get(split.file) {
+            Some(ColumnFile::Parquet(footer)) => {
+                let decoder = ParquetDecoder::open(
+                    footer,
+                    file.open()?,
+                    Arc::clone(&plan.wanted),
+                    self.blocks_of(split),
+                );
+                Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
+            }
+            Some(ColumnFile::Packed(footer)) => {
+                let decoder = PackedDecoder::open(
+                    footer,
+                    file.open()?,
+                    Arc::clone(&plan.wanted),
+                    self.blocks_of(split),
+                );
+                Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
+            }
+            None => {
                 let source = Source {
                     path: Arc::clone(&file.path),
                     file: file.open()?,
                     compression: file.compression,
                     range: split.range.clone(),
                     table: plan.table,
-                    wanted: Arc::clone(&plan.wanted),
+                    wanted: plan.wanted.iter().map(|wanted| wanted.column).collect(),
                     bad_records: plan.bad_records,
                     block_bytes: plan.block_bytes,
                 };
@@ -234,5 +342,53 @@ impl<R: Row> Input<R> {
                 })
             }
         }
+    }
+}
+
+/// A value that a column's values are compared with, of the type that the column has: made of an `i32`, `f32`, [`Date`] or text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnValue(Value);
+
+impl From<i32> for ColumnValue {
+    fn from(value: i32) -> Self {
+        ColumnValue(Value::Int(value.into()))
+    }
+}
+
+impl From<f32> for ColumnValue {
+    fn from(value: f32) -> Self {
+        ColumnValue(Value::Float(value))
+    }
+}
+
+impl From<Date> for ColumnValue {
+    fn from(date: Date) -> Self {
+        ColumnValue(Value::Date(date.days()))
+    }
+}
+
+impl From<&str> for ColumnValue {
+    fn from(text: &str) -> Self {
+        ColumnValue(Value::Text(text.into()))
+    }
+}
+
+/// The footers of column files.
+fn footers(table: &Table, format: Format, files: &[InputFile]) -> Result<Arc<[ColumnFile]>, Error> {
+    let footer = |file| {
+        Ok(match format {
+            Format::Csv => return Ok(None),
+            Format::Parquet => Some(ColumnFile::Parquet(ParquetFile::open(file, table)?.into())),
+            Format::Packed => Some(ColumnFile::Packed(PackedFile::open(file, table)?.into())),
+        })
+    };
+    files.iter().filter_map(|file| footer(file).transpose()).collect()
+}
+
+fn cut(files: &[InputFile], columns: &[ColumnFile], split_bytes: u64, uncut: &BTreeSet<usize>) -> Vec<Split> {
+    if columns.is_empty() {
+        split::cut(files, split_bytes, uncut)
+    } else {
+        split::cut_at_blocks(files, columns, split_bytes)
     }
 }

@@ -3,10 +3,11 @@
 use super::Row;
 use super::probe::{self, Asked, Kind, ProbeError, Shape};
 use crate::Error;
+use crate::formats::columns::Wanted;
 use crate::tables::{Column, ColumnType, Layout, Table};
 
-/// Which column each field of `R` reads, in the struct's order.
-pub(super) fn resolve<R: Row>(table: &Table) -> Result<Vec<usize>, Error> {
+/// Which column each field of `R` reads, and how, in the struct's order.
+pub(super) fn resolve<R: Row>(table: &Table) -> Result<Vec<Wanted>, Error> {
     check_layout(table)?;
     let shape = probe::shape_of::<R>().map_err(|(shape, error)| no_row(&shape, &error))?;
     if shape.names.len() != shape.asked.len() {
@@ -16,6 +17,12 @@ pub(super) fn resolve<R: Row>(table: &Table) -> Result<Vec<usize>, Error> {
         ));
     }
     shape.names.iter().zip(&shape.asked).map(|(name, asked)| column_for(table, name, *asked)).collect()
+}
+
+/// All columns of a table, in its order.
+pub(super) fn all_of(table: &Table) -> Result<Vec<Wanted>, Error> {
+    check_layout(table)?;
+    Ok((0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect())
 }
 
 fn check_layout(table: &Table) -> Result<(), Error> {
@@ -35,10 +42,13 @@ fn check_layout(table: &Table) -> Result<(), Error> {
     }
 }
 
-fn column_for(table: &Table, name: &str, asked: Asked) -> Result<usize, Error> {
-    let Some(index) = table.columns.iter().position(|column| column.name == name) else {
-        return Err(no_column(table, name));
-    };
+/// The index of a column.
+pub(super) fn column_of(table: &Table, name: &str) -> Result<usize, Error> {
+    table.columns.iter().position(|column| column.name == name).ok_or_else(|| no_column(table, name))
+}
+
+fn column_for(table: &Table, name: &str, asked: Asked) -> Result<Wanted, Error> {
+    let index = column_of(table, name)?;
     let (is, read_as) = match table.columns[index].kind {
         ColumnType::Text => ("text", "&[u8], &str or String"),
         ColumnType::Int => ("an integer", "i32 or another integer"),
@@ -52,7 +62,8 @@ fn column_for(table: &Table, name: &str, asked: Asked) -> Result<usize, Error> {
         ColumnType::Date => matches!(asked.kind, Kind::Date | Kind::Text),
     };
     if fits {
-        return Ok(index);
+        let as_text = table.columns[index].kind == ColumnType::Date && asked.kind == Kind::Text;
+        return Ok(Wanted { column: index, as_text });
     }
     Err(Error::Data(format!(
         "{}.{name} is {is}, but the query reads it as {}; it can be read as {read_as}",

@@ -5,18 +5,23 @@ use std::ops::Range;
 
 use super::Row;
 use crate::Error;
+use crate::formats::columns::ColumnReader;
 use crate::formats::csv::{CsvReader, PageReader};
+use crate::formats::packed::PackedDecoder;
+use crate::formats::parquet::ParquetDecoder;
 
 /// Reads one split, a block at a time.
 pub struct SplitReader<R> {
-    format: FormatReader,
+    pub(super) format: FormatReader,
     row: PhantomData<fn() -> R>,
 }
 
 /// Chosen once a block, never a row.
-enum FormatReader {
+pub(super) enum FormatReader {
     Csv(CsvReader),
     Pages(PageReader),
+    Parquet(ColumnReader<ParquetDecoder>),
+    Packed(ColumnReader<PackedDecoder>),
 }
 
 /// What one block held.
@@ -24,9 +29,10 @@ enum FormatReader {
 pub struct Block {
     /// Rows given out.
     pub rows: u64,
-    /// Bytes of the file gone through; over all blocks of all splits they are the bytes of the files.
+    /// Bytes of the file gone through; over all blocks of all splits they are the bytes of the files, but of column files
+    /// those of the columns read.
     pub bytes: u64,
-    /// Bytes of text parsed; the same, unless the file is compressed.
+    /// Bytes parsed; the same, unless the file is compressed.
     pub text_bytes: u64,
     /// Records left out because they do not fit.
     pub bad_records: u64,
@@ -41,6 +47,14 @@ impl<R: Row> SplitReader<R> {
         SplitReader { format: FormatReader::Pages(reader), row: PhantomData }
     }
 
+    pub(super) fn parquet(reader: ColumnReader<ParquetDecoder>) -> Self {
+        SplitReader { format: FormatReader::Parquet(reader), row: PhantomData }
+    }
+
+    pub(super) fn packed(reader: ColumnReader<PackedDecoder>) -> Self {
+        SplitReader { format: FormatReader::Packed(reader), row: PhantomData }
+    }
+
     /// Reads and parses the next block and calls `emit` once a row; `None` at the end of the split.
     ///
     /// A block may hold no row at all, where rows are longer than blocks.
@@ -48,6 +62,8 @@ impl<R: Row> SplitReader<R> {
         match &mut self.format {
             FormatReader::Csv(reader) => reader.next_block::<R>(emit),
             FormatReader::Pages(reader) => reader.next_block::<R>(emit),
+            FormatReader::Parquet(reader) => reader.next_block::<R>(emit),
+            FormatReader::Packed(reader) => reader.next_block::<R>(emit),
         }
     }
 
@@ -59,6 +75,8 @@ impl<R: Row> SplitReader<R> {
         match &self.format {
             FormatReader::Csv(reader) => reader.extent(),
             FormatReader::Pages(reader) => reader.extent(),
+            FormatReader::Parquet(reader) => reader.extent(),
+            FormatReader::Packed(reader) => reader.extent(),
         }
     }
 }

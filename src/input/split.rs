@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::InputFile;
+use crate::formats::columns::ColumnFile;
 
 /// No worker gets fewer splits than this, where there are bytes enough.
 const SPLITS_A_WORKER: u64 = 8;
@@ -36,6 +37,24 @@ impl Split {
 /// The size of splits that gives each of `peers` workers several.
 pub(super) fn chosen_bytes(total: u64, peers: usize) -> u64 {
     (total / (peers.max(1) as u64 * SPLITS_A_WORKER)).clamp(LEAST_BYTES, MOST_BYTES)
+}
+
+/// Cuts column files into splits of whole blocks, which together cover every byte, with about `split_bytes` each.
+///
+/// The first block of a split is the first to start in its range.
+pub(super) fn cut_at_blocks(files: &[InputFile], columns: &[ColumnFile], split_bytes: u64) -> Vec<Split> {
+    let mut splits = Vec::new();
+    for (file, (InputFile { bytes, .. }, columns)) in files.iter().zip(columns).enumerate() {
+        let mut start = 0;
+        for block in columns.blocks().iter().skip(1) {
+            if block.bytes.start - start >= split_bytes {
+                splits.push(Split { index: splits.len(), file, range: start..block.bytes.start });
+                start = block.bytes.start;
+            }
+        }
+        splits.push(Split { index: splits.len(), file, range: start..*bytes });
+    }
+    splits
 }
 
 /// Cuts files into splits of about equal size; those that are compressed or in `uncut` stay whole, and empty ones have none.

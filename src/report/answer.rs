@@ -34,9 +34,16 @@ impl AnswerHash {
     /// Adds a row, given as the bytes of its columns; the length of each column is part of the hash.
     #[inline]
     pub fn add(&mut self, columns: &[&[u8]]) {
-        let state = columns
-            .iter()
-            .fold(SEED, |state, column| hash_bytes(column, (state ^ column.len() as u64).rotate_left(32)));
+        self.add_columns(columns);
+    }
+
+    /// Adds a row whose columns come one after the other.
+    #[inline]
+    pub(crate) fn add_columns(&mut self, columns: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+        let state = columns.into_iter().fold(SEED, |state, column| {
+            let column = column.as_ref();
+            hash_bytes(column, (state ^ column.len() as u64).rotate_left(32))
+        });
         self.sum = self.sum.wrapping_add(state);
         self.rows += 1;
     }

@@ -198,3 +198,68 @@ fn without_files_all_that_was_published_is_listed() {
         ran.check(ran.stdout.contains(&format!("Query {query}\n")), query);
     }
 }
+
+/// What is predicted for the machine it ran on, at the size it was measured at, is what was measured; and the files that
+/// queries write are those that are read.
+#[test]
+fn a_run_predicts_itself_and_machines_that_can_be_rented() {
+    let home = home();
+    home.query("-w 2 --report report.json").run().ended_with(0);
+    let report = report(&home);
+    let found = cost(&home, "--instances --json report.json").json();
+    assert_eq!((&found["rates"]["query"], &found["load"]["rows"]), (&json!("query2"), &json!(500.0)));
+    let two =
+        found["here"].as_array().unwrap().iter().find(|here| here["processes"] == 1 && here["workers"] == 2);
+    // Not where there is but one core.
+    if let Some(two) = two {
+        let (predicted, measured) =
+            (two["seconds"].as_f64().unwrap(), report["seconds"]["total"].as_f64().unwrap());
+        assert!((predicted / measured - 1.0).abs() < 1e-6, "{predicted} and {measured}");
+    }
+    let groups = found["rates"]["groups"].as_f64().unwrap();
+    assert!((found["load"]["groups"].as_f64().unwrap() / groups - 1.0).abs() < 1e-6, "{found:#}");
+    // Half a thousand rows take no minute anywhere, so the least that can be paid is one of the cheapest machine.
+    let last = found["frontier"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["instance"], &last["nodes"]), (&json!("c7g.xlarge"), &json!(1)));
+    assert!((last["usd"].as_f64().unwrap() - 60.0 * 0.145 / 3600.0).abs() < 1e-9, "{last:#}");
+
+    let ran = cost(&home, "--instances --scale 4 --deadline 60s --spot-discount 60% report.json");
+    ran.ended_with(0);
+    for line in ["Predicted for 2,000 rows, ", "Take 1 x c7g.xlarge: ", "60 % below the price on demand"] {
+        ran.check(ran.stdout.contains(line), &format!("expected on stdout: {line}"));
+    }
+    let money = cost(&home, "--instances --rows 2000 --budget 0.01USD report.json");
+    money.ended_with(0);
+    money.check(money.stdout.contains("\nTake "), "expected a choice");
+}
+
+#[test]
+fn what_cannot_be_predicted_is_said_with_what_to_type() {
+    let home = home();
+    home.query("-w 1 --report report.json").run().ended_with(0);
+    let said = |words: &str, code: i32, line: &str| {
+        let ran = cost(&home, words);
+        ran.ended_with(code);
+        ran.check(ran.stdout.is_empty() && ran.stderr.contains(line), &format!("expected in stderr: {line}"));
+    };
+    said("--instances", 2, "0 files were named\n  try: cost --instances target/report.json");
+    said("--instances report.json report.json", 2, "2 files were named");
+    said(
+        "--instances --nodes 1,2 report.json",
+        2,
+        "try: the report of a run with -w 2 or more, or --nodes 1",
+    );
+    said("--instances --deadline 0.000001s report.json", 2, "try: a --deadline of at least 1s, which ");
+    said(
+        "--instances --budget 0.000001USD report.json",
+        2,
+        "or a --budget of at least 0.0024 USD, for which 1 x c7g",
+    );
+    said("--instances --budget much report.json", 2, "type an amount in US dollars, as 0.01USD");
+    said("--instances --scale 0 report.json", 2, "type how many times the measured rows");
+    said("--instances --spot-discount 60 report.json", 2, "type a percentage below 100, as 60%");
+    said("--instances --core-speed vax=2 report.json", 2, "type a family and how many times as fast");
+    said("--rows 10 report.json", 2, "--instances");
+    fs::write(home.path().join("broken.json"), "{}").unwrap();
+    said("--instances broken.json", 1, "error: broken.json is no report of a run: missing field `query`");
+}

@@ -369,8 +369,8 @@ fn a_missing_table_says_what_there_is() {
     assert_eq!(
         text,
         format!(
-            "there is no table uservisits in set s: no directory {directory}/csv/s/uservisits\n  there is: \
-             csv/s/rankings\n  to make data: cargo run --release --bin generate -- --set tiny"
+            "there is no table uservisits in set s: no directory {directory}/packed/s/uservisits or \
+             {directory}/parquet/s/uservisits or {directory}/csv/s/uservisits\n  there is: csv/s/rankings\n  to make data: cargo run --release --bin generate -- --set tiny"
         )
     );
 }

@@ -14,7 +14,7 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::{Home, Ran, Random, run_workers};
+use crate::support::{Home, Ran, Random, fails_without_a_disk, run_workers};
 
 type Records = Vec<(String, u64)>;
 type Joined = Vec<(String, u64, Option<u64>)>;
@@ -79,8 +79,8 @@ fn by_map(probe: &Records, build: &Records) -> [Joined; 4] {
             found[3].push(record(None));
             continue;
         };
-        for kind in 0..2 {
-            found[kind].extend(rights.iter().map(|&right| record(Some(right))));
+        for kind in &mut found[..2] {
+            kind.extend(rights.iter().map(|&right| record(Some(right))));
         }
         found[2].push(record(None));
     }
@@ -163,6 +163,17 @@ fn far_more_than_memory_is_joined() {
         assert!(found == expected, "{workers} workers");
         assert!(spilled > 3_000_000, "{spilled} bytes spilled with {workers} workers");
     }
+}
+
+#[test]
+fn what_cannot_be_spilled_fails_the_job() {
+    // Catches an error that is lost, and a dataflow that hangs on it.
+    let mut random = Random(8);
+    let records = records(&mut random, 20_000, false);
+    fails_without_a_disk(move |scope| {
+        let sides = (share(scope, &records), share(scope, &records));
+        sides.0.join(sides.1, JoinStrategy::Hash, |_, &left, _| Some(left));
+    });
 }
 
 #[test]

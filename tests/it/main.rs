@@ -36,6 +36,10 @@ mod namespaces;
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.
 mod operators;
+/// The program `pack`: every format there and back, and what it does when it fails.
+mod pack;
+/// Packed files of another writer, queries over them, and damage.
+mod packed;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.

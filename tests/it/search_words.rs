@@ -71,3 +71,26 @@ fn words_are_whole_on_any_number_of_processes() {
         ran.check((exchanged > 0) == (processes * workers > 1), "bytes exchanged");
     }
 }
+
+#[test]
+fn words_that_do_not_fit_in_memory_are_the_same() {
+    // Catches groups that are lost on disk, or counted twice where two processes have them.
+    let mut text = String::new();
+    for number in 0..120_000u64 {
+        let word = "w".repeat((number % 40) as usize);
+        text += &format!("1.2.3.4,u,1999-01-01,0.5,a,DEU,DEU-DE,{word}{},5\n", number % 90_000);
+    }
+    let home = Home::with(&[("part-00000".to_owned(), text.into_bytes())]);
+    fs::create_dir(home.path().join("spill")).unwrap();
+    let plain = run(&home, "-w 2 --json").json();
+    assert_eq!(plain["words"], 90_000);
+    for shape in ["-w 1", "-w 3", "-n 2 -w 1"] {
+        let words = format!("{shape} --json --memory 16MB --spill-dir spill --report report.json");
+        let ran = run(&home, &words);
+        ran.check(ran.json() == plain, "the answer");
+        let report: Value =
+            serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
+        ran.check(report["spilled_bytes"].as_u64() > Some(500_000), "nothing was spilled");
+        ran.check(home.listing("spill").is_empty(), "a spill file is left behind");
+    }
+}

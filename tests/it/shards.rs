@@ -49,7 +49,7 @@ fn dealt() -> Home {
     for process in 0..PROCESSES {
         table(&format!("shard-{process}"), "uservisits");
         // Pages that visits refer to, some at each process.
-        let page = |page| format!("http://page/{},{page},1\n", page * 3 + process);
+        let page = |page: usize| format!("http://page/{},{page},1\n", page * 3 + process);
         let pages = (0..90).map(page).collect::<Vec<_>>().concat();
         for data in ["data".to_owned(), format!("shard-{process}")] {
             fs::write(table(&data, "rankings").join(format!("part-{process}")), &pages).unwrap();
@@ -122,7 +122,7 @@ fn a_missing_directory_is_an_error_that_names_the_process() {
     let home = dealt();
     fs::remove_dir(home.path().join("shard-2/csv/t/uservisits")).unwrap();
     let ran = run(&home, env!("CARGO_BIN_EXE_query2"), &format!("-w 1 {SHARDS}"));
-    ran.failed_saying("error: process 2 on this machine failed: there is no table uservisits in set t: no directory shard-2/csv/t/uservisits");
+    ran.failed_saying("error: process 2 on this machine failed: there is no table uservisits in set t: no directory shard-2/");
 }
 
 #[test]

@@ -42,6 +42,29 @@ where
     (ended.into_iter().filter_map(|worker| worker.0).flatten().collect(), spilled)
 }
 
+/// Runs a dataflow on two workers that may hold next to nothing and have nowhere to spill the rest: each must say so.
+pub(crate) fn fails_without_a_disk<F>(build: F)
+where
+    F: Fn(Scope<'_, Round>) + Send + Sync + 'static,
+{
+    let failures = timely::execute(timely::Config::process(2), move |worker| {
+        let memory = Budget::new(Some(50_000), "/nowhere".into(), 2);
+        let process = ProcessShared::new(Default::default(), memory);
+        WorkerContext::install(process.clone(), 2, 0, BTreeMap::new());
+        worker.dataflow(&build);
+        while !process.failure.is_set() && worker.has_dataflows() {
+            worker.step();
+        }
+        let dataflows = worker.installed_dataflows();
+        dataflows.into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
+        process.failure.message()
+    });
+    for failure in failures.unwrap().join() {
+        let message = failure.unwrap().expect("it failed");
+        assert!(message.contains("cannot write a spill file in /nowhere: No such file"), "{message}");
+    }
+}
+
 /// A directory in which a query runs: its data is in `data/csv/t/uservisits`.
 pub(crate) struct Home(tempfile::TempDir);
 

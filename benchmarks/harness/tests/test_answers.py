@@ -42,6 +42,25 @@ class Differences(unittest.TestCase):
         self.assertEqual(len(differences(answer(), {})), 3)
 
 
+class OtherQueries(unittest.TestCase):
+    PAGES = {"groups": 2, "top": [{"pageURL": "b", "pageRank": 7}, {"pageURL": "a", "pageRank": 7}]}
+    ADDRESSES = {"groups": 1, "visits": 3, "top": [{"sourceIP": "1.2.3.4", "totalRevenue": 0.5, "pageRank": 2.5}]}
+
+    def test_pages_have_no_total(self):
+        turned = {"groups": 2, "top": [{"pageRank": 7, "pageURL": "a"}, {"pageRank": 7, "pageURL": "b"}]}
+        self.assertEqual(differences(self.PAGES, turned), [])
+        self.assertEqual(digest(self.PAGES), digest(turned))
+        self.assertEqual(differences(self.PAGES, turned | {"groups": 3}), ["groups is 3, expected 2"])
+
+    def test_mean_rank_and_visits_matter(self):
+        [row] = self.ADDRESSES["top"]
+        other = self.ADDRESSES | {"top": [row | {"pageRank": 2.25}]}
+        self.assertEqual(differences(self.ADDRESSES, other), ["place 1 is 1.2.3.4 with 0.5 and 2.25, expected 1.2.3.4 with 0.5 and 2.5"])
+        self.assertNotEqual(digest(self.ADDRESSES), digest(other))
+        self.assertEqual(differences(self.ADDRESSES, self.ADDRESSES | {"visits": 4}), ["visits is 4, expected 3"])
+        self.assertEqual(differences(self.ADDRESSES, {"groups": 1, "top": [row]}), ["visits is None, expected 3"])
+
+
 class WrittenDigest(unittest.TestCase):
     def digest_of(self, **files):
         with tempfile.TemporaryDirectory() as folder:

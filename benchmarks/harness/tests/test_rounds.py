@@ -43,7 +43,7 @@ class Rounds(unittest.TestCase):
         os.chmod(script, 0o755)
 
     def run_with(self, *names, repeat=2, timeout_seconds=20):
-        block = Block(10, 8, HELD, tuple(Case(name, 2) for name in names))
+        block = Block(10, "2A", HELD, tuple(Case(name, 2) for name in names))
         rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", repeat, timeout_seconds, lambda _: None)
         self.assertEqual(len(rows), len(names) * (repeat + 1), "a row is never left out")
         return {name: [row for row in rows if row["engine"] == name] for name in names}
@@ -64,6 +64,14 @@ class Rounds(unittest.TestCase):
         self.assertEqual({row["failure"] for row in rows["wrong"]}, {"wrong answer: groups is 3, expected 2"})
         self.assertFalse((self.root / "ran-1").exists())
         self.assertTrue(all(row["failure"] is None for row in rows["judge"]))
+
+    def test_an_engine_that_is_not_there_has_rows_with_the_reason(self):
+        self.peer("judge", f"echo '{result()}'")
+        block = Block(10, "2A", HELD, (Case("absent", 2), Case("judge", 2)))
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None,
+                         unavailable={"absent": "no Java"})
+        self.assertEqual([(row["engine"], row["seconds"], row["failure"]) for row in rows],
+                         [("absent", None, "no Java"), ("judge", 0.5, None)] * 2)
 
     def test_wrong_only_once(self):
         self.peer("judge", f"echo '{result()}'")

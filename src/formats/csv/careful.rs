@@ -3,7 +3,8 @@
 //! It walks the same index as the fast way, one row at a time, and leaves where each field lies.
 
 use super::Dialect;
-use super::row::Fields;
+use super::field::FieldDeserializer;
+use crate::formats::row::Fields;
 
 /// Where the fields of one row are, all of them; its memory is used again for the next row.
 #[derive(Default)]
@@ -133,15 +134,17 @@ pub(super) struct CarefulFields<'a> {
 }
 
 impl<'a> Fields<'a> for CarefulFields<'a> {
+    type Field = FieldDeserializer<'a>;
+
     #[inline]
     fn count(self) -> usize {
         self.wanted.len()
     }
 
     #[inline]
-    fn field(self, index: usize) -> &'a [u8] {
+    fn field(self, index: usize) -> FieldDeserializer<'a> {
         let span = self.row.spans[self.wanted[index]];
         let text = if span.kind == Kind::Unescaped { &self.row.unescaped[..] } else { self.text };
-        &text[span.start..span.end]
+        FieldDeserializer(&text[span.start..span.end])
     }
 }

@@ -1,70 +1,15 @@
 //! One field of text as the value its query asks for.
 
-use std::fmt;
-
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::number;
-use crate::BadRecord;
-
-/// Why a row's text does not make the query's struct. A thin pointer, so that the good way pays nothing for it.
-#[derive(Debug)]
-pub(super) struct FieldError(Box<Detail>);
-
-#[derive(Debug)]
-struct Detail {
-    /// Which field of the struct is to blame, once known.
-    field: Option<usize>,
-    reason: String,
-}
-
-impl FieldError {
-    #[cold]
-    fn new(reason: String) -> Self {
-        FieldError(Box::new(Detail { field: None, reason }))
-    }
-
-    #[cold]
-    fn unreadable(text: &[u8], wanted: &str) -> Self {
-        if text.is_empty() {
-            return Self::new(format!("the field is empty, expected {wanted}"));
-        }
-        Self::new(format!("cannot read `{}` as {wanted}", BadRecord::shorten(text)))
-    }
-
-    /// Says which field of the struct it was.
-    #[cold]
-    pub(super) fn of_field(mut self, field: usize) -> Self {
-        self.0.field.get_or_insert(field);
-        self
-    }
-
-    /// The struct's field to blame, and what was wrong with it.
-    pub(super) fn into_parts(self) -> (Option<usize>, String) {
-        (self.0.field, self.0.reason)
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.reason)
-    }
-}
-
-impl std::error::Error for FieldError {}
-
-impl de::Error for FieldError {
-    #[cold]
-    fn custom<T: fmt::Display>(reason: T) -> Self {
-        Self::new(reason.to_string())
-    }
-}
+use crate::formats::field_error::FieldError;
 
 /// Reads one field's text, quotes already taken off.
 #[derive(Clone, Copy)]
-pub(super) struct FieldDeserializer<'a>(pub(super) &'a [u8]);
+pub(in crate::formats) struct FieldDeserializer<'a>(pub(in crate::formats) &'a [u8]);
 
 impl<'a> FieldDeserializer<'a> {
     #[inline]
@@ -203,7 +148,7 @@ impl<'a> EnumAccess<'a> for FieldDeserializer<'a> {
 }
 
 /// The content of an enum's variant: there is none.
-pub(super) struct UnitVariant;
+pub(in crate::formats) struct UnitVariant;
 
 impl<'a> VariantAccess<'a> for UnitVariant {
     type Error = FieldError;

@@ -12,8 +12,8 @@
 //! How a split becomes rows: [`window`] reads a block of the [`text`], which is the file or what it decompresses to; [`index`] finds every delimiter, newline and quote of
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
 //! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
-//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`row`], [`field`] and [`number`] make the query's struct of a row's text. [`fault`]
-//! deals with bad records.
+//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`field`] and [`number`] make values of fields for [`super::row`]. [`fault`]
+//! deals with bad records. [`write`] and [`writer`] go the other way.
 
 mod careful;
 mod fault;
@@ -22,12 +22,15 @@ mod index;
 mod number;
 mod pages;
 mod reader;
-mod row;
 mod text;
 mod window;
 mod write;
+mod writer;
 
+pub(in crate::formats) use field::FieldDeserializer;
+pub(in crate::formats) use number::{parse_f32, parse_i64};
 pub use write::write_field;
+pub(crate) use writer::CsvWriter;
 
 use std::ops::Range;
 use std::path::Path;

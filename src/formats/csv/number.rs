@@ -14,7 +14,7 @@ const POWERS_OF_TEN: [f64; 16] =
 
 /// Reads a 32-bit float like `str::parse`, correctly rounded.
 #[inline]
-pub(super) fn parse_f32(text: &[u8]) -> Option<f32> {
+pub(in crate::formats) fn parse_f32(text: &[u8]) -> Option<f32> {
     match fraction_f32(text) {
         Some(value) => Some(value),
         None => longer_f32(text),
@@ -29,7 +29,7 @@ fn longer_f32(text: &[u8]) -> Option<f32> {
 
 /// Reads an integer like `str::parse`.
 #[inline]
-pub(super) fn parse_i64(text: &[u8]) -> Option<i64> {
+pub(in crate::formats) fn parse_i64(text: &[u8]) -> Option<i64> {
     let (negative, digits) = split_sign(text);
     match parse_digits(digits) {
         Some(value) => Some(if negative { -value.cast_signed() } else { value.cast_signed() }),

@@ -7,16 +7,16 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
-use serde::Deserialize;
-
 use super::fault::{Fault, Judge};
-use super::row::{Fields, RowDeserializer};
+use super::field::FieldDeserializer;
 use super::window::{Stage, Window};
 use super::{MAX_ROW_BYTES, Source};
 use crate::Error;
+use crate::formats::columns::BatchBuilder;
+use crate::formats::row::{EachRow, Fields, TakeRow};
 use crate::input::{Block, Row};
 use crate::tables::pages::page_url;
+use memchr::{memchr, memmem};
 
 /// What stands where a header may be.
 const BEFORE_HEADER: &[u8] = b"\nhttp";
@@ -63,10 +63,16 @@ impl PageReader {
     }
 
     /// Reads the next block and gives the pages that end in it; `None` at the end.
-    pub(crate) fn next_block<R: Row>(
-        &mut self,
-        mut emit: impl FnMut(R::Of<'_>),
-    ) -> Result<Option<Block>, Error> {
+    pub(crate) fn next_block<R: Row>(&mut self, emit: impl FnMut(R::Of<'_>)) -> Result<Option<Block>, Error> {
+        self.read_block(&mut EachRow::<R, _>::new(emit))
+    }
+
+    /// Reads the next block and appends the pages that end in it to a batch; `None` at the end.
+    pub(crate) fn next_batch(&mut self, batch: &mut BatchBuilder) -> Result<Option<Block>, Error> {
+        self.read_block(batch)
+    }
+
+    fn read_block(&mut self, rows_to: &mut impl TakeRow) -> Result<Option<Block>, Error> {
         if self.stage == Stage::New {
             self.find_first_page()?;
         }
@@ -86,7 +92,7 @@ impl PageReader {
                 }
             };
             if next > self.start {
-                self.give::<R>(next, &mut block, &mut emit)?;
+                self.give(next, &mut block, rows_to)?;
             }
             (self.start, self.searched) = (next, next);
             if next == self.window.filled() || self.window.offset_of(next) >= self.end {
@@ -99,21 +105,13 @@ impl PageReader {
     }
 
     /// Gives the page that ends at `next`.
-    fn give<R: Row>(
-        &mut self,
-        next: usize,
-        block: &mut Block,
-        emit: &mut impl FnMut(R::Of<'_>),
-    ) -> Result<(), Error> {
+    fn give(&mut self, next: usize, block: &mut Block, rows_to: &mut impl TakeRow) -> Result<(), Error> {
         let text = &self.window.text()[self.start..next];
         let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
         let fields =
             PageFields { url: page_url(line).unwrap_or_default(), text, wanted: &self.source.wanted };
-        match <R::Of<'_>>::deserialize(RowDeserializer(fields)) {
-            Ok(page) => {
-                emit(page);
-                block.rows += 1;
-            }
+        match rows_to.take(fields) {
+            Ok(()) => block.rows += 1,
             Err(error) => {
                 let (field, reason) = error.into_parts();
                 let fault = Fault { record: self.start..next, field, reason, skippable: true };
@@ -204,13 +202,15 @@ struct PageFields<'a> {
 }
 
 impl<'a> Fields<'a> for PageFields<'a> {
+    type Field = FieldDeserializer<'a>;
+
     #[inline]
     fn count(self) -> usize {
         self.wanted.len()
     }
 
     #[inline]
-    fn field(self, index: usize) -> &'a [u8] {
-        if self.wanted[index] == 0 { self.url } else { self.text }
+    fn field(self, index: usize) -> FieldDeserializer<'a> {
+        FieldDeserializer(if self.wanted[index] == 0 { self.url } else { self.text })
     }
 }

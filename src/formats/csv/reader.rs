@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-
 use super::careful::CarefulRow;
 use super::fault::{Fault, Judge, Verdict};
-use super::field::FieldError;
+use super::field::FieldDeserializer;
 use super::index::{Instructions, SLACK, Tally};
-use super::row::{Fields, RowDeserializer};
 use super::window::{Stage, Window};
 use super::{Dialect, MAX_ROW_BYTES, Source};
 use crate::Error;
+use crate::formats::columns::BatchBuilder;
+use crate::formats::field_error::FieldError;
+use crate::formats::row::{EachRow, Fields, TakeRow};
 use crate::input::{Block, MISCUT, Row};
 
 /// How much text is indexed at once: it and its index fit the first cache together.
@@ -69,11 +69,17 @@ impl CsvReader {
         self.window.source().compressed_bytes().map_or(self.extent.clone(), |bytes| 0..bytes)
     }
 
-    /// Reads and parses the next block; `None` at the end.
-    pub(crate) fn next_block<R: Row>(
-        &mut self,
-        mut emit: impl FnMut(R::Of<'_>),
-    ) -> Result<Option<Block>, Error> {
+    /// Reads and parses the next block and gives its rows; `None` at the end.
+    pub(crate) fn next_block<R: Row>(&mut self, emit: impl FnMut(R::Of<'_>)) -> Result<Option<Block>, Error> {
+        self.read_block(&mut EachRow::<R, _>::new(emit))
+    }
+
+    /// Reads and parses the next block into a batch of the wanted columns; `None` at the end.
+    pub(crate) fn next_batch(&mut self, batch: &mut BatchBuilder) -> Result<Option<Block>, Error> {
+        self.read_block(batch)
+    }
+
+    fn read_block(&mut self, rows_to: &mut impl TakeRow) -> Result<Option<Block>, Error> {
         if self.stage == Stage::New {
             self.find_first_row()?;
         }
@@ -89,8 +95,8 @@ impl CsvReader {
         while self.stage == Stage::Reading && (self.scanned < self.window.filled() || self.window.at_end()) {
             let tally = self.scan_chunk();
             match self.plain_rows(tally) {
-                Some(rows) => self.read_plain::<R>(rows, &mut block, &mut emit)?,
-                None => self.read_careful::<R>(&mut block, &mut emit)?,
+                Some(rows) => self.read_plain(rows, &mut block, rows_to)?,
+                None => self.read_careful(&mut block, rows_to)?,
             }
             let next = self.window.offset_of(self.row_start());
             if next >= self.end {
@@ -217,11 +223,11 @@ impl CsvReader {
     }
 
     /// Reads rows that [`Self::plain_rows`] has checked.
-    fn read_plain<R: Row>(
+    fn read_plain(
         &mut self,
         rows: usize,
         block: &mut Block,
-        emit: &mut impl FnMut(R::Of<'_>),
+        rows_to: &mut impl TakeRow,
     ) -> Result<(), Error> {
         let columns = self.dialect.columns;
         let mut first = 0;
@@ -232,12 +238,9 @@ impl CsvReader {
             let mut failed = None;
             for row in first..rows {
                 let ends = &ends[row * columns..=(row + 1) * columns];
-                match <R::Of<'_>>::deserialize(RowDeserializer(PlainFields { text, ends, wanted })) {
-                    Ok(value) => emit(value),
-                    Err(error) => {
-                        failed = Some((row, error));
-                        break;
-                    }
+                if let Err(error) = rows_to.take(PlainFields { text, ends, wanted }) {
+                    failed = Some((row, error));
+                    break;
                 }
             }
             let Some((row, error)) = failed else {
@@ -258,11 +261,7 @@ impl CsvReader {
     }
 
     /// Reads the rows of the index one by one, whatever they are, up to the end of the split.
-    fn read_careful<R: Row>(
-        &mut self,
-        block: &mut Block,
-        emit: &mut impl FnMut(R::Of<'_>),
-    ) -> Result<(), Error> {
+    fn read_careful(&mut self, block: &mut Block, rows_to: &mut impl TakeRow) -> Result<(), Error> {
         while self.window.offset_of(self.row_start()) < self.end {
             let text = self.window.text();
             let start = self.row_start();
@@ -286,9 +285,7 @@ impl CsvReader {
                 Some(self.misfit(record, reason)?)
             } else {
                 self.row.unescape(text, &self.source.wanted);
-                let fields = self.row.fields(text, &self.source.wanted);
-                let read = <R::Of<'_>>::deserialize(RowDeserializer(fields)).map(&mut *emit);
-                match read {
+                match rows_to.take(self.row.fields(text, &self.source.wanted)) {
                     Ok(()) => {
                         block.rows += 1;
                         None
@@ -340,15 +337,21 @@ struct PlainFields<'a> {
 }
 
 impl<'a> Fields<'a> for PlainFields<'a> {
+    type Field = FieldDeserializer<'a>;
+
     #[inline]
     fn count(self) -> usize {
         self.wanted.len()
     }
 
     #[inline]
-    fn field(self, index: usize) -> &'a [u8] {
+    fn field(self, index: usize) -> FieldDeserializer<'a> {
         let column = self.wanted[index];
         let text = &self.text[self.ends[column] as usize + 1..self.ends[column + 1] as usize];
-        if column + 2 == self.ends.len() { text.strip_suffix(b"\r").unwrap_or(text) } else { text }
+        FieldDeserializer(if column + 2 == self.ends.len() {
+            text.strip_suffix(b"\r").unwrap_or(text)
+        } else {
+            text
+        })
     }
 }

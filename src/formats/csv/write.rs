@@ -2,7 +2,15 @@
 
 /// Appends a field to a row, quoted by RFC 4180 where it must be: with a comma, a quote or a line break inside.
 pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
-    if field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+    write_field_between(b',', row, field);
+}
+
+/// The same where another byte is between fields.
+#[inline]
+pub(super) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
+    // Counted to the end, so that many bytes are compared at once.
+    let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+    if field.iter().filter(|&byte| special(byte)).count() > 0 {
         row.push(b'"');
         for &byte in field {
             if byte == b'"' {

@@ -246,10 +246,10 @@ where
                         }
                     });
                     let over = build_frontier.frontier().is_empty() && probe_frontier.frontier().is_empty();
-                    let Some(capability) = &end else { return };
                     if failure.is_set() {
-                        return;
+                        end = None;
                     }
+                    let Some(capability) = &end else { return };
                     if !over && !sides.may_catch_up() {
                         // Also when nothing came: other operators may need the memory.
                         return fail(sides.relieve());

@@ -1,16 +1,49 @@
-//! One row as the query's struct: serde asks for the fields in the struct's order and gets slices of text.
+//! One row as the query's struct: serde asks for the fields in the struct's order and gets what a format has there.
 
+use std::marker::PhantomData;
+
+use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::field::{FieldDeserializer, FieldError};
+use super::csv::FieldDeserializer;
+use super::field_error::FieldError;
+use crate::input::Row;
 
 /// Where a row's wanted fields lie, in the struct's order.
 pub(super) trait Fields<'a>: Copy {
+    /// What reads one field.
+    type Field: Deserializer<'a, Error = FieldError>;
+
     /// How many fields the struct has.
     fn count(self) -> usize;
-    /// Text of the struct's field `index`.
-    fn field(self, index: usize) -> &'a [u8];
+    /// The struct's field `index`.
+    fn field(self, index: usize) -> Self::Field;
+}
+
+/// What rows of text are read into.
+pub(super) trait TakeRow {
+    /// Takes one row, or says why it does not fit and takes nothing.
+    fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError>;
+}
+
+/// Gives each row to a closure, as a query's struct.
+pub(super) struct EachRow<R, F> {
+    emit: F,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R: Row, F: FnMut(R::Of<'_>)> EachRow<R, F> {
+    pub(super) fn new(emit: F) -> Self {
+        EachRow { emit, row: PhantomData }
+    }
+}
+
+impl<R: Row, F: FnMut(R::Of<'_>)> TakeRow for EachRow<R, F> {
+    #[inline]
+    fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError> {
+        <R::Of<'a>>::deserialize(RowDeserializer(fields)).map(&mut self.emit)
+    }
 }
 
 /// Reads a struct out of the wanted fields of a row.
@@ -59,7 +92,7 @@ impl<'a, F: Fields<'a>> SeqAccess<'a> for FieldSequence<F> {
             return Ok(None);
         }
         self.next += 1;
-        match seed.deserialize(FieldDeserializer(self.fields.field(index))) {
+        match seed.deserialize(self.fields.field(index)) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(error.of_field(index)),
         }

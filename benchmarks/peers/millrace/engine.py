@@ -1,4 +1,4 @@
-"""Query 2 on Millrace: every run is a whole program, timed from its start to its exit."""
+"""The queries on Millrace: every run is a whole program, timed from its start to its exit."""
 
 import json
 import shutil
@@ -11,15 +11,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+import queries  # noqa: E402
 from session import serve  # noqa: E402
 
 
 def start(options):
     """The command to run; nothing stays alive between runs."""
-    which = [HERE / "install", "--which", "query2"]
+    which = [HERE / "install", "--which", f"query{options.query[0]}"]
     program = subprocess.run(which, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    command = [program, "--data", str(options.data), "--set", options.set, "--format", "csv",
-               "-k", str(options.prefix), "--top", str(options.top), "-w", str(options.workers),
+    command = [program, "--data", str(options.data), "--set", options.set, "--format", options.format,
+               *parameters(options.query), "--top", str(options.top), "-w", str(options.workers),
                "--json", "--no-progress"]
     if options.processes > 1:
         command += ["-n", str(options.processes)]
@@ -29,6 +30,15 @@ def start(options):
     if options.memory_bytes:
         command += ["--memory", f"{options.memory_bytes}B", "--spill-dir", str(options.spill)]
     return command
+
+
+def parameters(query):
+    """What makes it this query of its program."""
+    if query in queries.THRESHOLDS:
+        return ["--threshold", str(queries.THRESHOLDS[query])]
+    if query in queries.PREFIXES:
+        return ["-k", str(queries.PREFIXES[query])]
+    return ["--from", queries.FIRST_DAY, "--to", queries.DAYS[query]]
 
 
 def run(command, options):
@@ -45,6 +55,8 @@ def run(command, options):
             raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()[-300:]}")
         report = json.loads(report_path.read_text())
     answer = json.loads(done.stdout)
+    if "pages" in answer:
+        answer["groups"] = answer.pop("pages")
     if answer["hash"] != report["answer"]["hash"] or answer["groups"] != report["answer"]["rows"]:
         raise RuntimeError("the answer and the report disagree")
     return {"seconds": seconds, "peak_rss_bytes": report["peak_rss_bytes"],

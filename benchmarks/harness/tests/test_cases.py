@@ -1,0 +1,32 @@
+"""Each query is run with the result that the benchmark asks for, and reads the tables it needs."""
+
+import unittest
+from types import SimpleNamespace
+
+from harness.cases import HELD, WRITTEN, blocks_for
+from harness.options import parse
+
+
+class Blocks(unittest.TestCase):
+    def blocks(self, *queries, memory_scale=0):
+        return blocks_for(SimpleNamespace(limited=False, rows=10, repeat=1, memory_scale=memory_scale, queries=queries, format="csv",
+                                          peers=("duckdb", "millrace")))
+
+    def test_results_of_each_kind(self):
+        self.assertEqual([(block.query, block.mode) for block in self.blocks("1A", "2B", "3C")],
+                         [("1A", WRITTEN), ("2B", HELD), ("2B", WRITTEN), ("3C", HELD)])
+
+    def test_tables(self):
+        self.assertEqual([block.tables for block in self.blocks("1C", "3A")], [("rankings",), ("rankings", "uservisits")])
+
+    def test_memory_scale_needs_its_query(self):
+        self.assertEqual([block.rows for block in self.blocks("3A", memory_scale=4)], [10])
+        self.assertEqual([block.rows for block in self.blocks("2A", memory_scale=4)], [10, 10, 40])
+
+    def test_queries_are_named_in_any_way(self):
+        self.assertEqual(parse(["--queries", "3a, 1B"]).queries, ("1B", "3A"))
+        self.assertEqual(len(parse([]).queries), 9)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,42 @@
+"""The table of predicted beside measured: would catch an error with the wrong sign, and a miss that is counted as near."""
+
+import unittest
+
+from harness import validation
+
+
+def run(scale, case, seconds):
+    """A run with two seconds of processor time and 100 MB."""
+    report = {"seconds": {"total": seconds}, "workers_detail": [{"busy_seconds": 2.0}], "peak_rss_bytes": 100_000_000}
+    return {"scale": scale, "case": case, "report": report}
+
+
+class Comparison(unittest.TestCase):
+    def runs(self, seconds):
+        return [run(scale, case, seconds) for scale in validation.SCALES for case in validation.CASES]
+
+    def predictions(self, seconds):
+        line = {"seconds": seconds, "core_seconds": 2.2, "memory_bytes": 90e6}
+        return {(scale, processes, workers): line for scale in validation.SCALES for workers, processes in validation.CASES}
+
+    def test_errors_are_of_the_prediction_against_the_measured(self):
+        text = validation.comparison(self.runs(10.0), self.predictions(11.0), 100)
+        self.assertIn("| 1,600 | `-n 2 -w 1` | 11.000 | 10.000 | 10.000 to 10.000 | +10% | +10% | 90 | 100 |", text)
+        self.assertIn("9 of 9 times are within 20%", text)
+
+    def test_misses_are_in_bold_and_not_counted(self):
+        text = validation.comparison(self.runs(10.0), self.predictions(7.0), 100)
+        self.assertIn("**-30%**", text)
+        self.assertIn("0 of 9 times", text)
+
+    def test_all_is_predicted_from_the_quickest_run_of_the_case(self):
+        runs = [run(1, (2, 1), 3.0), run(1, (2, 1), 2.0), run(1, (1, 1), 1.0), run(4, (2, 1), 0.5)]
+        self.assertIs(validation.least_run(runs, 1, (2, 1)), runs[1])
+
+    def test_medians_have_their_least_and_greatest(self):
+        runs = self.runs(10.0) + [run(1, (1, 1), 9.0), run(1, (1, 1), 12.0)]
+        self.assertIn("| `-w 1` | 10.000 | 10.000 | 9.000 to 12.000 |", validation.comparison(runs, self.predictions(10.0), 1))
+
+
+if __name__ == "__main__":
+    unittest.main()

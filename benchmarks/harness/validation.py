@@ -1,0 +1,172 @@
+"""Compares what `cost --instances` predicts with what is measured: `scripts/validate-cost-model`.
+
+All is predicted from one report, of the smallest set. The measured runs are that set and multiples of it, with one worker, two workers and two
+processes; the cases of a set take turns.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from harness import dataset, machine
+from harness.bench import say
+from harness.figures import spread, table
+from harness.options import ROOT, positive
+from harness.peers import Failure, verb
+
+# Workers and processes.
+CASES = ((1, 1), (2, 1), (1, 2))
+SCALES = (1, 4, 16)
+WANTED = 0.2
+
+
+def main(arguments):
+    """Exit code: 0 when everything was measured, however far off the predictions are."""
+    options = parse(arguments)
+    load_before = machine.load_average()
+    try:
+        version = verb("millrace", "install")
+        with tempfile.TemporaryDirectory(prefix="millrace-validation-") as scratch:
+            runs = measure(options, Path(scratch) / "report.json")
+            chosen = least_run(runs, 1, tuple(options.from_case))
+            predictions = predict(chosen["report"], Path(scratch) / "chosen.json")
+    except Failure as failure:
+        say(f"validate-cost-model: {failure}")
+        return 1
+    text = (
+        f"Query 2{ {8: 'A', 10: 'B', 12: 'C'}.get(options.prefix, f' -k {options.prefix}') }, {options.repeat} runs of each case in turns; {version}; "
+        f"{machine.short_name(machine.describe())}, load average {load_before} before and {machine.load_average()} after.\n"
+        f"Predicted from one report: {options.rows:,} rows, {setting(tuple(options.from_case))}, the run of least time.\n\n"
+    ) + comparison(runs, predictions, options.rows)
+    print(text)
+    if options.out:
+        keep(options.out, runs, chosen, text, "scripts/validate-cost-model " + shlex.join(arguments))
+    return 0
+
+
+def parse(arguments):
+    """What was typed; a wrong option ends the program with exit code 2."""
+    parser = argparse.ArgumentParser(prog="scripts/validate-cost-model", description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=positive, default=2_000_000, metavar="N",
+                        help="rows of the smallest set; 4 and 16 times as many are made, too (default: 2,000,000)")
+    parser.add_argument("--repeat", type=positive, default=3, metavar="N", help="runs of each case (default: 3)")
+    parser.add_argument("--prefix", type=positive, default=8, metavar="X", help="-k of query2 (default: 8)")
+    parser.add_argument("--from-case", type=int, nargs=2, default=(2, 1), metavar=("WORKERS", "PROCESSES"),
+                        help="the run whose report all is predicted from (default: 2 1)")
+    parser.add_argument("--data", type=lambda text: Path(text).resolve(), default=ROOT / "benchmarks" / "data",
+                        metavar="DIR", help="where the input is kept between runs (default: benchmarks/data)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the table and every run (default: none)")
+    options = parser.parse_args(arguments)
+    if tuple(options.from_case) not in CASES:
+        parser.error(f"--from-case takes one of those that are measured: {', '.join(f'{w} {p}' for w, p in CASES)}")
+    return options
+
+
+def setting(case):
+    """A case as it is typed."""
+    workers, processes = case
+    return f"-w {workers}" if processes == 1 else f"-n {processes} -w {workers}"
+
+
+def measure(options, report):
+    """All runs, each with its report."""
+    runs, query = [], verb("millrace", "install", "--which", "query2")
+    for scale in SCALES:
+        data = dataset.prepare(options.data, options.rows * scale)
+        dataset.warm(data)
+        for number in range(options.repeat):
+            for case in CASES:
+                say(f"{options.rows * scale:,} rows, {setting(case)}, run {number + 1}")
+                command = [query, "-k", str(options.prefix), "--top", "0", "--data", str(data.directory), "--set",
+                           data.set_name, "--report", str(report), *setting(case).split()]
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                if done.returncode != 0:
+                    raise Failure(f"{shlex.join(command)}: {done.stderr}")
+                runs.append({"scale": scale, "case": case, "report": json.loads(report.read_text()),
+                             "load_average": machine.load_average()})
+    hashes = {(run["scale"], run["report"]["answer"]["hash"]) for run in runs}
+    if len(hashes) != len(SCALES):
+        raise Failure("runs over the same rows have different answers")
+    return runs
+
+
+def of(runs, scale, case):
+    """The reports of one case."""
+    return [run["report"] for run in runs if (run["scale"], run["case"]) == (scale, case)]
+
+
+def least_run(runs, scale, case):
+    """The quickest run of the case: a disturbed one tells the time of other programs as time to start."""
+    same = [run for run in runs if (run["scale"], run["case"]) == (scale, case)]
+    return min(same, key=lambda run: run["report"]["seconds"]["total"])
+
+
+def predict(report, file):
+    """What `cost --instances` says, by scale and workers."""
+    file.write_text(json.dumps(report))
+    found = {}
+    for scale in SCALES:
+        command = [verb("millrace", "install", "--which", "cost"), "--instances", "--json", "--scale", str(scale), str(file)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failure(f"{shlex.join(command)}: {done.stderr}")
+        for line in json.loads(done.stdout)["here"]:
+            found[scale, line["processes"], line["workers"]] = line
+    return found
+
+
+def comparison(runs, predictions, rows):
+    """Predicted beside measured, and how many are within what is wanted."""
+    lines, near, count = [], 0, 0
+    for scale in SCALES:
+        for case in CASES:
+            workers, processes = case
+            reports = of(runs, scale, case)
+            found = spread(report["seconds"]["total"] for report in reports)
+            busy = median(sum(worker["busy_seconds"] for worker in report["workers_detail"]) for report in reports)
+            prediction = predictions.get((scale, processes, workers))
+            peak = median(report["peak_rss_bytes"] for report in reports) / 1e6
+            if prediction is None:
+                raise Failure(f"nothing is predicted for {setting(case)}: this takes a machine of two cores")
+            error = prediction["seconds"] / found.middle - 1
+            count, near = count + 1, near + (abs(error) <= WANTED)
+            lines.append([
+                f"{rows * scale:,}", f"`{setting(case)}`", f"{prediction['seconds']:.3f}", f"{found.middle:.3f}",
+                f"{found.least:.3f} to {found.greatest:.3f}", f"{error:+.0%}" if abs(error) <= WANTED else f"**{error:+.0%}**",
+                f"{prediction['core_seconds'] / busy - 1:+.0%}", f"{prediction['memory_bytes'] / 1e6:.0f}", f"{peak:.0f}",
+            ])
+    head = ["rows", "run", "predicted, s", "measured, s", "least to greatest", "error", "error of processor time",
+            "memory predicted, MB", "measured"]
+    return table(head, lines) + f"\n{near} of {count} times are within {WANTED:.0%}; the others are in bold.\n"
+
+
+def without_places(report):
+    """A report without what names anyone's machine: where the data lies, and who built the kernel."""
+    kept = json.loads(json.dumps(report))
+    kept["input"]["largest_split"] = None
+    kept["machine"]["os"] = machine.describe()["os"]
+    return kept
+
+
+def keep(out, runs, chosen, text, command):
+    """The table, the report all was predicted from, and one line for each run."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "summary.md").write_text(text, encoding="utf-8")
+    (out / "report.json").write_text(json.dumps(without_places(chosen["report"]), indent=2) + "\n", encoding="utf-8")
+    with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
+        for run in runs:
+            report = run["report"]
+            figures = {key: report[key] for key in ("peak_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
+            busy = [worker["busy_seconds"] for worker in report["workers_detail"]]
+            lines.write(json.dumps({"rows": report["input"]["rows"], "setting": setting(run["case"]), **figures, "busy_seconds": busy,
+                                    "hash": report["answer"]["hash"], "load_average": run["load_average"]}) + "\n")
+    say(f"{command}: kept in {out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,187 @@
+//! Converts tables: `cargo run --release --bin pack -- --table uservisits --to packed --output target/packed/uservisits`.
+//!
+//! Only the words on the command line live here; the work is done in `millrace::pack`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use millrace::formats::writer::OutputFormat;
+use millrace::generate::Stop;
+use millrace::input::{BadRecords, FormatChoice, InputOptions, StoreOptions, Stores};
+use millrace::pack::{self, Job};
+use millrace::tables::Table;
+use millrace::units::parse_positive_bytes;
+use millrace::{Error, cli};
+
+/// Converts a table from any format to any other.
+///
+/// Rows keep their order, and the bytes written do not depend on the number of threads. The table appears whole at the end
+/// or, after an error or Ctrl-C, not at all.
+#[derive(Parser)]
+#[command(name = "pack")]
+struct Arguments {
+    /// What the table becomes: packed, parquet, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
+    #[arg(long, value_name = "FORMAT", required_unless_present = "describe")]
+    to: Option<OutputFormat>,
+
+    /// Convert nothing, but say what is in a file, or in the files of a directory: columns, rows, blocks, how values are
+    /// written
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["to", "data"])]
+    describe: Option<PathBuf>,
+
+    /// With --describe, show the first N rows as well
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "describe")]
+    head: usize,
+
+    /// Table to convert [default with --describe: the one that PATH names]
+    #[arg(long, value_name = "NAME", required_unless_present = "describe")]
+    table: Option<String>,
+
+    /// Columns of a table of your own, in the order of its files: 'name:text,age:int,height:float,born:date'
+    #[arg(long, value_name = "NAME:TYPE,…")]
+    columns: Option<String>,
+
+    /// What is between the fields of text, where --columns says what they are
+    #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter, requires = "columns")]
+    delimiter: u8,
+
+    /// Where the tables are, as DIR/FORMAT/SET/TABLE/, or a place that names the table outright, as for queries [default: the
+    /// set that comes with Millrace]
+    #[arg(long, value_name = "DIR|URL|PATTERN")]
+    data: Option<PathBuf>,
+
+    /// Set of the table
+    #[arg(long, value_name = "NAME", default_value = "tiny")]
+    set: String,
+
+    /// Format of the table as it is; auto takes what the data directory has, the fastest first
+    #[arg(long, value_enum, default_value_t)]
+    format: FormatChoice,
+
+    /// What to do about a record that does not fit its table
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    bad_records: BadRecords,
+
+    /// Directory that the table becomes [default: DIR/FORMAT/SET/TABLE/ beside the table as it is]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// About how large a file is to be; smaller where there would be fewer than 16
+    #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = parse_positive_bytes)]
+    file_size: u64,
+
+    /// Threads [default: all cores]
+    #[arg(short, long, value_name = "N")]
+    workers: Option<usize>,
+
+    /// Read everything back before the table gets its name, and compare all rows
+    #[arg(long)]
+    verify: bool,
+
+    /// Replace the table if it exists already
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Address of an S3 server other than Amazon's, as `http://127.0.0.1:9000` [default: the variable `AWS_ENDPOINT_URL`]
+    #[arg(long, value_name = "URL")]
+    s3_endpoint: Option<String>,
+
+    /// Read public buckets, without credentials
+    #[arg(long)]
+    s3_anonymous: bool,
+
+    /// Seconds for which an S3 or HTTP server may give nothing, retries included
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = cli::seconds)]
+    store_timeout: Duration,
+
+    /// Show no progress bar; there is none either when stderr is no terminal
+    #[arg(long)]
+    no_progress: bool,
+}
+
+fn delimiter(typed: &str) -> Result<u8, String> {
+    match (typed, typed.as_bytes()) {
+        ("\\t" | "tab", _) => Ok(b'\t'),
+        (_, [byte]) if !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+        _ => Err("type one character that is no quote, or tab".to_owned()),
+    }
+}
+
+impl Arguments {
+    fn table(&self) -> Result<Table, Error> {
+        match (&self.table, &self.columns, &self.describe) {
+            (Some(name), None, _) => pack::table_of_benchmark(name),
+            (None, None, Some(path)) => pack::table_of_path(path),
+            (name, columns, _) => {
+                let name = cli::set_name(name.as_deref().unwrap_or("table"))?;
+                pack::table_of_columns(&name, columns.as_deref().unwrap_or_default(), self.delimiter)
+            }
+        }
+    }
+
+    fn input(&self) -> Result<InputOptions, Error> {
+        Ok(InputOptions {
+            data: self.data.clone().unwrap_or_else(cli::bundled_data),
+            set: cli::set_name(&self.set)?,
+            format: self.format,
+            split_bytes: None,
+            bad_records: self.bad_records,
+            peers: 1,
+            may_be_empty: false,
+            stores: Stores::new(StoreOptions {
+                endpoint: self.s3_endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL").ok()),
+                anonymous: self.s3_anonymous,
+                timeout: self.store_timeout,
+                ..StoreOptions::default()
+            }),
+        })
+    }
+
+    fn into_job(self, to: OutputFormat) -> Result<Job, Error> {
+        let (table, input) = (self.table()?, self.input()?);
+        let target = match self.output {
+            Some(directory) => directory,
+            None => pack::default_target(&input, &table, to)?,
+        };
+        Ok(Job {
+            table,
+            input,
+            to,
+            target,
+            file_bytes: self.file_size,
+            threads: cli::workers(self.workers, 1)?,
+            verify: self.verify,
+            overwrite: self.overwrite,
+        })
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let Some(to) = arguments.to else { return describe(&arguments) };
+    let progress = if arguments.no_progress { ProgressBar::hidden() } else { ProgressBar::new(0) };
+    progress.set_style(
+        ProgressStyle::with_template(
+            "{msg:10} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {eta} left",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let job = arguments.into_job(to)?;
+    let converted = pack::run(&job, &progress, &Stop::on_signals()?)?;
+    converted.warnings.iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
+    cli::print(format_args!("{converted}\n"))
+}
+
+fn describe(arguments: &Arguments) -> Result<(), Error> {
+    let Some(path) = &arguments.describe else {
+        return Err(Error::usage("there is nothing to do", "--to packed, or --describe PATH"));
+    };
+    let said = pack::describe(path, &arguments.table()?, &arguments.input()?, arguments.head)?;
+    cli::print(said)
+}
+
+fn main() -> ExitCode {
+    cli::main(run)
+}

@@ -1,0 +1,220 @@
+//! What one run tells about the next: rates read from its report.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The keys of a run report that rates are made of.
+#[derive(Deserialize)]
+struct Report {
+    query: String,
+    processes: usize,
+    workers: usize,
+    input: Input,
+    seconds: Seconds,
+    peak_rss_bytes: Option<u64>,
+    exchanged_bytes: u64,
+    group_bytes: u64,
+    spilled_bytes: u64,
+    workers_detail: Vec<Worker>,
+    machine: Machine,
+}
+
+#[derive(Deserialize)]
+struct Input {
+    rows: u64,
+    bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Seconds {
+    total: f64,
+}
+
+#[derive(Deserialize)]
+struct Worker {
+    groups: u64,
+    busy_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Machine {
+    cpu: String,
+    cores: usize,
+}
+
+/// What a query takes for each row, group and worker, as one run of it was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rates {
+    /// The program.
+    pub query: String,
+    /// Processes of the measured run.
+    pub processes: usize,
+    /// Workers of each.
+    pub workers: usize,
+    /// Processor it ran on.
+    pub cpu: String,
+    /// Cores it could use.
+    pub cores: usize,
+    /// Rows it read.
+    pub rows: u64,
+    /// Bytes of input for each row, of compressed files as they are.
+    pub bytes_per_row: f64,
+    /// Processor time of all workers for each row.
+    pub core_seconds_per_row: f64,
+    /// Bytes that would be exchanged for each row if every record went to another worker; none where one worker kept
+    /// all to itself, so that it was not seen.
+    pub exchanged_bytes_per_row: Option<f64>,
+    /// Groups it held in the end.
+    pub groups: u64,
+    /// How groups grow with rows: as rows to this power, which is 1 where every row is a group of its own.
+    pub group_exponent: f64,
+    /// Memory of the tables for each group.
+    pub bytes_per_group: f64,
+    /// Peak memory apart from that, for each worker; none where the system did not tell.
+    pub other_bytes_per_worker: Option<f64>,
+    /// Time in which not even the busiest worker computed: to start, connect, and gather the answer.
+    pub startup_seconds: f64,
+    /// Processor time of the busiest worker over the mean of all.
+    pub imbalance: f64,
+}
+
+impl Rates {
+    /// Reads the report of a run, as `--report FILE` of any query writes it.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+        let report = serde_json::from_str(&text)
+            .map_err(|error| Error::Data(format!("{} is no report of a run: {error}", path.display())))?;
+        Self::of(report).map_err(|reason| Error::Data(format!("{} {reason}", path.display())))
+    }
+
+    fn of(report: Report) -> Result<Self, &'static str> {
+        let Report { input, seconds, workers_detail, .. } = report;
+        let busy = || workers_detail.iter().map(|worker| worker.busy_seconds);
+        let (sum, busiest) = (busy().sum::<f64>(), busy().fold(0.0, f64::max));
+        if input.rows == 0 || !sum.is_finite() || sum <= 0.0 {
+            return Err(
+                "is of a run without rows or work, which gives no rates: measure one with a second of work",
+            );
+        }
+        if report.spilled_bytes > 0 {
+            return Err(
+                "is of a run that spilled to disk, and rates are those of runs that fit: measure fewer rows or give --memory",
+            );
+        }
+        let (rows, all) = (input.rows as f64, workers_detail.len() as f64);
+        let groups = workers_detail.iter().map(|worker| worker.groups).sum::<u64>();
+        let sent_away = (all - 1.0) / all;
+        let other = |peak: u64| peak.saturating_sub(report.group_bytes) as f64 / all;
+        Ok(Rates {
+            query: report.query,
+            processes: report.processes,
+            workers: report.workers,
+            cpu: report.machine.cpu,
+            cores: report.machine.cores,
+            rows: input.rows,
+            bytes_per_row: input.bytes as f64 / rows,
+            core_seconds_per_row: sum / rows,
+            exchanged_bytes_per_row: (all > 1.0).then(|| report.exchanged_bytes as f64 / rows / sent_away),
+            groups,
+            group_exponent: exponent(rows, groups as f64),
+            bytes_per_group: if groups > 0 { report.group_bytes as f64 / groups as f64 } else { 0.0 },
+            other_bytes_per_worker: report.peak_rss_bytes.map(other),
+            startup_seconds: (seconds.total - busiest).max(0.0),
+            imbalance: busiest * all / sum,
+        })
+    }
+
+    /// The groups that so many rows have; of more rows than were measured rather too many than too few.
+    pub fn groups_of(&self, rows: f64) -> f64 {
+        self.groups as f64 * (rows / self.rows as f64).powf(self.group_exponent)
+    }
+}
+
+/// The power of `rows` that is `groups`: one row has one group, and that many have these.
+fn exponent(rows: f64, groups: f64) -> f64 {
+    if groups >= rows || rows <= 1.0 { 1.0 } else { groups.max(1.0).ln() / rows.ln() }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// 1,000,000 rows of 169 bytes by two workers, 3 and 1 seconds of work, in 3.25 s; 400,000 groups of 25 bytes.
+    pub(crate) fn report(change: impl FnOnce(&mut Value)) -> Result<Rates, &'static str> {
+        let mut report = json!({
+            "query": "query2", "processes": 1, "workers": 2,
+            "input": {"rows": 1_000_000, "bytes": 169_000_000},
+            "seconds": {"connect": 0.01, "run": 3.24, "total": 3.25},
+            "peak_rss_bytes": 30_000_000, "exchanged_bytes": 8_000_000, "group_bytes": 10_000_000, "spilled_bytes": 0,
+            "workers_detail": [{"groups": 150_000, "busy_seconds": 3.0}, {"groups": 250_000, "busy_seconds": 1.0}],
+            "machine": {"cpu": "a processor", "cores": 2},
+        });
+        change(&mut report);
+        Rates::of(serde_json::from_value(report).unwrap())
+    }
+
+    fn near(found: f64, wanted: f64) -> bool {
+        (found / wanted - 1.0).abs() < 1e-9
+    }
+
+    #[test]
+    fn rates_are_the_figures_of_the_report_divided() {
+        let rates = report(|_| {}).unwrap();
+        assert!(near(rates.bytes_per_row, 169.0), "169 MB over 1 M rows");
+        assert!(near(rates.core_seconds_per_row, 4e-6), "3 + 1 seconds over 1 M rows");
+        assert!(
+            near(rates.exchanged_bytes_per_row.unwrap(), 16.0),
+            "half the records stayed where they were"
+        );
+        assert!(near(rates.bytes_per_group, 25.0), "10 MB over 400,000 groups");
+        assert!(near(rates.other_bytes_per_worker.unwrap(), 10e6), "30 - 10 MB over 2 workers");
+        assert!(near(rates.startup_seconds, 0.25), "3.25 less the 3 of the busiest");
+        assert!(near(rates.imbalance, 1.5), "3 over the mean of 2");
+    }
+
+    #[test]
+    fn one_worker_tells_nothing_about_exchanges() {
+        let alone = report(|report| {
+            report["workers_detail"] = json!([{"groups": 400_000, "busy_seconds": 3.0}]);
+            report["exchanged_bytes"] = json!(0);
+        });
+        let alone = alone.unwrap();
+        assert_eq!((alone.exchanged_bytes_per_row, alone.imbalance), (None, 1.0));
+    }
+
+    /// 1,000 groups of 1,000,000 rows are their square root.
+    #[test]
+    fn groups_grow_by_the_power_that_was_measured() {
+        assert!(near(exponent(1e6, 1e3), 0.5));
+        assert!(near(exponent(1e6, 1e6), 1.0) && near(exponent(1.0, 1.0), 1.0), "a group for every row");
+        let square_root = report(|report| {
+            (report["workers_detail"][0]["groups"], report["workers_detail"][1]["groups"]) =
+                (json!(400), json!(600));
+        });
+        let square_root = square_root.unwrap();
+        assert!(near(square_root.groups_of(1e6), 1e3), "what was measured comes out again");
+        assert!(near(square_root.groups_of(4e6), 2e3));
+        let distinct = report(|report| report["workers_detail"][0]["groups"] = json!(750_000)).unwrap();
+        assert!(near(distinct.groups_of(4e6), 4e6));
+        let none = report(|report| {
+            (report["workers_detail"][0]["groups"], report["workers_detail"][1]["groups"]) =
+                (json!(0), json!(0));
+        });
+        let none = none.unwrap();
+        assert!(none.groups_of(4e6).abs() < 1e-9 && none.bytes_per_group.abs() < 1e-9);
+    }
+
+    #[test]
+    fn runs_that_give_no_rates_are_refused() {
+        let empty = report(|report| report["input"]["rows"] = json!(0)).unwrap_err();
+        assert!(empty.contains("measure one with a second of work"), "{empty}");
+        let spilled = report(|report| report["spilled_bytes"] = json!(1)).unwrap_err();
+        assert!(spilled.contains("measure fewer rows or give --memory"), "{spilled}");
+    }
+}

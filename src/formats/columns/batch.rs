@@ -1,0 +1,130 @@
+//! Some rows, column by column.
+
+use std::sync::Arc;
+
+use super::cell::Cell;
+use crate::formats::field_error::FieldError;
+use crate::formats::row::{Fields, RowDeserializer};
+use crate::input::Row;
+use crate::report::AnswerHash;
+use serde::Deserialize;
+
+/// Rows of a table, decoded: of a reader, the columns that a query wants, in the order of its struct; for a writer, all.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Batch {
+    /// How many rows each column has.
+    pub(crate) rows: usize,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// Values of one column.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Column {
+    /// One value a row; where there is none, any.
+    pub(crate) values: Values,
+    /// Whether a row has a value; empty where all have.
+    pub(crate) present: Vec<bool>,
+}
+
+/// Values of one type.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Values {
+    /// Wider than the table's type, as text may hold such a number too.
+    Int(Vec<i64>),
+    Float(Vec<f32>),
+    /// Days since 1970-01-01.
+    Date(Vec<i32>),
+    Text(Texts),
+}
+
+/// Texts, each a range of shared bytes: values of a dictionary are many times the same range.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Texts {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    /// Start and end of each.
+    pub(crate) spans: Vec<(u32, u32)>,
+}
+
+impl Texts {
+    #[inline]
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
+        let (start, end) = self.spans[row];
+        &self.bytes[start as usize..end as usize]
+    }
+}
+
+impl Batch {
+    /// Gives the rows from `from` on to `emit`. A row that does not make the struct ends it: which one, and why.
+    #[inline]
+    pub(super) fn read<R: Row>(
+        &self,
+        from: usize,
+        mut emit: impl FnMut(R::Of<'_>),
+    ) -> Result<(), (usize, FieldError)> {
+        for row in from..self.rows {
+            match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
+                Ok(read) => emit(read),
+                Err(error) => return Err((row, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all rows to a hash that is the same for the same rows, whatever their order and whatever format they came from.
+    pub(crate) fn add_to(&self, hash: &mut AnswerHash) {
+        for row in 0..self.rows {
+            hash.add_columns(self.columns.iter().map(|column| column.cell(row).hashed()));
+        }
+    }
+
+    /// The values of a row as text for people; `None` where there is no value.
+    pub(crate) fn texts(&self, row: usize) -> Vec<Option<String>> {
+        let text = |column: &Column| match column.cell(row) {
+            Cell::Null => None,
+            cell => Some(cell.to_string()),
+        };
+        self.columns.iter().map(text).collect()
+    }
+
+    /// One row for a message.
+    pub(super) fn shown(&self, row: usize) -> String {
+        let cells = self.columns.iter().map(|column| column.cell(row).to_string());
+        cells.collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Column {
+    /// The value of a row.
+    #[inline]
+    pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
+        if !self.present.is_empty() && !self.present[row] {
+            return Cell::Null;
+        }
+        match &self.values {
+            Values::Int(values) => Cell::Int(values[row]),
+            Values::Float(values) => Cell::Float(values[row]),
+            Values::Date(values) => Cell::Date(values[row]),
+            Values::Text(texts) => Cell::Text(texts.get(row)),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct BatchRow<'a> {
+    columns: &'a [Column],
+    row: usize,
+}
+
+impl<'a> Fields<'a> for BatchRow<'a> {
+    type Field = Cell<'a>;
+
+    #[inline]
+    fn count(self) -> usize {
+        self.columns.len()
+    }
+
+    #[inline]
+    fn field(self, index: usize) -> Cell<'a> {
+        self.columns[index].cell(self.row)
+    }
+}

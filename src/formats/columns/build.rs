@@ -1,0 +1,160 @@
+//! A batch out of rows of text: every field parsed as its column's type says.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::{Batch, Column, Texts, Values};
+use crate::formats::csv::{FieldDeserializer, parse_f32, parse_i64};
+use crate::formats::field_error::FieldError;
+use crate::formats::row::{Fields, TakeRow};
+use crate::tables::{ColumnType, Date, Table};
+
+/// Rows that become a batch. An empty field is no value (null) where its column has numbers or days, and an empty text in a
+/// column of texts.
+pub(crate) struct BatchBuilder {
+    columns: Vec<Growing>,
+    rows: usize,
+}
+
+/// Values of one column, and which rows have one, as in [`Column`].
+struct Growing {
+    values: GrowingValues,
+    present: Vec<bool>,
+}
+
+/// [`Values`] whose texts are not shared yet.
+enum GrowingValues {
+    Int(Vec<i64>),
+    Float(Vec<f32>),
+    Date(Vec<i32>),
+    Text { bytes: Vec<u8>, spans: Vec<(u32, u32)> },
+}
+
+impl BatchBuilder {
+    /// For all columns of a table, in its order.
+    pub(crate) fn new(table: &Table) -> Self {
+        let growing = |kind| Growing {
+            values: match kind {
+                ColumnType::Int => GrowingValues::Int(Vec::new()),
+                ColumnType::Float => GrowingValues::Float(Vec::new()),
+                ColumnType::Date => GrowingValues::Date(Vec::new()),
+                ColumnType::Text => GrowingValues::Text { bytes: Vec::new(), spans: Vec::new() },
+            },
+            present: Vec::new(),
+        };
+        BatchBuilder { columns: table.columns.iter().map(|column| growing(column.kind)).collect(), rows: 0 }
+    }
+
+    /// Gives the rows away in `batch`, whose memory takes the next ones.
+    pub(crate) fn finish(&mut self, batch: &mut Batch) {
+        batch.rows = mem::take(&mut self.rows);
+        let mut old = mem::take(&mut batch.columns).into_iter();
+        for column in &mut self.columns {
+            let old = old.next();
+            batch.columns.push(column.finish(old));
+        }
+    }
+}
+
+impl TakeRow for BatchBuilder {
+    #[inline]
+    fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError> {
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            if let Err(error) = column.push(self.rows, fields.field(index).0) {
+                self.columns[..index].iter_mut().for_each(|column| column.truncate(self.rows));
+                return Err(error.of_field(index));
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+impl Growing {
+    #[inline]
+    fn push(&mut self, row: usize, text: &[u8]) -> Result<(), FieldError> {
+        if let GrowingValues::Text { bytes, spans } = &mut self.values {
+            // A batch is a block of text: at most MAX_ROW_BYTES and a bit.
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(text);
+            spans.push((start, bytes.len() as u32));
+            return Ok(());
+        }
+        let has_value = !text.is_empty();
+        match &mut self.values {
+            GrowingValues::Int(values) => values.push(parsed(text, parse_i64, "an integer (i64)")?),
+            GrowingValues::Float(values) => values.push(parsed(text, parse_f32, "f32")?),
+            GrowingValues::Date(values) => {
+                values.push(parsed(text, |text| Date::parse(text).map(Date::days), "a day (yyyy-MM-dd)")?);
+            }
+            GrowingValues::Text { .. } => {}
+        }
+        if !has_value && self.present.is_empty() {
+            self.present.resize(row, true);
+        }
+        if !has_value || !self.present.is_empty() {
+            self.present.push(has_value);
+        }
+        Ok(())
+    }
+
+    /// Takes back the row behind so many.
+    #[cold]
+    fn truncate(&mut self, rows: usize) {
+        self.present.truncate(rows);
+        match &mut self.values {
+            GrowingValues::Int(values) => values.truncate(rows),
+            GrowingValues::Float(values) => values.truncate(rows),
+            GrowingValues::Date(values) => values.truncate(rows),
+            GrowingValues::Text { bytes, spans } => {
+                if let Some((start, _)) = spans.get(rows) {
+                    bytes.truncate(*start as usize);
+                }
+                spans.truncate(rows);
+            }
+        }
+    }
+
+    /// The column, in exchange for the memory of an old one.
+    fn finish(&mut self, old: Option<Column>) -> Column {
+        let (old_values, mut present) = old.map_or((None, Vec::new()), |old| (Some(old.values), old.present));
+        present.clear();
+        let values = match (&mut self.values, old_values) {
+            (GrowingValues::Int(values), Some(Values::Int(old))) => Values::Int(exchanged(values, old)),
+            (GrowingValues::Int(values), _) => Values::Int(mem::take(values)),
+            (GrowingValues::Float(values), Some(Values::Float(old))) => Values::Float(exchanged(values, old)),
+            (GrowingValues::Float(values), _) => Values::Float(mem::take(values)),
+            (GrowingValues::Date(values), Some(Values::Date(old))) => Values::Date(exchanged(values, old)),
+            (GrowingValues::Date(values), _) => Values::Date(mem::take(values)),
+            (GrowingValues::Text { bytes, spans }, old) => {
+                let old = if let Some(Values::Text(old)) = old { old } else { Texts::default() };
+                let old_bytes = Arc::try_unwrap(old.bytes).unwrap_or_default();
+                Values::Text(Texts {
+                    bytes: Arc::new(exchanged(bytes, old_bytes)),
+                    spans: exchanged(spans, old.spans),
+                })
+            }
+        };
+        Column { values, present: mem::replace(&mut self.present, present) }
+    }
+}
+
+/// A field's value; any where it is empty.
+#[inline]
+fn parsed<T: Default>(
+    text: &[u8],
+    parse: impl Fn(&[u8]) -> Option<T>,
+    wanted: &str,
+) -> Result<T, FieldError> {
+    match parse(text) {
+        Some(value) => Ok(value),
+        None if text.is_empty() => Ok(T::default()),
+        None => Err(FieldError::unreadable(text, wanted)),
+    }
+}
+
+/// What `values` holds, which goes on with the memory of `old`.
+fn exchanged<T>(values: &mut Vec<T>, mut old: Vec<T>) -> Vec<T> {
+    old.clear();
+    mem::replace(values, old)
+}

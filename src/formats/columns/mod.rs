@@ -1,0 +1,65 @@
+//! What column formats share: batches of decoded columns, rows of a query's struct out of them, and which blocks of a file a
+//! query may pass over.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `batch` | some rows, column by column |
+//! | `build` | a batch out of rows of text |
+//! | `cell` | one value of a batch as serde asks for it |
+//! | `gather`, `filling` | rows gathered into a block that is to be written |
+//! | `reader` | one split as rows: batches one after the other |
+//! | `blocks` | where a file's blocks lie and what statistics say of them |
+
+mod batch;
+mod blocks;
+mod build;
+mod cell;
+mod filling;
+mod gather;
+mod reader;
+
+pub(crate) use batch::{Batch, Column, Texts, Values};
+pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
+pub(crate) use build::BatchBuilder;
+pub(in crate::formats) use cell::Cell;
+pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
+pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
+pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded};
+
+use std::sync::Arc;
+
+/// A column that a query reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Its index in the table.
+    pub(crate) column: usize,
+    /// Whether a date is to be decoded to its text, `yyyy-MM-dd`.
+    pub(crate) as_text: bool,
+}
+
+/// A column file whose footer was read.
+#[derive(Debug, Clone)]
+pub(crate) enum ColumnFile {
+    /// Parquet.
+    Parquet(Arc<super::parquet::ParquetFile>),
+    /// Our own.
+    Packed(Arc<super::packed::PackedFile>),
+}
+
+impl ColumnFile {
+    /// Its blocks, in the order of the file: a split has whole ones.
+    pub(crate) fn blocks(&self) -> &[BlockPlan] {
+        match self {
+            ColumnFile::Parquet(file) => file.blocks(),
+            ColumnFile::Packed(file) => file.blocks(),
+        }
+    }
+
+    /// Of each block, the bytes of each column of the table and how its values are written.
+    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
+        match self {
+            ColumnFile::Parquet(file) => file.stored(),
+            ColumnFile::Packed(file) => file.stored(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! One split of a column format as rows.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Batch, Wanted};
+use crate::input::{BadRecords, Block, Row};
+use crate::tables::Table;
+use crate::{BadRecord, Error};
+
+/// Decodes a split, batch by batch.
+pub(crate) trait Decode {
+    /// Decodes the rows that come next, in place of those in `batch`; `None` at the end. A batch of no rows may come before it.
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Decoded>, Error>;
+}
+
+/// What was gone through for a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    /// Bytes of the file that were read for it.
+    pub(crate) bytes: u64,
+    /// Bytes they decompressed to.
+    pub(crate) decompressed: u64,
+    /// Offset of the block it is from.
+    pub(crate) block_at: u64,
+    /// Rows of the file before its first.
+    pub(crate) first_row: u64,
+}
+
+/// What rows are read from, decoding aside.
+pub(crate) struct ColumnSource {
+    pub(crate) path: Arc<Path>,
+    pub(crate) table: Table,
+    pub(crate) wanted: Arc<[Wanted]>,
+    pub(crate) bad_records: BadRecords,
+    /// Bytes of the file that are this split.
+    pub(crate) range: Range<u64>,
+}
+
+/// Reads the rows of one split.
+pub(crate) struct ColumnReader<D> {
+    source: ColumnSource,
+    decoder: D,
+    batch: Batch,
+}
+
+impl<D: Decode> ColumnReader<D> {
+    pub(crate) fn new(source: ColumnSource, decoder: D) -> Self {
+        ColumnReader { source, decoder, batch: Batch::default() }
+    }
+
+    /// All bytes of the split: its blocks are whole.
+    pub(crate) fn extent(&self) -> Range<u64> {
+        self.source.range.clone()
+    }
+
+    /// Decodes the next rows into `batch`; `None` at the end.
+    pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Block>, Error> {
+        let Some(decoded) = self.decoder.next_batch(batch)? else { return Ok(None) };
+        Ok(Some(Block {
+            rows: batch.rows as u64,
+            bytes: decoded.bytes,
+            text_bytes: decoded.decompressed,
+            ..Block::default()
+        }))
+    }
+
+    /// Decodes the next batch and gives its rows; `None` at the end.
+    pub(crate) fn next_block<R: Row>(
+        &mut self,
+        mut emit: impl FnMut(R::Of<'_>),
+    ) -> Result<Option<Block>, Error> {
+        let Some(decoded) = self.decoder.next_batch(&mut self.batch)? else { return Ok(None) };
+        let mut block = Block { bytes: decoded.bytes, text_bytes: decoded.decompressed, ..Block::default() };
+        let mut from = 0;
+        while let Err((row, error)) = self.batch.read::<R>(from, &mut emit) {
+            let (field, reason) = error.into_parts();
+            if self.source.bad_records == BadRecords::Fail {
+                return Err(self.bad_record(decoded, row, field, reason));
+            }
+            block.bad_records += 1;
+            from = row + 1;
+        }
+        block.rows = self.batch.rows as u64 - block.bad_records;
+        Ok(Some(block))
+    }
+
+    #[cold]
+    fn bad_record(&self, decoded: Decoded, row: usize, field: Option<usize>, reason: String) -> Error {
+        let columns = self.source.table.columns;
+        Error::BadRecord(Box::new(BadRecord {
+            path: self.source.path.to_path_buf(),
+            byte: decoded.block_at,
+            decompressed: false,
+            line: None,
+            row: Some(decoded.first_row + row as u64 + 1),
+            column: field.map(|field| columns[self.source.wanted[field].column].name.to_owned()),
+            reason,
+            text: self.batch.shown(row),
+        }))
+    }
+}

@@ -1,0 +1,174 @@
+//! Some blocks of a file as batches.
+
+use std::sync::Arc;
+
+use super::PackedFile;
+use super::footer::checksum;
+use super::values::Cursor;
+use crate::Error;
+use crate::formats::columns::{Batch, Column, Decode, Decoded, Values, Wanted};
+use crate::formats::file::PlannedFile;
+
+/// Rows of a batch: its spans and numbers stay in the second cache beside the regions they are from.
+const BATCH_ROWS: usize = 4096;
+/// snappy makes at most this many times its bytes: 64 of every 3.
+const SNAPPY_MOST: u64 = 22;
+
+/// Decodes some of a file's blocks.
+pub(crate) struct PackedDecoder {
+    footer: Arc<PackedFile>,
+    file: PlannedFile,
+    wanted: Arc<[Wanted]>,
+    /// Which of them is read first, second, …: as they lie in the file, which is the order in which they come from a store.
+    order: Vec<usize>,
+    blocks: std::vec::IntoIter<usize>,
+    current: Option<Current>,
+    /// Of each wanted column, its region's bytes, decompressed; kept for the next block's.
+    bodies: Vec<Arc<Vec<u8>>>,
+    compressed: Vec<u8>,
+    /// In place of bytes that are about to be read over.
+    nothing: Arc<Vec<u8>>,
+}
+
+/// The block that is being decoded.
+struct Current {
+    /// In the order in which columns are read.
+    cursors: Vec<Cursor>,
+    block: usize,
+    first_row: u64,
+    left: usize,
+    /// What was read for it and not told yet.
+    unsaid: Decoded,
+}
+
+impl PackedDecoder {
+    /// Says what will be read, and reads nothing yet. `blocks` are indices into [`PackedFile::blocks`], ascending.
+    pub(crate) fn open(
+        footer: &Arc<PackedFile>,
+        file: PlannedFile,
+        wanted: Arc<[Wanted]>,
+        blocks: Vec<usize>,
+    ) -> Self {
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        if let Some(block) = blocks.first() {
+            order.sort_by_key(|index| footer.region(*block, wanted[*index].column).0.start);
+        }
+        let region = |block, index: &usize| footer.region(block, wanted[*index].column).0;
+        let ranges = blocks.iter().flat_map(|block| order.iter().map(move |index| region(*block, index)));
+        file.will_read(&ranges.collect::<Vec<_>>());
+        let bodies = wanted.iter().map(|_| Arc::default()).collect();
+        PackedDecoder {
+            footer: Arc::clone(footer),
+            file,
+            wanted,
+            order,
+            blocks: blocks.into_iter(),
+            current: None,
+            bodies,
+            compressed: Vec::new(),
+            nothing: Arc::default(),
+        }
+    }
+
+    /// Reads the regions of a block.
+    fn start(&mut self, block: usize) -> Result<Current, Error> {
+        let plan = &self.footer.blocks()[block];
+        let (rows, block_at) = (plan.rows as usize, plan.bytes.start);
+        let mut current = Current {
+            cursors: Vec::with_capacity(self.wanted.len()),
+            block,
+            first_row: self.footer.first_row(block),
+            left: rows,
+            unsaid: Decoded { block_at, ..Decoded::default() },
+        };
+        for place in 0..self.order.len() {
+            let cursor = self.read_region(block, self.order[place], rows, &mut current.unsaid)?;
+            current.cursors.push(cursor);
+        }
+        Ok(current)
+    }
+
+    /// Reads and checks the region of a wanted column, and leaves its bytes in `bodies`.
+    fn read_region(
+        &mut self,
+        block: usize,
+        index: usize,
+        rows: usize,
+        unsaid: &mut Decoded,
+    ) -> Result<Cursor, Error> {
+        let Wanted { column, as_text } = self.wanted[index];
+        let footer = &*self.footer;
+        let (range, region) = footer.region(block, column);
+        let damaged =
+            |what: &str| footer.damaged(range.start, &format!("in column {}, {what}", footer.name(column)));
+        // A batch that is still in use keeps the bytes that it had.
+        if Arc::get_mut(&mut self.bodies[index]).is_none() {
+            self.bodies[index] = Arc::default();
+        }
+        let Some(body) = Arc::get_mut(&mut self.bodies[index]) else {
+            return Err(damaged("its bytes are in use"));
+        };
+        let stored = if region.snappy { &mut self.compressed } else { &mut *body };
+        // Of bytes that the file has, as the footer was checked against its size.
+        stored.resize(region.bytes as usize, 0);
+        let read = self.file.read_at(stored, range.start).map_err(|source| footer.unreadable(source))?;
+        if read < stored.len() {
+            return Err(damaged("the file ends early"));
+        }
+        if checksum([stored]) != region.checksum {
+            return Err(damaged("what is there is not what was written"));
+        }
+        if region.snappy {
+            let length =
+                snap::raw::decompress_len(&self.compressed).map_err(|error| damaged(&error.to_string()))?;
+            if length as u64 > u64::from(region.bytes) * SNAPPY_MOST {
+                return Err(damaged("it says that it decompresses to more than it can"));
+            }
+            body.resize(length, 0);
+            let decompressed = snap::raw::Decoder::new().decompress(&self.compressed, body);
+            if decompressed.map_err(|error| damaged(&error.to_string()))? != length {
+                return Err(damaged("it decompresses to less than it says"));
+            }
+        }
+        unsaid.bytes += u64::from(region.bytes);
+        unsaid.decompressed += body.len() as u64;
+        let form = (footer.kind(column), region.encoding);
+        Cursor::open(body, form, rows, region.nulls, as_text).map_err(damaged)
+    }
+}
+
+impl Decode for PackedDecoder {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Decoded>, Error> {
+        if batch.columns.len() != self.wanted.len() {
+            let column = || Column { values: Values::Int(Vec::new()), present: Vec::new() };
+            batch.columns = self.wanted.iter().map(|_| column()).collect();
+        }
+        let mut current = if let Some(current) = self.current.take() {
+            current
+        } else {
+            let Some(block) = self.blocks.next() else { return Ok(None) };
+            // What the last batch shares is read over.
+            for column in &mut batch.columns {
+                if let Values::Text(texts) = &mut column.values {
+                    texts.bytes = Arc::clone(&self.nothing);
+                }
+            }
+            self.start(block)?
+        };
+        let rows = current.left.min(BATCH_ROWS);
+        batch.rows = rows;
+        for (&index, cursor) in self.order.iter().zip(&mut current.cursors) {
+            cursor.decode(&self.bodies[index], rows, &mut batch.columns[index]).map_err(|what| {
+                let column = self.wanted[index].column;
+                let at = self.footer.region(current.block, column).0.start;
+                self.footer.damaged(at, &format!("in column {}, {what}", self.footer.name(column)))
+            })?;
+        }
+        let decoded = Decoded { first_row: current.first_row, ..current.unsaid };
+        current.unsaid = Decoded { block_at: decoded.block_at, ..Decoded::default() };
+        current.first_row += rows as u64;
+        current.left -= rows;
+        self.current = (current.left > 0).then_some(current);
+        Ok(Some(decoded))
+    }
+}

@@ -1,0 +1,88 @@
+//! The codecs of Parquet's pages.
+
+use std::io::{self, Read};
+
+/// How pages of a column chunk are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    Uncompressed,
+    Snappy,
+    Gzip,
+    Brotli,
+    /// As Hadoop frames it, or as an lz4 frame, or neither: all three are found under this number.
+    Lz4,
+    Zstd,
+    Lz4Raw,
+}
+
+impl Codec {
+    /// By its number in a footer.
+    pub(super) fn of(number: i64) -> Option<Self> {
+        Some(match number {
+            0 => Codec::Uncompressed,
+            1 => Codec::Snappy,
+            2 => Codec::Gzip,
+            4 => Codec::Brotli,
+            5 => Codec::Lz4,
+            6 => Codec::Zstd,
+            7 => Codec::Lz4Raw,
+            _ => return None,
+        })
+    }
+
+    /// Decompresses `from` into exactly `into`.
+    pub(super) fn decompress(self, from: &[u8], into: &mut [u8]) -> io::Result<()> {
+        let length = match self {
+            Codec::Uncompressed => {
+                if from.len() == into.len() {
+                    into.copy_from_slice(from);
+                }
+                from.len()
+            }
+            Codec::Snappy => match snap::raw::decompress_len(from)? {
+                length if length == into.len() => snap::raw::Decoder::new().decompress(from, into)?,
+                length => length,
+            },
+            Codec::Gzip => fill(flate2::read::MultiGzDecoder::new(from), into)?,
+            Codec::Brotli => fill(brotli_decompressor::Decompressor::new(from, 4096), into)?,
+            Codec::Zstd => zstd::bulk::decompress_to_buffer(from, into)?,
+            Codec::Lz4Raw => lz4_flex::block::decompress_into(from, into).map_err(io::Error::other)?,
+            Codec::Lz4 => {
+                if hadoop_lz4(from, into).is_some() {
+                    into.len()
+                } else if from.starts_with(&[0x04, 0x22, 0x4d, 0x18]) {
+                    fill(lz4_flex::frame::FrameDecoder::new(from), into)?
+                } else {
+                    lz4_flex::block::decompress_into(from, into).map_err(io::Error::other)?
+                }
+            }
+        };
+        if length == into.len() { Ok(()) } else { Err(other_length()) }
+    }
+}
+
+#[cold]
+fn other_length() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it decompresses to another length than its header says")
+}
+
+/// Reads `into` full, and that there is no more.
+fn fill(mut from: impl Read, into: &mut [u8]) -> io::Result<usize> {
+    from.read_exact(into)?;
+    if from.read(&mut [0])? == 0 { Ok(into.len()) } else { Err(other_length()) }
+}
+
+/// Blocks, each behind its two lengths; `None` where it is not that.
+fn hadoop_lz4(mut from: &[u8], mut into: &mut [u8]) -> Option<()> {
+    while !from.is_empty() {
+        let (whole, rest) = from.split_first_chunk()?;
+        let (compressed, rest) = rest.split_first_chunk()?;
+        let block = rest.get(..u32::from_be_bytes(*compressed) as usize)?;
+        let (out, behind) = into.split_at_mut_checked(u32::from_be_bytes(*whole) as usize)?;
+        if lz4_flex::block::decompress_into(block, out).ok()? != out.len() {
+            return None;
+        }
+        (from, into) = (&rest[block.len()..], behind);
+    }
+    into.is_empty().then_some(())
+}

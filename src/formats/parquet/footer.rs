@@ -1,0 +1,336 @@
+//! What a footer says: where each column of a table lies, of which type it is there, and bounds of its values.
+
+use std::path::Path;
+
+use super::codec::Codec;
+use super::thrift::{self, Value};
+use super::values::{Conversion, Physical};
+use crate::Error;
+use crate::formats::columns::{BlockPlan, Limits, Value as Bound};
+use crate::formats::file::PlannedFile;
+use crate::input::InputFile;
+use crate::tables::{Column, ColumnType, Table};
+
+pub(super) const MAGIC: &[u8; 4] = b"PAR1";
+/// The last bytes of a file: the footer's length, and the magic.
+const TAIL_BYTES: u64 = 8;
+/// No footer is larger; what says so is damaged.
+const MOST_FOOTER_BYTES: u64 = 1 << 30;
+/// Under this key our files have the checksum of their footer, and of each column chunk with its page headers.
+pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
+/// What stands in place of a footer's checksum while it is computed.
+pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
+
+/// A column of the table as the file has it.
+#[derive(Debug, Clone)]
+pub(super) struct Leaf {
+    pub(super) name: &'static str,
+    pub(super) physical: Physical,
+    pub(super) conversion: Conversion,
+    /// Whether values may be missing.
+    pub(super) optional: bool,
+}
+
+/// One column of one row group.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) codec: Codec,
+    pub(super) checksum: Option<u32>,
+}
+
+/// What a footer says.
+pub(super) struct Footer {
+    pub(super) blocks: Vec<BlockPlan>,
+    /// By column of the table.
+    pub(super) leaves: Vec<Leaf>,
+    /// By block, then by column of the table.
+    pub(super) chunks: Vec<Vec<Chunk>>,
+}
+
+/// Reads it.
+pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
+    let bytes = footer_bytes(&file.open()?, &file.path)?;
+    let fault = |reason: &str| damaged(&file.path, file.bytes.saturating_sub(TAIL_BYTES), reason);
+    let (footer, _) = thrift::read_struct(&bytes).map_err(|_| fault("its footer cannot be read"))?;
+    check(&footer, &bytes).ok_or_else(|| fault("its footer's checksum is not that of its bytes"))?;
+    let found = leaves(&footer).ok_or_else(|| fault("its footer's schema makes no tree"))?;
+    let columns = table.columns.iter().map(|column| resolve(&file.path, table, *column, &found));
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let mut read = Footer {
+        blocks: Vec::new(),
+        leaves: columns.iter().map(|(_, leaf)| leaf.clone()).collect(),
+        chunks: Vec::new(),
+    };
+    let mut before = MAGIC.len() as u64;
+    let body = file.bytes - TAIL_BYTES - bytes.len() as u64;
+    for group in footer.list(4) {
+        let no_group = || fault("its footer has a row group that cannot be");
+        if group.list(1).len() != found.count {
+            return Err(no_group());
+        }
+        let places = group
+            .list(1)
+            .iter()
+            .map(|chunk| place(chunk).filter(|(start, end)| start <= end && *end <= body));
+        let places = places.collect::<Option<Vec<_>>>().ok_or_else(no_group)?;
+        let start = places.iter().map(|place| place.0).min().unwrap_or(before);
+        let end = places.iter().map(|place| place.1).max().unwrap_or(before);
+        let rows = group.size(3).ok_or_else(no_group)?;
+        if start < before {
+            return Err(fault("its row groups do not follow one another"));
+        }
+        before = end;
+        let mut chunks = Vec::with_capacity(columns.len());
+        let mut limits = Vec::with_capacity(columns.len());
+        for (index, leaf) in &columns {
+            let meta = group.list(1)[*index].get(3).ok_or_else(no_group)?;
+            if meta.size(5) != Some(rows) {
+                return Err(no_group());
+            }
+            let codec = meta.int(4).and_then(Codec::of).ok_or_else(|| {
+                Error::Data(format!(
+                    "{}: column {} is compressed by a codec that this program does not know",
+                    file.path.display(),
+                    leaf.name
+                ))
+            })?;
+            let checksum = checksum_of(meta.list(8));
+            chunks.push(Chunk { start: places[*index].0, end: places[*index].1, codec, checksum });
+            limits.push(meta.get(12).and_then(|statistics| bounds(statistics, leaf)));
+        }
+        read.blocks.push(BlockPlan { bytes: start..end, rows, limits });
+        read.chunks.push(chunks);
+    }
+    Ok(read)
+}
+
+/// An error about bytes that are not as Parquet has them.
+#[cold]
+pub(super) fn damaged(path: &Path, byte: u64, reason: &str) -> Error {
+    Error::Data(format!(
+        "{}, byte {byte}: {reason}\n  the file is damaged, or no Parquet; try: fetch or write it again",
+        path.display()
+    ))
+}
+
+fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
+    let bytes = file.bytes();
+    let read = |into: &mut [u8], at| file.read_at(into, at).map_err(Error::file("read", path));
+    let tail_at = bytes.saturating_sub(TAIL_BYTES);
+    let mut tail = [0; TAIL_BYTES as usize];
+    let length = read(&mut tail, tail_at)?;
+    let (&size, magic) = tail.split_first_chunk().expect("eight bytes");
+    if length < tail.len() || magic != MAGIC {
+        if magic == b"PARE" {
+            return Err(Error::Data(format!(
+                "{} is encrypted, which this program cannot read",
+                path.display()
+            )));
+        }
+        return Err(damaged(path, tail_at, "it does not end as a Parquet file does, with PAR1"));
+    }
+    let size = u64::from(u32::from_le_bytes(size));
+    if size > MOST_FOOTER_BYTES || size + MAGIC.len() as u64 > tail_at {
+        return Err(damaged(path, tail_at, "its footer would be larger than the file"));
+    }
+    let mut footer = vec![0; size as usize];
+    read(&mut footer, tail_at - size)?;
+    Ok(footer)
+}
+
+/// The checksum among key-value pairs, if it is there.
+fn checksum_of(pairs: &[Value<'_>]) -> Option<u32> {
+    let pair = pairs.iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY))?;
+    u32::from_str_radix(str::from_utf8(pair.bytes(2)?).ok()?, 16).ok()
+}
+
+/// `None` where a footer has another checksum than it says.
+fn check(footer: &Value<'_>, bytes: &[u8]) -> Option<()> {
+    let Some(pair) = footer.list(5).iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY)) else {
+        return Some(());
+    };
+    let digits = pair.bytes(2).filter(|digits| digits.len() == NO_CHECKSUM.len())?;
+    let checksum = checksum_of(std::slice::from_ref(pair))?;
+    let at = memchr::memmem::find_iter(bytes, digits).last()?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&bytes[..at]);
+    hasher.update(NO_CHECKSUM);
+    hasher.update(&bytes[at + digits.len()..]);
+    (hasher.finalize() == checksum).then_some(())
+}
+
+/// The columns of a file.
+struct Found<'a> {
+    /// Those at the top: name, index among all, and schema.
+    flat: Vec<(&'a [u8], usize, &'a Value<'a>)>,
+    /// Names of those that are nested or repeated.
+    nested: Vec<&'a [u8]>,
+    /// How many there are, nested ones included.
+    count: usize,
+}
+
+fn leaves<'a>(footer: &'a Value<'a>) -> Option<Found<'a>> {
+    let (root, elements) = footer.list(2).split_first()?;
+    let mut found = Found { flat: Vec::new(), nested: Vec::new(), count: 0 };
+    // How many elements are still to come of each group that is open.
+    let mut open = vec![root.size(5)?];
+    for element in elements {
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+        *open.last_mut()? -= 1;
+        let name = element.bytes(4)?;
+        let children = element.size(5).unwrap_or(0);
+        if children > 0 || element.get(1).is_none() {
+            if open.len() == 1 {
+                found.nested.push(name);
+            }
+            open.push(children);
+            continue;
+        }
+        if open.len() == 1 && element.int(3) != Some(2) {
+            found.flat.push((name, found.count, element));
+        } else if open.len() == 1 {
+            found.nested.push(name);
+        }
+        found.count += 1;
+    }
+    open.iter().all(|left| *left == 0).then_some(found)
+}
+
+/// Where a column of the table is among the file's, and how it is read.
+fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Result<(usize, Leaf), Error> {
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let Some((_, index, schema)) = found.flat.iter().find(|(name, ..)| *name == column.name.as_bytes())
+    else {
+        if found.nested.contains(&column.name.as_bytes()) {
+            return Err(Error::Data(format!(
+                "{}: column {} has values with parts; a column of a table has plain ones",
+                path.display(),
+                column.name
+            )));
+        }
+        let names: Vec<_> = found.flat.iter().map(|(name, ..)| shown(name)).collect();
+        return Err(Error::Data(format!(
+            "{} has no column {}, which table {} has\n  its columns are: {}",
+            path.display(),
+            column.name,
+            table.name,
+            names.join(", ")
+        )));
+    };
+    let (physical, conversion) = Physical::of(schema)
+        .and_then(|physical| Some((physical, conversion(column.kind, physical, schema)?)))
+        .ok_or_else(|| {
+            let wanted = match column.kind {
+                ColumnType::Int => "integers",
+                ColumnType::Float => "floats or decimals",
+                ColumnType::Date => "dates, timestamps or texts",
+                ColumnType::Text => "texts or bytes",
+            };
+            Error::Data(format!(
+                "{}: column {} has values of another type than {wanted}, as table {} has them\n  try: write it with a cast",
+                path.display(),
+                column.name,
+                table.name
+            ))
+        })?;
+    let optional = schema.int(3) == Some(1);
+    Ok((*index, Leaf { name: column.name, physical, conversion, optional }))
+}
+
+/// How values of the file's type become the table's, if they can.
+fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Option<Conversion> {
+    let converted = schema.int(6);
+    let logical = |field| schema.get(10).and_then(|logical| logical.get(field));
+    let decimal = logical(5).is_some() || converted == Some(5);
+    let plain_bytes =
+        matches!(physical, Physical::Bytes | Physical::Fixed(_)) && !decimal && logical(15).is_none();
+    // What an integer is that is not said to be anything but an integer.
+    let integer = match logical(10) {
+        Some(integer) => Some(integer.bool(2).unwrap_or(true)),
+        None if schema.get(10).is_some() => None,
+        None => match converted {
+            None | Some(15..=18) => Some(true),
+            Some(11..=14) => Some(false),
+            _ => None,
+        },
+    };
+    Some(match (kind, physical) {
+        (ColumnType::Int, Physical::I32 | Physical::I64) => Conversion::Int { signed: integer? },
+        (ColumnType::Float, Physical::F32 | Physical::F64) => Conversion::Float,
+        (ColumnType::Float, Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_))
+            if decimal =>
+        {
+            let scale = logical(5).and_then(|decimal| decimal.int(1)).or(schema.int(7)).unwrap_or(0);
+            Conversion::Decimal { scale: u32::try_from(scale).ok().filter(|scale| *scale <= 38)? }
+        }
+        (ColumnType::Date, Physical::I32) if logical(6).is_some() || converted == Some(6) => Conversion::Date,
+        (ColumnType::Date, Physical::I64) => {
+            let unit = logical(8).and_then(|timestamp| timestamp.get(2));
+            let has = |field| unit.is_some_and(|unit| unit.get(field).is_some());
+            let second = match converted {
+                _ if has(1) => 1_000,
+                _ if has(2) => 1_000_000,
+                _ if has(3) => 1_000_000_000,
+                Some(9) => 1_000,
+                Some(10) => 1_000_000,
+                _ => return None,
+            };
+            Conversion::Timestamp { a_day: 86_400 * second }
+        }
+        (ColumnType::Date, Physical::I96) => Conversion::Timestamp96,
+        (ColumnType::Date, Physical::Bytes) if plain_bytes => Conversion::DateText,
+        (ColumnType::Text, _) if plain_bytes => Conversion::Text,
+        _ => return None,
+    })
+}
+
+/// First byte of a column chunk and the byte behind it.
+fn place(chunk: &Value<'_>) -> Option<(u64, u64)> {
+    if chunk.get(1).is_some() {
+        // In another file.
+        return None;
+    }
+    let meta = chunk.get(3)?;
+    let data = meta.size(9)?;
+    let start =
+        meta.size(11).filter(|dictionary| *dictionary > 0).map_or(data, |dictionary| dictionary.min(data));
+    Some((start, start.checked_add(meta.size(7)?)?))
+}
+
+/// Bounds by statistics, where their order is that of the values.
+fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
+    // The old ones were compared as signed, whatever the type.
+    let old =
+        matches!(leaf.conversion, Conversion::Int { signed: true } | Conversion::Float | Conversion::Date);
+    let either =
+        |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
+    let (least, greatest) = (either(6, 2)?, either(5, 1)?);
+    let value = |bytes: &[u8]| {
+        Some(match (leaf.conversion, leaf.physical) {
+            (Conversion::Int { signed: true }, Physical::I32) => {
+                Bound::Int(i32::from_le_bytes(bytes.try_into().ok()?).into())
+            }
+            (Conversion::Int { signed: false }, Physical::I32) => {
+                Bound::Int(u32::from_le_bytes(bytes.try_into().ok()?).into())
+            }
+            (Conversion::Int { .. }, Physical::I64) => {
+                // An unsigned one beyond this type's is refused when it is read.
+                Bound::Int(i64::from_le_bytes(bytes.try_into().ok()?))
+            }
+            (Conversion::Float, Physical::F32) => Bound::Float(f32::from_le_bytes(bytes.try_into().ok()?)),
+            (Conversion::Float, Physical::F64) => {
+                Bound::Float(f64::from_le_bytes(bytes.try_into().ok()?) as f32)
+            }
+            (Conversion::Date, _) => Bound::Date(i32::from_le_bytes(bytes.try_into().ok()?)),
+            (Conversion::Text, _) => Bound::Text(bytes.into()),
+            _ => return None,
+        })
+    };
+    let limits = Limits { least: value(least)?, greatest: value(greatest)? };
+    // NaN, or unsigned ones that look negative.
+    (limits.least <= limits.greatest).then_some(limits)
+}

@@ -1,0 +1,206 @@
+//! One column of a row group as pages.
+
+use super::thrift::{self, Value, write_varint};
+use crate::formats::columns::{Dictionary, Filled, Filling, texts};
+
+/// Rows of a page: two batches of a reader.
+const PAGE_ROWS: usize = 16 << 10;
+/// Parquet's numbers of encodings.
+const PLAIN: i32 = 0;
+const RLE: i32 = 3;
+const RLE_DICTIONARY: i32 = 8;
+
+/// A column of a row group as it is in the file.
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    /// How many of them are the page of the dictionary.
+    pub(super) dictionary_bytes: u64,
+    pub(super) snappy: bool,
+    /// Bytes of all pages before compression, headers included.
+    pub(super) uncompressed: usize,
+    pub(super) nulls: usize,
+}
+
+impl Chunk {
+    /// Those of its values and levels.
+    pub(super) fn encodings(&self) -> &'static [i32] {
+        if self.dictionary_bytes > 0 { &[PLAIN, RLE, RLE_DICTIONARY] } else { &[PLAIN, RLE] }
+    }
+
+    /// Appends a page, of which `header` has what its kind wants.
+    fn push(&mut self, kind: i32, header: (i16, Value<'static>), body: &[u8]) {
+        let compressed = self.snappy.then(|| snap::raw::Encoder::new().compress_vec(body).ok()).flatten();
+        let stored = compressed.as_deref().unwrap_or(body);
+        let mut page = Vec::new();
+        let fields = vec![
+            (1, Value::I32(kind)),
+            (2, Value::I32(body.len() as i32)),
+            (3, Value::I32(stored.len() as i32)),
+            (4, Value::I32(crc32fast::hash(stored) as i32)),
+            header,
+        ];
+        thrift::write(&Value::Struct(fields), &mut page);
+        self.uncompressed += page.len() + body.len();
+        self.bytes.extend_from_slice(&page);
+        self.bytes.extend_from_slice(stored);
+    }
+}
+
+/// Values of rows that have one, as they are written.
+enum Body {
+    Plain { bytes: Vec<u8>, ends: Vec<usize> },
+    Dictionary { distinct: Vec<u8>, count: usize, codes: Vec<u32> },
+}
+
+/// Makes the pages of a column. What Parquet's type cannot hold is told by its row and a reason.
+pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, String)> {
+    let present = |row: usize| filling.present.is_empty() || filling.present[row];
+    let there: Vec<usize> = (0..rows).filter(|row| present(*row)).collect();
+    let body = match &filling.values {
+        Filled::Ints(values) | Filled::Dates(values) => {
+            let narrow = |row: &usize| {
+                i32::try_from(values[*row]).map_err(|_| {
+                    (*row, format!("{} does not fit 32 bits, as Parquet has the column", values[*row]))
+                })
+            };
+            let values = there.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
+            body(&values, |value, to| to.extend_from_slice(&value.to_le_bytes()))
+        }
+        Filled::Floats(values) => {
+            let values: Vec<_> = there.iter().map(|row| values[*row]).collect();
+            body(&values, |bits, to| to.extend_from_slice(&bits.to_le_bytes()))
+        }
+        Filled::Texts { bytes, ends } => {
+            let all: Vec<_> = texts(bytes, ends).collect();
+            if let Some(row) = there.iter().find(|row| str::from_utf8(all[**row]).is_err()) {
+                return Err((*row, "the text is no UTF-8, which Parquet's texts are".to_owned()));
+            }
+            let values: Vec<_> = there.iter().map(|row| all[*row]).collect();
+            body(&values, |text, to| {
+                to.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                to.extend_from_slice(text);
+            })
+        }
+    };
+    let mut chunk = Chunk {
+        bytes: Vec::new(),
+        dictionary_bytes: 0,
+        snappy: body.snappy_wins(),
+        uncompressed: 0,
+        nulls: rows - there.len(),
+    };
+    if let Body::Dictionary { distinct, count, .. } = &body {
+        let header = Value::Struct(vec![(1, Value::I32(*count as i32)), (2, Value::I32(PLAIN))]);
+        chunk.push(2, (7, header), distinct);
+        chunk.dictionary_bytes = chunk.bytes.len() as u64;
+    }
+    // Values before the page.
+    let mut before = 0;
+    for from in (0..rows).step_by(PAGE_ROWS) {
+        let of_page = from..rows.min(from + PAGE_ROWS);
+        let levels: Vec<_> = of_page.clone().map(present).collect();
+        let count = levels.iter().filter(|present| **present).count();
+        let mut page = vec![0; 4];
+        write_levels(&levels, &mut page);
+        let length = (page.len() as u32 - 4).to_le_bytes();
+        page[..4].copy_from_slice(&length);
+        let encoding = body.write(before..before + count, &mut page);
+        before += count;
+        let header = vec![
+            (1, Value::I32(of_page.len() as i32)),
+            (2, Value::I32(encoding)),
+            (3, Value::I32(RLE)),
+            (4, Value::I32(RLE)),
+        ];
+        chunk.push(0, (5, Value::Struct(header)), &page);
+    }
+    Ok(chunk)
+}
+
+/// Plain, or with a dictionary where that is smaller by an eighth.
+fn body<V: Copy + Eq + std::hash::Hash>(values: &[V], write: impl Fn(V, &mut Vec<u8>)) -> Body {
+    let plain = |values: &[V]| {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for value in values {
+            write(*value, &mut bytes);
+            ends.push(bytes.len());
+        }
+        (bytes, ends)
+    };
+    let (bytes, ends) = plain(values);
+    if let Some((distinct, codes)) = Dictionary::of(values.iter().copied()) {
+        let (dictionary, _) = plain(&distinct);
+        let codes_bytes = codes.len() * code_bits(distinct.len()) / 8;
+        if dictionary.len() + codes_bytes < bytes.len() - bytes.len() / 8 {
+            return Body::Dictionary { distinct: dictionary, count: distinct.len(), codes };
+        }
+    }
+    Body::Plain { bytes, ends }
+}
+
+impl Body {
+    /// Whether snappy takes a tenth away, which decompressing costs; by the values at the start.
+    fn snappy_wins(&self) -> bool {
+        const SAMPLE_BYTES: usize = 256 << 10;
+        let bytes = match self {
+            Body::Plain { bytes, .. } => bytes,
+            Body::Dictionary { distinct, .. } => distinct,
+        };
+        let sample = &bytes[..bytes.len().min(SAMPLE_BYTES)];
+        let compressed = snap::raw::Encoder::new().compress_vec(sample);
+        compressed.is_ok_and(|compressed| compressed.len() < sample.len() - sample.len() / 10)
+    }
+
+    /// Appends some of the values, and says how they are encoded.
+    fn write(&self, range: std::ops::Range<usize>, to: &mut Vec<u8>) -> i32 {
+        match self {
+            Body::Plain { bytes, ends } => {
+                let end_of = |index: usize| index.checked_sub(1).map_or(0, |index| ends[index]);
+                to.extend_from_slice(&bytes[end_of(range.start)..end_of(range.end)]);
+                PLAIN
+            }
+            Body::Dictionary { count, codes, .. } => {
+                let bits = code_bits(*count);
+                to.push(bits as u8);
+                pack_bits(codes[range].iter().map(|code| u64::from(*code)), bits, to);
+                RLE_DICTIONARY
+            }
+        }
+    }
+}
+
+/// Bits of a code of so many; at least one, as readers expect.
+fn code_bits(count: usize) -> usize {
+    ((usize::BITS - count.saturating_sub(1).leading_zeros()) as usize).max(1)
+}
+
+/// Levels of a column that is optional: one run where every row has a value, or else a bit each.
+fn write_levels(present: &[bool], to: &mut Vec<u8>) {
+    if present.contains(&false) {
+        pack_bits(present.iter().map(|present| u64::from(*present)), 1, to);
+    } else {
+        write_varint((present.len() as u64) << 1, to);
+        to.push(1);
+    }
+}
+
+/// One run of bit-packed values, least bit first, in groups of eight.
+fn pack_bits(values: impl ExactSizeIterator<Item = u64>, bits: usize, to: &mut Vec<u8>) {
+    let groups = values.len().div_ceil(8);
+    write_varint((groups as u64) << 1 | 1, to);
+    let end = to.len() + groups * bits;
+    let (mut waiting, mut have) = (0u64, 0);
+    for value in values {
+        waiting |= value << have;
+        have += bits;
+        while have >= 8 {
+            to.push(waiting as u8);
+            waiting >>= 8;
+            have -= 8;
+        }
+    }
+    if have > 0 {
+        to.push(waiting as u8);
+    }
+    to.resize(end, 0);
+}

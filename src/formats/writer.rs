@@ -1,0 +1,118 @@
+//! A table's file being written, whatever its format.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use super::columns::Batch;
+use super::compression::{Compression, Encoder};
+use super::csv::CsvWriter;
+use super::packed::PackedWriter;
+use super::parquet::ParquetWriter;
+use crate::tables::Table;
+
+/// A format that can be written: `packed`, `parquet`, `csv`, or `csv.gz` and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Delimited text, or plain lines where a table has those; compressed or not.
+    Csv(Option<Compression>),
+    /// The packed format.
+    Packed,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl OutputFormat {
+    /// Directory of this format's sets below a data directory.
+    pub fn directory(self) -> &'static str {
+        match self {
+            OutputFormat::Csv(_) => "csv",
+            OutputFormat::Packed => "packed",
+            OutputFormat::Parquet => "parquet",
+        }
+    }
+
+    /// The name of the file with this number.
+    pub fn file_name(self, number: usize) -> String {
+        match self {
+            OutputFormat::Csv(None) => format!("part-{number:05}"),
+            OutputFormat::Csv(Some(compression)) => {
+                format!("part-{number:05}.{}", compression.extensions()[0])
+            }
+            OutputFormat::Packed => format!("part-{number:05}.mrp"),
+            OutputFormat::Parquet => format!("part-{number:05}.parquet"),
+        }
+    }
+}
+
+impl FromStr for OutputFormat {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let compression = |extension: &str| {
+            Compression::ALL.into_iter().find(|known| known.extensions().contains(&extension))
+        };
+        match typed.split_once('.') {
+            None if typed == "packed" => Ok(OutputFormat::Packed),
+            None if typed == "parquet" => Ok(OutputFormat::Parquet),
+            None if typed == "csv" => Ok(OutputFormat::Csv(None)),
+            Some(("csv", extension)) => compression(extension)
+                .map(|compression| OutputFormat::Csv(Some(compression)))
+                .ok_or_else(|| "csv can end in .deflate, .gz, .zst, .sz, .lz4 or .bz2".to_owned()),
+            _ => Err("type packed, parquet, csv, or csv with a compression, as csv.gz".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for OutputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.directory())?;
+        match self {
+            OutputFormat::Csv(Some(compression)) => write!(f, ".{}", compression.extensions()[0]),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes rows of a table to `W`; which format is chosen once a batch, never a row.
+pub(crate) enum TableWriter<W: Write + Send> {
+    Csv(CsvWriter<W>),
+    Compressed(Box<CsvWriter<Encoder<W>>>),
+    Packed(Box<PackedWriter<W>>),
+    Parquet(Box<ParquetWriter<W>>),
+}
+
+impl<W: Write + Send> TableWriter<W> {
+    /// Starts a file.
+    pub(crate) fn create(format: OutputFormat, to: W, table: &Table) -> io::Result<Self> {
+        Ok(match format {
+            OutputFormat::Csv(None) => TableWriter::Csv(CsvWriter::create(to, table)?),
+            OutputFormat::Csv(Some(compression)) => {
+                let encoder = Encoder::new(compression, to)?;
+                TableWriter::Compressed(Box::new(CsvWriter::create(encoder, table)?))
+            }
+            OutputFormat::Packed => TableWriter::Packed(Box::new(PackedWriter::create(to, table)?)),
+            OutputFormat::Parquet => TableWriter::Parquet(Box::new(ParquetWriter::create(to, table)?)),
+        })
+    }
+
+    /// Writes all rows of a batch, which has all columns of the table.
+    pub(crate) fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        match self {
+            TableWriter::Csv(writer) => writer.write(batch),
+            TableWriter::Compressed(writer) => writer.write(batch),
+            TableWriter::Packed(writer) => writer.write(batch),
+            TableWriter::Parquet(writer) => writer.write(batch),
+        }
+    }
+
+    /// Ends the file and gives back what it was written to.
+    pub(crate) fn finish(self) -> io::Result<W> {
+        match self {
+            TableWriter::Csv(writer) => writer.finish(),
+            TableWriter::Compressed(writer) => writer.finish()?.finish(),
+            TableWriter::Packed(writer) => writer.finish(),
+            TableWriter::Parquet(writer) => writer.finish(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Tables by name, or by their columns as they are typed: `name:text,age:int`.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
+
+/// A table of the benchmark.
+///
+/// # Errors
+///
+/// There is none of that name.
+pub fn table_of_benchmark(name: &str) -> Result<Table, Error> {
+    BENCHMARK.into_iter().find(|table| table.name == name).ok_or_else(|| {
+        let known: Vec<_> = BENCHMARK.iter().map(|table| table.name).collect();
+        Error::usage(
+            format!("{name} is none of the tables {}", known.join(", ")),
+            "--columns 'name:text,age:int,height:float,born:date' to say what is in a table of your own",
+        )
+    })
+}
+
+/// The table of the benchmark that a path names: by its last part, or the directory of that.
+///
+/// # Errors
+///
+/// It names none.
+pub fn table_of_path(path: &Path) -> Result<Table, Error> {
+    let mut names = path.iter().rev().take(2);
+    let found = names.find_map(|name| BENCHMARK.into_iter().find(|table| name == table.name));
+    found.ok_or_else(|| {
+        Error::usage(
+            format!("{} does not say which table it is", path.display()),
+            "--table uservisits, or --table NAME with --columns 'name:text,age:int' for a table of your own",
+        )
+    })
+}
+
+/// A table of these columns, `name:type` with a comma between; a type is text, int, float or date.
+///
+/// Its names are kept as long as the process lives.
+///
+/// # Errors
+///
+/// A column has no such form, or its name twice.
+pub fn table_of_columns(name: &str, typed: &str, delimiter: u8) -> Result<Table, Error> {
+    let column = |column: &str| {
+        let (name, kind) = column.trim().rsplit_once(':')?;
+        let kind = match kind.trim() {
+            "text" => ColumnType::Text,
+            "int" => ColumnType::Int,
+            "float" => ColumnType::Float,
+            "date" => ColumnType::Date,
+            _ => return None,
+        };
+        let name = name.trim();
+        (!name.is_empty()).then(|| Column::new(String::leak(name.to_owned()), kind))
+    };
+    let mut columns: Vec<Column> = Vec::new();
+    for part in typed.split(',') {
+        let Some(column) = column(part) else {
+            return Err(Error::usage(
+                format!("--columns: {part:?} is no column"),
+                "--columns 'name:text,age:int,height:float,born:date'",
+            ));
+        };
+        if columns.iter().any(|other| other.name == column.name) {
+            return Err(Error::usage(
+                format!("--columns has {} twice", column.name),
+                "a name for each column",
+            ));
+        }
+        columns.push(column);
+    }
+    Ok(Table {
+        name: String::leak(name.to_owned()),
+        columns: Vec::leak(columns),
+        layout: Layout::Delimited(delimiter),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_names_and_types() {
+        let table = table_of_columns("people", "name:text, born:date,a:b:int", b';').expect("three columns");
+        let columns: Vec<_> = table.columns.iter().map(|column| (column.name, column.kind)).collect();
+        assert_eq!(
+            columns,
+            [("name", ColumnType::Text), ("born", ColumnType::Date), ("a:b", ColumnType::Int)]
+        );
+        assert_eq!(table.layout, Layout::Delimited(b';'));
+        for wrong in ["", "name", ":int", "name:number", "a:int,", "a:int,a:text"] {
+            assert!(table_of_columns("people", wrong, b',').is_err(), "{wrong}");
+        }
+        assert!(table_of_benchmark("uservisits").is_ok() && table_of_benchmark("visits").is_err());
+    }
+}

@@ -1,0 +1,278 @@
+//! Runs `pack` and reads what it wrote, with queries and with `pack` itself.
+//!
+//! Would catch a value that changes on its way through a format, rows lost or in another order, bytes that depend on the number of
+//! threads, a bad record that passes, and a table that is half there after a failure.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rustix::process::Signal;
+
+use crate::support::{Home, Ran, rows};
+
+/// Every way to write a table.
+const FORMATS: [&str; 9] =
+    ["packed", "parquet", "csv", "csv.deflate", "csv.gz", "csv.zst", "csv.sz", "csv.lz4", "csv.bz2"];
+
+/// `pack` on this home's data.
+fn pack(home: &Home, words: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "data"]).args(words);
+    home.runner(command).run()
+}
+
+fn packed(home: &Home, words: &[&str]) -> Ran {
+    let ran = pack(home, words);
+    ran.ended_with(0);
+    ran
+}
+
+/// All bytes of a directory's files, in the order of their names.
+fn text_of(directory: &Path) -> Vec<u8> {
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().flat_map(|path| fs::read(path).unwrap()).collect()
+}
+
+const VISITS: [&str; 4] = ["--table", "uservisits", "--set", "t"];
+
+#[test]
+fn query_2_has_one_hash_in_every_format() {
+    let home =
+        Home::with(&[("part-0".into(), rows(1, 3_000).concat()), ("part-1".into(), rows(2, 500).concat())]);
+    let hash = |words: &str| {
+        let ran = home.query(&format!("--json --no-progress {words}")).run();
+        ran.ended_with(0);
+        serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap()["hash"].clone()
+    };
+    let expected = hash("");
+    for format in FORMATS {
+        let output = format!("{format}/uservisits");
+        let ran = packed(
+            &home,
+            &[&VISITS[..], &["--to", format, "--output", &output, "--verify", "--file-size", "100KB"]]
+                .concat(),
+        );
+        assert!(ran.stdout.contains("3,500 rows") && ran.stdout.contains("verified"), "{}", ran.stdout);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
+        command.args(["--json", "--no-progress", "-w", "2", "--data", &output]);
+        let ran = home.runner(command).run();
+        ran.ended_with(0);
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(answer["hash"], expected, "{format}");
+        // And back to text, the rows in their order.
+        let back = format!("back-{format}/uservisits");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args([
+            "--data",
+            &output,
+            "--table",
+            "uservisits",
+            "--to",
+            "csv",
+            "--output",
+            &back,
+            "-w",
+            "2",
+        ]);
+        home.runner(command).run().ended_with(0);
+        let original = packed_text(&home);
+        assert!(text_of(&home.path().join(back)) == original, "{format}: other rows, or in another order");
+    }
+}
+
+/// The table as text that `pack` wrote of the original.
+fn packed_text(home: &Home) -> Vec<u8> {
+    if !home.path().join("plain/uservisits").exists() {
+        packed(home, &[&VISITS[..], &["--to", "csv", "--output", "plain/uservisits"]].concat());
+    }
+    text_of(&home.path().join("plain/uservisits"))
+}
+
+#[test]
+fn bytes_are_the_same_for_any_number_of_threads() {
+    let home =
+        Home::with(&[("part-0".into(), rows(1, 5_000).concat()), ("part-1".into(), rows(2, 700).concat())]);
+    let mut first = None;
+    for threads in ["1", "2", "3"] {
+        let output = format!("w{threads}");
+        packed(
+            &home,
+            &[&VISITS[..], &["--to", "csv.zst", "--output", &output, "--file-size", "50KB", "-w", threads]]
+                .concat(),
+        );
+        let files = home.listing(&output);
+        assert!(files.len() > 2 && files[1] == "part-00001.zst", "{files:?}");
+        let made = (files, text_of(&home.path().join(&output)));
+        assert!(*first.get_or_insert_with(|| made.clone()) == made, "{threads} threads");
+    }
+}
+
+/// Packs the text of a table of one's own to `format` and back to text.
+fn there_and_back(columns: &str, text: &[u8], format: &str) -> Vec<u8> {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("data/csv/t/mine")).unwrap();
+    fs::write(home.path().join("data/csv/t/mine/part-0"), text).unwrap();
+    let mine = ["--table", "mine", "--columns", columns, "--set", "t"];
+    packed(&home, &[&mine[..], &["--to", format, "--output", "there/mine", "--verify"]].concat());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "there/mine", "--output", "back/mine", "--to", "csv", "--verify"]);
+    command.args(["--table", "mine", "--columns", columns]);
+    home.runner(command).run().ended_with(0);
+    text_of(&home.path().join("back/mine"))
+}
+
+const ALL_TYPES: &str = "name:text,number:int,share:float,day:date";
+
+#[test]
+fn extreme_values_survive_every_format() {
+    let long = "x".repeat(3_000_000);
+    let rows = [
+        "plain,0,0.0,1970-01-01",
+        "\"with, comma\",-2147483648,3.4028235e+38,0000-01-01",
+        "\"with \"\"quotes\"\" and\nnewline\",2147483647,1e-45,9999-12-31",
+        ",,,",
+        "größte 🦀,-1,-0.0,2000-02-29",
+        "\"ends in return\r\",7,NaN,1969-12-31",
+        "a,1,inf,1970-01-01",
+        "b,2,-inf,1970-01-01",
+        &format!("{long},3,0.1,1970-01-01"),
+    ];
+    let text = rows.join("\n") + "\n";
+    for format in FORMATS {
+        let back = there_and_back(ALL_TYPES, text.as_bytes(), format);
+        assert!(back == text.as_bytes(), "{format}: {}", String::from_utf8_lossy(&back[..400]));
+    }
+}
+
+#[test]
+fn a_table_without_rows_is_a_table() {
+    for format in FORMATS {
+        assert_eq!(there_and_back(ALL_TYPES, b"", format), b"");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    /// Catches a value that some format writes as another, or cannot read.
+    #[test]
+    fn rows_are_the_same_after_every_format(
+        rows in proptest::collection::vec((any::<String>(), any::<Option<i32>>(), any::<u32>(), 0_i32..2_932_896), 1..60),
+    ) {
+        let mut text = Vec::new();
+        for (name, number, share, day) in &rows {
+            millrace::formats::write_field(&mut text, name.as_bytes());
+            let number = number.map(|number| number.to_string()).unwrap_or_default();
+            // What is written must be how `pack` writes it, to be compared as text.
+            let share = f32::from_bits(*share);
+            let share = if share.is_nan() { 0.5 } else { share };
+            let share = if share.is_infinite() { format!("{share}") } else { shortest(share) };
+            text.extend_from_slice(format!(",{number},{share},{}\n", millrace::tables::Date::from_days(*day)).as_bytes());
+        }
+        for format in FORMATS {
+            prop_assert_eq!(&there_and_back(ALL_TYPES, &text, format), &text, "{}", format);
+        }
+    }
+}
+
+fn shortest(value: f32) -> String {
+    zmij::Buffer::new().format_finite(value).to_owned()
+}
+
+#[test]
+fn a_table_that_is_there_is_kept_unless_it_may_go() {
+    let home = Home::with(&[("part-0".into(), rows(1, 100).concat())]);
+    let words = [&VISITS[..], &["--to", "csv.gz", "--output", "out"]].concat();
+    packed(&home, &words);
+    let before = text_of(&home.path().join("out"));
+    let ran = pack(&home, &words);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("out already holds data\n  try: --overwrite"), "{}", ran.stderr);
+    fs::write(home.path().join("out/other"), "old").unwrap();
+    packed(&home, &[&words[..], &["--overwrite"]].concat());
+    assert_eq!(home.listing("out"), ["part-00000.gz"]);
+    assert!(text_of(&home.path().join("out")) == before);
+    assert_eq!(home.listing("."), ["data", "out"], "nothing else is left");
+}
+
+#[test]
+fn a_bad_record_is_an_error_with_its_place_or_left_out() {
+    let home = Home::new();
+    let mut text = rows(1, 3).concat();
+    let at = text.len();
+    text.extend_from_slice(b"1.2.3.4,http://x,1980-01-01,much,a,b,c,d,9\n");
+    text.extend_from_slice(&rows(2, 2).concat());
+    fs::write(home.table().join("part-0"), text).unwrap();
+    let words = [&VISITS[..], &["--to", "csv", "--output", "new/deep/out"]].concat();
+    let ran = pack(&home, &words);
+    assert_eq!(ran.code, Some(1));
+    for said in ["part-0", &format!("byte {at}"), "line 4", "adRevenue", "cannot read `much` as f32"] {
+        assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr);
+    }
+    assert_eq!(home.listing("."), ["data"], "no directory stays");
+    let ran = packed(&home, &[&words[..], &["--bad-records", "skip"]].concat());
+    assert!(ran.stdout.contains("5 rows") && ran.stdout.contains("1 record left out"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_signal_leaves_nothing() {
+    let home = Home::with_endless_table();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "data", "--to", "csv.bz2"]).args(VISITS).args([
+        "--output",
+        "out/uservisits",
+        "-w",
+        "2",
+    ]);
+    let begun = || home.listing("out").iter().any(|name| name.starts_with(".uservisits-"));
+    let mut running = home.runner(command).start().until(begun);
+    running.signal(running.pid(), Signal::INT);
+    let ran = running.end();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stopped by SIGINT"), "{}", ran.stderr);
+    assert_eq!(home.listing("out"), ["absent"]);
+    assert!(ran.taken < Duration::from_secs(40));
+}
+
+#[test]
+fn files_are_described_and_their_first_rows_shown() {
+    let home = Home::with(&[("part-0".into(), rows(1, 900).concat())]);
+    packed(&home, &[&VISITS[..], &["--to", "packed"]].concat());
+    for (path, said) in [
+        ("data/csv/t/uservisits", "1 file"),
+        ("data/packed/t/uservisits", "1 block in 1 split"),
+        ("data/packed/t/uservisits/part-00000.mrp", "written as (blocks)"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--describe", path, "--head", "3"]);
+        let ran = home.runner(command).run();
+        ran.ended_with(0);
+        for said in [said, "900 rows", "adRevenue", "visitDate", "DEU-DE"] {
+            ran.check(ran.stdout.contains(said), said);
+        }
+        ran.check(ran.stdout.matches("DEU-DE").count() == 3, "three rows");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--describe", "data/csv"]);
+    let ran = home.runner(command).run();
+    ran.ended_with(2).check(ran.stderr.contains("does not say which table it is"), "which table");
+}
+
+#[test]
+fn what_was_typed_wrong_is_told_with_what_to_type() {
+    let home = Home::with(&[("part-0".into(), rows(1, 1).concat())]);
+    for (words, said) in [
+        (&["--table", "visits", "--set", "t", "--to", "csv"][..], "none of the tables"),
+        (&["--table", "x", "--columns", "a:number", "--to", "csv", "--set", "t"], "is no column"),
+        (&["--table", "uservisits", "--set", "t", "--to", "csv.rar"], "csv can end in"),
+        (&["--table", "uservisits", "--set", "t", "--to", "orc"], "type packed, parquet, csv"),
+        (&["--table", "uservisits", "--set", "t", "--to", "csv"], "already holds data"),
+    ] {
+        let ran = pack(&home, words);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr);
+    }
+}
