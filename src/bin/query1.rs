@@ -9,6 +9,7 @@
 //! ```
 
 use std::fmt;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -64,7 +65,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Error> {
     let mut job = Job::plan("query1", options, &options.job)?;
-    let rankings = job.table::<Page>(&tables::RANKINGS)?;
+    let above = (Bound::Excluded(options.threshold), Bound::Unbounded);
+    let rankings = job.table::<Page>(&tables::RANKINGS)?.skipping_outside("pageRank", above)?;
     let output = job.output(options.output.as_deref(), "csv")?;
     let (threshold, top) = (options.threshold, options.top);
 

@@ -128,7 +128,11 @@ fn run(options: &Options) -> Result<(), Error> {
     }
     let mut job = Job::plan("query3", options, &options.job)?;
     let rankings = job.table::<Page>(&RANKINGS)?;
-    let visits = job.table::<Visit>(&USERVISITS)?;
+    // Whole days: the strict bounds are the inclusive ones of the days between them.
+    let inside = i32::from(!options.inclusive);
+    let days = options.from.days() + inside..=options.to.days() - inside;
+    let dates = Date::from_days(*days.start())..=Date::from_days(*days.end());
+    let visits = job.table::<Visit>(&USERVISITS)?.skipping_outside("visitDate", dates)?;
     let processes = job.settings().cluster.processes() as u64;
     let workers = job.settings().workers as u64 * processes;
     let copies = rankings.bytes() * workers;
@@ -147,9 +151,6 @@ fn run(options: &Options) -> Result<(), Error> {
         _ => "--join says so".to_owned(),
     };
     job.decide("join", json!({"strategy": strategy, "reason": reason}));
-    // Whole days: the strict bounds are the inclusive ones of the days between them.
-    let inside = i32::from(!options.inclusive);
-    let days = options.from.days() + inside..=options.to.days() - inside;
     let top = options.top;
 
     let finished = job.run(move |scope| {

@@ -3,6 +3,7 @@
 //! A format turns the bytes of one split into rows of a query's struct. It knows how records lie in a file and
 //! nothing of directories, workers or operators.
 
+mod checksum;
 pub(crate) mod columns;
 pub mod compression;
 pub(crate) mod csv;

@@ -49,11 +49,11 @@ pub(super) fn column_of(table: &Table, name: &str) -> Result<usize, Error> {
 
 fn column_for(table: &Table, name: &str, asked: Asked) -> Result<Wanted, Error> {
     let index = column_of(table, name)?;
-    let (is, read_as) = match table.columns[index].kind {
-        ColumnType::Text => ("text", "&[u8], &str or String"),
-        ColumnType::Int => ("an integer", "i32 or another integer"),
-        ColumnType::Float => ("a float", "f32 or f64"),
-        ColumnType::Date => ("a date", "Date, &[u8] or &str"),
+    let read_as = match table.columns[index].kind {
+        ColumnType::Text => "&[u8], &str or String",
+        ColumnType::Int => "i32 or another integer",
+        ColumnType::Float => "f32 or f64",
+        ColumnType::Date => "Date, &[u8] or &str",
     };
     let fits = match table.columns[index].kind {
         ColumnType::Text => matches!(asked.kind, Kind::Text | Kind::Choice),
@@ -66,8 +66,10 @@ fn column_for(table: &Table, name: &str, asked: Asked) -> Result<Wanted, Error> 
         return Ok(Wanted { column: index, as_text });
     }
     Err(Error::Data(format!(
-        "{}.{name} is {is}, but the query reads it as {}; it can be read as {read_as}",
-        table.name, asked.spelled
+        "{}.{name} is {}, but the query reads it as {}; it can be read as {read_as}",
+        table.name,
+        table.columns[index].kind.described(),
+        asked.spelled
     )))
 }
 

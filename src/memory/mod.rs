@@ -18,7 +18,7 @@ mod store;
 
 pub use budget::{Budget, Seat};
 pub use limit::{MemoryLimit, available_bytes};
-pub use sequence::{Sequence, SequenceReader, held_bytes, owned_bytes};
+pub use sequence::{Sequence, SequenceReader, held_bytes, map_bytes, owned_bytes};
 pub use spill::{Run, SpillFile};
 pub use store::{Extent, Store};
 

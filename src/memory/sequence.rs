@@ -3,6 +3,7 @@
 //!
 //! Several sequences may be under way in one file: each keeps the block it is filling to itself.
 
+use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use serde::Serialize;
@@ -168,6 +169,12 @@ pub fn held_bytes<R: Serialize>(records: &[R]) -> usize {
 /// About the bytes that a record points to.
 pub fn owned_bytes<R: Serialize>(record: &R) -> usize {
     if std::mem::needs_drop::<R>() { postcard::experimental::serialized_size(record).unwrap_or(0) } else { 0 }
+}
+
+/// Bytes that a map allocates, a control byte for each slot included; what its keys and values point to is theirs.
+pub fn map_bytes<K, V, S>(map: &HashMap<K, V, S>) -> usize {
+    // Seven eighths of the slots are its capacity.
+    map.capacity().div_ceil(7) * 8 * (size_of::<(K, V)>() + 1)
 }
 
 #[cfg(test)]

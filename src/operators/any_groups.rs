@@ -9,21 +9,19 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use serde::Serialize;
 use timely::ExchangeData;
 
 use super::context::{WorkerContext, add};
+use super::overflow::must_spill;
 use super::partitions::unknown_partition;
 use super::sort::{Sorter, TURN_RECORDS};
 use crate::Error;
 use crate::keys::{PlaceHasher, route_hash_of};
-use crate::memory::{Seat, held_bytes};
+use crate::memory::{Seat, held_bytes, map_bytes, owned_bytes};
 
 /// Partitions of each worker: a map that grows holds two copies of a sixteenth of the groups, and groups are given
 /// in so many pieces.
 pub(super) const PARTITIONS: usize = 16;
-/// Spilling less than this at once makes many small runs; with little memory, a quarter of a share does.
-const MOST_WORTHWHILE_BYTES: usize = 4 << 20;
 
 type ByHash<K, V> = fn(&(K, V), &(K, V)) -> Ordering;
 
@@ -104,9 +102,9 @@ where
     }
 
     fn must_spill(&mut self) -> bool {
-        let held = self.partitions.iter().map(allocated_bytes).sum::<usize>() + self.owned_bytes;
+        let held = self.partitions.iter().map(map_bytes).sum::<usize>() + self.owned_bytes;
         self.seat.hold(held);
-        held >= (self.seat.share_bytes() / 4).min(MOST_WORTHWHILE_BYTES) && self.seat.must_spill()
+        must_spill(&self.seat, held)
     }
 
     fn spill(&mut self) -> Result<(), Error> {
@@ -131,7 +129,7 @@ where
             // One partition a turn: what reads the groups takes them away before more come.
             let Some(groups) = self.partitions.pop() else { return Ok(false) };
             add(&counters.groups, groups.len() as u64);
-            add(&counters.group_bytes, allocated_bytes(&groups) as u64);
+            add(&counters.group_bytes, map_bytes(&groups) as u64);
             groups.into_iter().for_each(give);
             return Ok(true);
         }
@@ -157,15 +155,4 @@ where
         }
         Ok(true)
     }
-}
-
-/// What a value owns beside its own size.
-fn owned_bytes<R: Serialize>(value: &R) -> usize {
-    held_bytes(std::slice::from_ref(value)) - size_of::<R>()
-}
-
-/// What the map itself takes, a control byte for each slot included; what its keys and values point to is theirs.
-fn allocated_bytes<K, V, S>(groups: &HashMap<K, V, S>) -> usize {
-    // Seven eighths of the slots are its capacity.
-    groups.capacity().div_ceil(7) * 8 * (size_of::<(K, V)>() + 1)
 }

@@ -9,6 +9,11 @@ use crate::memory::{Seat, SpillFile};
 /// Spilling less than this at once makes many small runs; with little memory, a quarter of a share does.
 const MOST_WORTHWHILE_BYTES: usize = 4 << 20;
 
+/// Whether what the holder of a seat holds must be spilled, and is worth it.
+pub(super) fn must_spill(seat: &Seat, held_bytes: usize) -> bool {
+    held_bytes >= (seat.share_bytes() / 4).min(MOST_WORTHWHILE_BYTES) && seat.must_spill()
+}
+
 /// What a holder of records needs to spill them.
 pub(super) struct Overflow {
     pub(super) seat: Seat,
@@ -24,7 +29,7 @@ impl Overflow {
 
     /// Whether what is held must be spilled, and is worth it.
     pub(super) fn must_spill(&self, held_bytes: usize) -> bool {
-        held_bytes >= (self.seat.share_bytes() / 4).min(MOST_WORTHWHILE_BYTES) && self.seat.must_spill()
+        must_spill(&self.seat, held_bytes)
     }
 
     /// Counts a partition that is about to be spilled, if this is the first time.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::schema::type_name;
 use crate::Error;
 use crate::formats::columns::Batch;
 use crate::input::{Input, InputOptions, WholeRows};
 use crate::report::AnswerRows;
-use crate::tables::{ColumnType, Table};
+use crate::tables::Table;
 use crate::units::{Bytes, Count, counted};
 
 /// Describes a file, or all files of a directory, and shows the first `head` rows. Text has no footer that knows: all of it is
@@ -74,15 +75,6 @@ fn described_columns(input: &Input<WholeRows>) -> Result<String, Error> {
     }
     let columns: Vec<_> = columns.collect();
     Ok(AnswerRows::new(&["column", "type", "bytes", "written as (blocks)"], &columns)?.text())
-}
-
-fn type_name(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Text => "text",
-        ColumnType::Int => "int",
-        ColumnType::Float => "float",
-        ColumnType::Date => "date",
-    }
 }
 
 fn first_rows(input: &Input<WholeRows>, head: usize) -> Result<String, Error> {

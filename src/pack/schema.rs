@@ -5,6 +5,19 @@ use std::path::Path;
 use crate::Error;
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
+/// Types as they are typed and shown.
+const TYPES: [(&str, ColumnType); 4] = [
+    ("text", ColumnType::Text),
+    ("int", ColumnType::Int),
+    ("float", ColumnType::Float),
+    ("date", ColumnType::Date),
+];
+
+/// What is typed for a type.
+pub(super) fn type_name(kind: ColumnType) -> &'static str {
+    TYPES.into_iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| name)
+}
+
 /// A table of the benchmark.
 ///
 /// # Errors
@@ -46,13 +59,7 @@ pub fn table_of_path(path: &Path) -> Result<Table, Error> {
 pub fn table_of_columns(name: &str, typed: &str, delimiter: u8) -> Result<Table, Error> {
     let column = |column: &str| {
         let (name, kind) = column.trim().rsplit_once(':')?;
-        let kind = match kind.trim() {
-            "text" => ColumnType::Text,
-            "int" => ColumnType::Int,
-            "float" => ColumnType::Float,
-            "date" => ColumnType::Date,
-            _ => return None,
-        };
+        let (_, kind) = TYPES.into_iter().find(|(name, _)| *name == kind.trim())?;
         let name = name.trim();
         (!name.is_empty()).then(|| Column::new(String::leak(name.to_owned()), kind))
     };

@@ -53,6 +53,18 @@ pub enum Layout {
     Pages,
 }
 
+impl ColumnType {
+    /// With an article, for messages.
+    pub(crate) fn described(self) -> &'static str {
+        match self {
+            ColumnType::Text => "text",
+            ColumnType::Int => "an integer",
+            ColumnType::Float => "a float",
+            ColumnType::Date => "a date",
+        }
+    }
+}
+
 impl Column {
     /// A column of this name and type.
     pub const fn new(name: &'static str, kind: ColumnType) -> Self {

@@ -280,7 +280,7 @@ fn wrong_arguments_are_usage_errors() {
         (&["--rows", "10", "--files", "0"], "0 is not in 1..=100000"),
         (&["--rows", "10", "-w", "0"], "number would be zero"),
         (&["--rows", "10", "--table", "visits"], "[possible values: rankings, uservisits, documents]"),
-        (&["--rows", "10", "--format", "tsv"], "[possible values: csv]"),
+        (&["--rows", "10", "--format", "tsv"], "[possible values: csv, parquet, packed]"),
         (&["--rows", "10", "--rankings", "0"], "visits need pages to go to\n  try: --rankings 1 or more"),
         (&["--rows", "10", "--name", "a/b"], "`a/b` is no name for a set"),
         (&["--rows", "10", "--name", ".."], "`..` is no name for a set"),

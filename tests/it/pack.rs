@@ -308,3 +308,40 @@ fn generate_writes_the_same_rows_in_every_format() {
     assert!(ran.stderr.contains("already holds data\n  try: --overwrite"), "{}", ran.stderr);
     assert_eq!(generate(&["--format", "packed", "--compression", "gzip"]).code, Some(2));
 }
+
+/// Catches blocks that are read although no row of them is wanted, and rows lost with blocks that were passed over.
+#[test]
+fn queries_pass_over_blocks_that_cannot_have_rows_for_them() {
+    let home = Home::new();
+    let mut rankings = String::new();
+    // Sorted, as the benchmark's are, so that every block has ranks of its own.
+    for rank in (0..20_000).rev() {
+        rankings += &format!("http://page-{rank}.example,{rank},1\n");
+    }
+    fs::create_dir_all(home.path().join("data/csv/t/rankings")).unwrap();
+    fs::write(home.path().join("data/csv/t/rankings/part-0"), rankings).unwrap();
+    let answered = |data: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_query1"));
+        command.args(["--json", "--no-progress", "--threshold", "18999", "--set", "t", "--data", data]);
+        let ran = {
+            command.arg("--report").arg(home.path().join("report.json"));
+            home.runner(command).run()
+        };
+        ran.ended_with(0);
+        let report = fs::read(home.path().join("report.json")).unwrap();
+        let [answer, report] = [ran.stdout.as_bytes(), &report]
+            .map(|json| serde_json::from_slice::<serde_json::Value>(json).unwrap());
+        assert_eq!(answer["pages"], 1_000, "{data}");
+        (answer["hash"].clone(), report["input"]["rows"].as_u64().unwrap())
+    };
+    let (hash, rows) = answered("data");
+    assert_eq!(rows, 20_000, "text has no statistics");
+    for format in ["packed", "parquet"] {
+        let output = format!("{format}/rankings");
+        let words = ["--table", "rankings", "--set", "t", "--to", format, "--output", &output];
+        packed(&home, &[&words[..], &["--file-size", "20KB"]].concat());
+        let (same, rows) = answered(&output);
+        assert_eq!(same, hash, "{format}");
+        assert!((1_000..10_000).contains(&rows), "{rows} rows of {format} were read");
+    }
+}

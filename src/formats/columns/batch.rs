@@ -1,5 +1,6 @@
 //! Some rows, column by column.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use super::cell::Cell;
@@ -7,6 +8,7 @@ use crate::formats::field_error::FieldError;
 use crate::formats::row::{Fields, RowDeserializer};
 use crate::input::Row;
 use crate::report::AnswerHash;
+use crate::tables::Date;
 use serde::Deserialize;
 
 /// Rows of a table, decoded: of a reader, the columns that a query wants, in the order of its struct; for a writer, all.
@@ -43,6 +45,14 @@ pub(crate) struct Texts {
     pub(crate) bytes: Arc<Vec<u8>>,
     /// Start and end of each.
     pub(crate) spans: Vec<(u32, u32)>,
+}
+
+/// Appends a day, written `yyyy-MM-dd`, to texts that lie one behind the other.
+pub(in crate::formats) fn push_day(bytes: &mut Vec<u8>, spans: &mut Vec<(u32, u32)>, days: i32) {
+    let start = bytes.len() as u32;
+    // Into memory, which takes everything.
+    let _ = write!(bytes, "{}", Date::from_days(days));
+    spans.push((start, bytes.len() as u32));
 }
 
 impl Texts {

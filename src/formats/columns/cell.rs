@@ -187,3 +187,69 @@ impl<'de> Deserializer<'de> for Days {
         newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Batch, Column, Texts, Values};
+    use crate::tables::Date;
+
+    crate::row! {
+        struct Kinds<'a> {
+            text: &'a str,
+            rank: i16,
+            revenue: f64,
+            day: Date,
+            maybe: Option<u8>,
+        }
+    }
+
+    fn batch(rank: i64, maybe: bool) -> Batch {
+        let all = |values| Column { values, present: Vec::new() };
+        let texts = Texts { bytes: b"apple\xff".to_vec().into(), spans: vec![(1, 3), (0, 6)] };
+        Batch {
+            rows: 2,
+            columns: vec![
+                all(Values::Text(texts)),
+                all(Values::Int(vec![rank, 1])),
+                all(Values::Float(vec![0.1, -0.0])),
+                all(Values::Date(vec![-1, 0])),
+                Column { values: Values::Int(vec![7, 0]), present: vec![maybe, true] },
+            ],
+        }
+    }
+
+    /// A row that could not be read: which, by which field, and why.
+    type Fault = (usize, Option<usize>, String);
+
+    /// The rows that could be read, and then why one could not.
+    fn read(batch: &Batch) -> (Vec<String>, Option<Fault>) {
+        let mut rows = Vec::new();
+        let mut emit = |row: Kinds<'_>| {
+            rows.push(format!("{} {} {} {} {:?}", row.text, row.rank, row.revenue, row.day, row.maybe));
+        };
+        let fault = batch.read::<Kinds<'_>>(0, &mut emit).err().map(|(row, error)| {
+            let (field, reason) = error.into_parts();
+            (row, field, reason)
+        });
+        (rows, fault)
+    }
+
+    #[test]
+    fn values_come_as_the_struct_asks_and_misfits_are_named() {
+        let first = "pp -5 0.10000000149011612 1969-12-31 Some(7)".to_owned();
+        let (rows, fault) = read(&batch(-5, true));
+        assert_eq!(rows, std::slice::from_ref(&first));
+        assert_eq!(fault, Some((1, Some(0), "cannot read `apple\\xff` as UTF-8 text".to_owned())));
+
+        let (rows, _) = read(&batch(-5, false));
+        assert_eq!(rows, [first.replace("Some(7)", "None")]);
+
+        let (rows, fault) = read(&batch(40_000, true));
+        assert_eq!((rows.len(), fault), (0, Some((0, Some(1), "cannot read `40000` as i16".to_owned()))));
+
+        let mut without = batch(1, true);
+        without.columns[3].present = vec![false, true];
+        let reason = "there is no value (null), expected a day; an Option takes none";
+        assert_eq!(read(&without).1, Some((0, Some(3), reason.to_owned())));
+    }
+}

@@ -11,6 +11,7 @@ use crate::tables::ColumnType;
 const LIMIT_BYTES: usize = 32;
 /// A dictionary is given up where more than half of so many first values were new.
 const TRIED_ROWS: usize = 4096;
+
 /// The values of one column of a block that is being filled.
 #[derive(Debug)]
 pub(in crate::formats) struct Filling {

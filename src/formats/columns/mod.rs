@@ -18,6 +18,7 @@ mod filling;
 mod gather;
 mod reader;
 
+pub(in crate::formats) use batch::push_day;
 pub(crate) use batch::{Batch, Column, Texts, Values};
 pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
 pub(crate) use build::BatchBuilder;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::PackedFile;
-use super::footer::checksum;
 use super::values::Cursor;
 use crate::Error;
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Batch, Column, Decode, Decoded, Values, Wanted};
 use crate::formats::file::PlannedFile;
 

@@ -1,7 +1,8 @@
 //! Which encoding a column of a block gets: the smallest, unless one that decodes faster is nearly as small.
 
-use super::footer::{Encoding, Region, checksum};
+use super::footer::{Encoding, Region};
 use super::ints::{self, HEADER_BYTES};
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Dictionary, Filled, Filling, texts};
 
 /// What is compressed to see whether the rest is worth it.

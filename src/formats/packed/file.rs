@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, checksum};
+use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES};
 use crate::Error;
+use crate::formats::checksum::checksum;
 use crate::formats::columns::BlockPlan;
 use crate::input::InputFile;
 use crate::tables::{Column, ColumnType, Table};
@@ -197,22 +198,13 @@ fn columns_of(file: &InputFile, table: &Table, footer: &Footer) -> Result<Vec<us
                 "column {} of the packed file {} is {}, but {} of table {} is {}",
                 wanted.name,
                 file.path.display(),
-                called(kind),
+                kind.described(),
                 wanted.name,
                 table.name,
-                called(wanted.kind)
+                wanted.kind.described()
             )));
         }
         Ok(place)
     };
     table.columns.iter().map(place).collect()
-}
-
-fn called(kind: ColumnType) -> &'static str {
-    match kind {
-        ColumnType::Text => "text",
-        ColumnType::Int => "an integer",
-        ColumnType::Float => "a float",
-        ColumnType::Date => "a date",
-    }
 }

@@ -157,10 +157,3 @@ impl Region {
         })
     }
 }
-
-/// CRC-32 as zlib and PNG have it.
-pub(super) fn checksum<const N: usize>(pieces: [&[u8]; N]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    pieces.iter().for_each(|piece| crc.update(piece));
-    crc.sum()
-}

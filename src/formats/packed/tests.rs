@@ -10,9 +10,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tempfile::NamedTempFile;
 
-use super::footer::{Encoding, Footer, MAGIC, TAIL_BYTES, checksum};
+use super::footer::{Encoding, Footer, MAGIC, TAIL_BYTES};
 use super::{PackedDecoder, PackedFile, PackedWriter};
 use crate::Error;
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Batch, Column, Decode, Limits, Texts, Value, Values, Wanted};
 use crate::input::InputFile;
 use crate::tables::{Column as TableColumn, ColumnType, Date, Layout, Table};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::body::Body;
 use super::footer::Encoding;
 use super::ints::Ints;
-use crate::formats::columns::{Column, Texts, Values};
-use crate::tables::{ColumnType, Date};
+use crate::formats::columns::{Column, Texts, Values, push_day};
+use crate::tables::ColumnType;
 
 /// Where the values of a region stand, and how far they were read.
 #[derive(Debug)]
@@ -187,7 +187,6 @@ impl Cursor {
 
     /// Days as `yyyy-MM-dd`.
     fn date_texts(&mut self, body: &[u8], count: usize, to: &mut Texts) -> Result<(), &'static str> {
-        use std::io::Write;
         if Arc::get_mut(&mut to.bytes).is_none() {
             to.bytes = Arc::default();
         }
@@ -195,11 +194,8 @@ impl Cursor {
         bytes.clear();
         let mut fits = true;
         self.form.decode_ints(body, count, |value| {
-            let start = bytes.len() as u32;
             fits &= i32::try_from(value).is_ok();
-            // Into memory, which takes everything.
-            let _ = write!(bytes, "{}", Date::from_days(value as i32));
-            to.spans.push((start, bytes.len() as u32));
+            push_day(bytes, &mut to.spans, value as i32);
         })?;
         if fits { Ok(()) } else { Err("a date that has no 32 bits") }
     }

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::encode;
-use super::footer::{BlockEntry, Footer, MAGIC, MOST_ROWS, checksum};
+use super::footer::{BlockEntry, Footer, MAGIC, MOST_ROWS};
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Batch, BlockSize, Gathering, unfit};
 use crate::tables::Table;
 

@@ -4,6 +4,17 @@ use std::sync::Arc;
 
 use crate::formats::columns::Texts;
 
+/// The numbers of encodings, as page headers have them.
+pub(super) const PLAIN: i64 = 0;
+/// What dictionaries and indices were called in the first version.
+pub(super) const PLAIN_DICTIONARY: i64 = 2;
+pub(super) const RLE: i64 = 3;
+pub(super) const DELTA_BINARY_PACKED: i64 = 5;
+pub(super) const DELTA_LENGTH_BYTE_ARRAY: i64 = 6;
+pub(super) const DELTA_BYTE_ARRAY: i64 = 7;
+pub(super) const RLE_DICTIONARY: i64 = 8;
+pub(super) const BYTE_STREAM_SPLIT: i64 = 9;
+
 /// Appends `count` integers of `width` bits, in runs: repeated, or packed eight at a time.
 pub(super) fn runs(mut bytes: &[u8], width: u32, count: usize, into: &mut Vec<u32>) -> Option<()> {
     if width > 32 {

@@ -6,6 +6,7 @@ use super::codec::Codec;
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
 use crate::Error;
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{BlockPlan, Limits, Value as Bound};
 use crate::formats::file::PlannedFile;
 use crate::input::InputFile;
@@ -152,13 +153,10 @@ fn check(footer: &Value<'_>, bytes: &[u8]) -> Option<()> {
         return Some(());
     };
     let digits = pair.bytes(2).filter(|digits| digits.len() == NO_CHECKSUM.len())?;
-    let checksum = checksum_of(std::slice::from_ref(pair))?;
+    let said = checksum_of(std::slice::from_ref(pair))?;
     let at = memchr::memmem::find_iter(bytes, digits).last()?;
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&bytes[..at]);
-    hasher.update(NO_CHECKSUM);
-    hasher.update(&bytes[at + digits.len()..]);
-    (hasher.finalize() == checksum).then_some(())
+    let found = checksum([&bytes[..at], NO_CHECKSUM, &bytes[at + digits.len()..]]);
+    (found == said).then_some(())
 }
 
 /// The columns of a file.

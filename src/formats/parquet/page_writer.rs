@@ -1,14 +1,17 @@
 //! One column of a row group as pages.
 
+use super::encodings::{PLAIN, RLE, RLE_DICTIONARY};
 use super::thrift::{self, Value, write_varint};
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Dictionary, Filled, Filling, texts};
 
 /// Rows of a page: two batches of a reader.
 const PAGE_ROWS: usize = 16 << 10;
-/// Parquet's numbers of encodings.
-const PLAIN: i32 = 0;
-const RLE: i32 = 3;
-const RLE_DICTIONARY: i32 = 8;
+
+/// An encoding as footers and page headers have it.
+pub(super) fn number(encoding: i64) -> Value<'static> {
+    Value::I32(encoding as i32)
+}
 
 /// A column of a row group as it is in the file.
 pub(super) struct Chunk {
@@ -23,7 +26,7 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// Those of its values and levels.
-    pub(super) fn encodings(&self) -> &'static [i32] {
+    pub(super) fn encodings(&self) -> &'static [i64] {
         if self.dictionary_bytes > 0 { &[PLAIN, RLE, RLE_DICTIONARY] } else { &[PLAIN, RLE] }
     }
 
@@ -36,7 +39,7 @@ impl Chunk {
             (1, Value::I32(kind)),
             (2, Value::I32(body.len() as i32)),
             (3, Value::I32(stored.len() as i32)),
-            (4, Value::I32(crc32fast::hash(stored) as i32)),
+            (4, Value::I32(checksum([stored]) as i32)),
             header,
         ];
         thrift::write(&Value::Struct(fields), &mut page);
@@ -90,7 +93,7 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
         nulls: rows - there.len(),
     };
     if let Body::Dictionary { distinct, count, .. } = &body {
-        let header = Value::Struct(vec![(1, Value::I32(*count as i32)), (2, Value::I32(PLAIN))]);
+        let header = Value::Struct(vec![(1, Value::I32(*count as i32)), (2, number(PLAIN))]);
         chunk.push(2, (7, header), distinct);
         chunk.dictionary_bytes = chunk.bytes.len() as u64;
     }
@@ -108,9 +111,9 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
         before += count;
         let header = vec![
             (1, Value::I32(of_page.len() as i32)),
-            (2, Value::I32(encoding)),
-            (3, Value::I32(RLE)),
-            (4, Value::I32(RLE)),
+            (2, number(encoding)),
+            (3, number(RLE)),
+            (4, number(RLE)),
         ];
         chunk.push(0, (5, Value::Struct(header)), &page);
     }
@@ -152,7 +155,7 @@ impl Body {
     }
 
     /// Appends some of the values, and says how they are encoded.
-    fn write(&self, range: std::ops::Range<usize>, to: &mut Vec<u8>) -> i32 {
+    fn write(&self, range: std::ops::Range<usize>, to: &mut Vec<u8>) -> i64 {
         match self {
             Body::Plain { bytes, ends } => {
                 let end_of = |index: usize| index.checked_sub(1).map_or(0, |index| ends[index]);

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::codec::Codec;
-use super::encodings;
+use super::encodings::{self, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::{Chunk, Leaf, damaged};
 use super::thrift::{self, Fault, Value};
 use crate::Error;
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Column, Texts, Values};
 use crate::formats::file::PlannedFile;
 
@@ -43,13 +44,13 @@ struct Window {
     /// Offset of the first byte that is not used.
     at: u64,
     end: u64,
-    hasher: Option<crc32fast::Hasher>,
+    hasher: Option<flate2::Crc>,
     decompressed: u64,
 }
 
 impl Pages {
     pub(super) fn new(file: PlannedFile, path: Arc<Path>, leaf: Leaf, as_text: bool, chunk: &Chunk) -> Self {
-        let hasher = chunk.checksum.map(|_| crc32fast::Hasher::new());
+        let hasher = chunk.checksum.map(|_| flate2::Crc::new());
         let window =
             Window { bytes: Vec::new(), used: 0, at: chunk.start, end: chunk.end, hasher, decompressed: 0 };
         Pages {
@@ -114,7 +115,7 @@ impl Pages {
                 self.fill(piece)?;
                 self.window.advance(piece);
             }
-            let found = self.window.hasher.take().map(crc32fast::Hasher::finalize);
+            let found = self.window.hasher.take().map(|hasher| hasher.sum());
             if found != Some(checksum) {
                 return Err(self.fault(start, "the checksum of its column chunk is not that of its bytes"));
             }
@@ -184,9 +185,9 @@ impl Pages {
         }
         self.window.advance(length);
         self.fill(header.compressed)?;
-        if let Some(checksum) = header.checksum
+        if let Some(said) = header.checksum
             && self.checksum.is_none()
-            && crc32fast::hash(&self.window.rest()[..header.compressed]) != checksum
+            && checksum([&self.window.rest()[..header.compressed]]) != said
         {
             return Err(self.fault(at, "the checksum of a page is not that of its bytes"));
         }
@@ -359,11 +360,6 @@ fn slice(values: &Values, range: std::ops::Range<usize>) -> Values {
         }
     }
 }
-
-const PLAIN: i64 = 0;
-const PLAIN_DICTIONARY: i64 = 2;
-const RLE: i64 = 3;
-const RLE_DICTIONARY: i64 = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

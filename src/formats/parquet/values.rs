@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::encodings;
 use super::thrift::Value;
 use crate::BadRecord;
-use crate::formats::columns::{Texts, Values};
+use crate::formats::columns::{Texts, Values, push_day};
 use crate::tables::Date;
 
 /// A type as pages have it.
@@ -89,12 +89,14 @@ impl Physical {
     ) -> Option<Raw> {
         let rest = page.get(from..)?;
         match (encoding, self) {
-            (0, Physical::Bytes) => Some(texts(page, encodings::plain_texts(page, from, count)?)),
-            (0, _) => {
+            (encodings::PLAIN, Physical::Bytes) => {
+                Some(texts(page, encodings::plain_texts(page, from, count)?))
+            }
+            (encodings::PLAIN, _) => {
                 let length = self.width()?.checked_mul(count).filter(|length| *length <= rest.len())?;
                 Some(self.fixed(&rest[..length], || Arc::clone(page), from))
             }
-            (5, Physical::I32 | Physical::I64) => {
+            (encodings::DELTA_BINARY_PACKED, Physical::I32 | Physical::I64) => {
                 let mut rest = rest;
                 let values = encodings::deltas(&mut rest, count)?;
                 Some(if self == Physical::I64 {
@@ -103,14 +105,16 @@ impl Physical {
                     Raw::I32(values.into_iter().map(|value| value as i32).collect())
                 })
             }
-            (6, Physical::Bytes) => Some(texts(page, encodings::delta_length_texts(page, from, count)?)),
-            (7, Physical::Bytes | Physical::Fixed(_)) => {
+            (encodings::DELTA_LENGTH_BYTE_ARRAY, Physical::Bytes) => {
+                Some(texts(page, encodings::delta_length_texts(page, from, count)?))
+            }
+            (encodings::DELTA_BYTE_ARRAY, Physical::Bytes | Physical::Fixed(_)) => {
                 let texts = encodings::delta_texts(page, from, count, most)?;
                 let fits =
                     |span: &(u32, u32)| self.width().is_none_or(|width| (span.1 - span.0) as usize == width);
                 texts.spans.iter().all(fits).then_some(Raw::Texts(texts))
             }
-            (9, _) => {
+            (encodings::BYTE_STREAM_SPLIT, _) => {
                 let bytes = encodings::byte_streams(rest, self.width()?, count)?;
                 let shared = Arc::new(bytes);
                 Some(self.fixed(&shared, || Arc::clone(&shared), 0))
@@ -205,14 +209,9 @@ fn day_of_96(value: &[u8]) -> Result<i32, String> {
 
 /// Days as text, one behind the other.
 fn date_texts(days: &[i32]) -> Texts {
-    use std::io::Write;
     let mut bytes = Vec::with_capacity(10 * days.len());
     let mut spans = Vec::with_capacity(days.len());
-    for day in days {
-        let start = bytes.len() as u32;
-        write!(bytes, "{}", Date::from_days(*day)).expect("memory takes all");
-        spans.push((start, bytes.len() as u32));
-    }
+    days.iter().for_each(|day| push_day(&mut bytes, &mut spans, *day));
     Texts { bytes: Arc::new(bytes), spans }
 }
 

@@ -6,8 +6,9 @@
 use std::io::{self, Write};
 
 use super::footer::{CHECKSUM_KEY, MAGIC, NO_CHECKSUM};
-use super::page_writer::{Chunk, encode};
+use super::page_writer::{Chunk, encode, number};
 use super::thrift::{self, Value};
+use crate::formats::checksum::checksum;
 use crate::formats::columns::{Batch, BlockSize, Gathering, Limits, Value as Limit};
 use crate::tables::{Column, ColumnType, Table};
 
@@ -67,7 +68,7 @@ impl<W: Write> ParquetWriter<W> {
         ]);
         let mut bytes = Vec::new();
         thrift::write(&footer, &mut bytes);
-        let digits = format!("{:08x}", crc32fast::hash(&bytes));
+        let digits = format!("{:08x}", checksum([&bytes]));
         // What follows has no such digits: they are those of the checksum.
         if let Some(at) = memchr::memmem::rfind(&bytes, NO_CHECKSUM) {
             bytes[at..at + digits.len()].copy_from_slice(digits.as_bytes());
@@ -153,13 +154,13 @@ fn chunk_meta(
 ) -> Value<'static> {
     let mut meta = vec![
         (1, Value::I32(physical(column.kind))),
-        (2, Value::List(chunk.encodings().iter().map(|encoding| Value::I32(*encoding)).collect())),
+        (2, Value::List(chunk.encodings().iter().map(|encoding| number(*encoding)).collect())),
         (3, Value::List(vec![text(column.name)])),
         (4, Value::I32(i32::from(chunk.snappy))),
         (5, Value::I64(rows as i64)),
         (6, Value::I64(chunk.uncompressed as i64)),
         (7, Value::I64(chunk.bytes.len() as i64)),
-        (8, checksum_pair(format!("{:08x}", crc32fast::hash(&chunk.bytes)).as_bytes())),
+        (8, checksum_pair(format!("{:08x}", checksum([&chunk.bytes])).as_bytes())),
         (9, Value::I64((at + chunk.dictionary_bytes) as i64)),
     ];
     if chunk.dictionary_bytes > 0 {

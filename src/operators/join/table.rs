@@ -7,7 +7,7 @@ use std::hash::Hash;
 use serde::Serialize;
 
 use crate::keys::PlaceHasher;
-use crate::memory::owned_bytes;
+use crate::memory::{map_bytes, owned_bytes};
 
 /// The records of one key of the build side: most keys have one.
 pub(super) struct Group<B> {
@@ -73,8 +73,7 @@ impl<K: Serialize + Hash + Eq, B: Serialize> Table<K, B> {
 
     /// Bytes it holds, what its records point to included.
     pub(super) fn bytes(&self) -> usize {
-        // Seven eighths of the slots are its capacity, and each has a control byte.
-        self.groups.capacity().div_ceil(7) * 8 * (size_of::<(K, Group<B>)>() + 1) + self.owned_bytes
+        map_bytes(&self.groups) + self.owned_bytes
     }
 
     /// Records taken in.
