@@ -293,6 +293,21 @@ fn damaged_data_is_removed_and_named() {
 }
 
 #[test]
+fn what_was_damaged_later_is_found_on_request() {
+    let store = Store::start(&[("text/tiny/rankings/part-00000", Object::default())]);
+    let data = TempDir::new().expect("a temporary directory");
+    let verified = ["tiny", "--table", "rankings", "--verify"];
+    assert_fetched(&store.fetch(data.path(), &verified));
+    assert_fetched(&store.fetch(data.path(), &verified));
+    let file = data.path().join("csv/tiny/rankings/part-00000");
+    fs::write(&file, "url,1,2\nlonger,3,5\n").expect("a writable file");
+    assert_fetched(&store.fetch(data.path(), &["tiny", "--table", "rankings"]));
+    let said = format!("rankings/part-00000 does not match the MD5 {ROWS_MD5} of pavlo/text/tiny/rankings/part-00000");
+    assert_failed(&store.fetch(data.path(), &verified), 1, &said);
+    assert!(file.exists(), "what is there is not ours to remove");
+}
+
+#[test]
 fn other_data_is_never_overwritten() {
     let store = Store::start(&[("text/tiny/rankings/part-00000", Object::default())]);
     let data = TempDir::new().expect("a temporary directory");
