@@ -65,6 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         split_bytes: None,
         bad_records: BadRecords::default(),
         peers: 2,
+        may_be_empty: false,
         stores: Default::default(),
     };
     let file = File::open(&path)?;

@@ -75,6 +75,7 @@ pub(crate) fn judge_file((name, bytes): (&str, &[u8]), content: &[u8], split_byt
             split_bytes: None,
             bad_records,
             peers: 1,
+            may_be_empty: false,
             stores: Default::default(),
         };
         let take = |pair: Pair| vec![pair.third.to_vec(), pair.first.as_bytes().to_vec()];

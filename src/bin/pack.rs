@@ -131,6 +131,7 @@ impl Arguments {
             split_bytes: None,
             bad_records: self.bad_records,
             peers: 1,
+            may_be_empty: false,
             stores: Stores::new(StoreOptions {
                 endpoint: self.s3_endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL").ok()),
                 anonymous: self.s3_anonymous,

@@ -63,7 +63,8 @@ struct Options {
     /// How visits meet rankings: by exchanging both tables, or with all of rankings in every process
     ///
     /// auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
-    /// from there on. What does not fit is spilled by hash, and an error by broadcast.
+    /// from there on. What does not fit is spilled by hash, and an error by broadcast. With --local-shards no process knows how
+    /// large rankings is, so one of the two must be named.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     join: JoinChoice,
     #[command(flatten)]
@@ -135,6 +136,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
+    if options.job.local_shards && matches!(options.join, JoinChoice::Auto) {
+        return Err(Error::usage(
+            "--join auto goes by the size of rankings, and with --local-shards each process knows only its own part of it",
+            "--join hash, or --join broadcast if all of rankings is small",
+        ));
+    }
     let mut job = Job::plan("query3", options, &options.job)?;
     let rankings = job.table::<Page>(&RANKINGS)?;
     // Whole days: the strict bounds are the inclusive ones of the days between them.

@@ -81,6 +81,14 @@ pub struct JobArguments {
     #[arg(long, value_name = "DIR|URL|PATTERN", help_heading = "Input")]
     pub data: Option<PathBuf>,
 
+    /// Each process has only its own files under --data: it reads all of them, and nobody else does
+    ///
+    /// Without it, all processes see the same files and divide them. A process that has none of a table needs an empty
+    /// directory for it. `{process}` in --data stands for the number of the process, as data-{process}; it is needed where
+    /// processes would find the same files and count each several times: with -n alone, and in stores. There is no progress bar.
+    #[arg(long, help_heading = "Input")]
+    pub local_shards: bool,
+
     /// Set of the tables to read, as tiny, 1node or 5nodes
     #[arg(long, value_name = "NAME", default_value = "tiny", help_heading = "Input")]
     pub set: String,

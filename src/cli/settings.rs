@@ -16,6 +16,9 @@ use crate::units::counted;
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
 const MOST_WORKERS: usize = 1024;
 
+/// Stands in `--data` for the index of the process.
+const PROCESS: &str = "{process}";
+
 /// A process whose groups take no memory has more than this.
 const LEAST_MEMORY_BYTES: u64 = 16_000_000;
 
@@ -41,6 +44,8 @@ pub struct JobSettings {
     pub spill_dir: PathBuf,
     /// What is above the formats and sets, or names tables outright.
     pub data: PathBuf,
+    /// Whether each process has files of its own there, which nobody else reads.
+    pub local_shards: bool,
     /// How files that are far away are reached.
     pub store: StoreOptions,
     /// The set of tables.
@@ -80,6 +85,7 @@ impl JobSettings {
             .with("--bad-records", shown(&self.bad_records))
             .with("--split-size", split_bytes)
             .with("--assignment", shown(&self.assignment))
+            .with("--local-shards", self.local_shards)
     }
 
     /// Where lines for people go.
@@ -101,7 +107,8 @@ impl JobArguments {
             store: self.store(workers, memory_bytes)?,
             spill_dir: self.spill_directory()?,
             timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
-            data: self.data.clone().unwrap_or_else(bundled_data),
+            data: self.data(&cluster)?,
+            local_shards: self.local_shards,
             set: set_name(&self.set)?,
             format: self.format,
             report: self.report.clone(),
@@ -109,7 +116,11 @@ impl JobArguments {
             report_html: self.report_html.clone(),
             explain: self.explain,
             json: self.json,
-            progress: !self.no_progress && cluster.index() == 0 && std::io::stderr().is_terminal(),
+            // Of shards, process 0 does not know how many bytes there are in all.
+            progress: !self.no_progress
+                && !self.local_shards
+                && cluster.index() == 0
+                && std::io::stderr().is_terminal(),
             verbose: self.verbose,
             bad_records: self.bad_records,
             split_bytes: self.split_size,
@@ -132,6 +143,33 @@ impl JobArguments {
             )),
             // A small machine is no mistake of whoever typed nothing.
             (_, bytes) => Ok(bytes.map(|bytes| bytes.max(LEAST_MEMORY_BYTES))),
+        }
+    }
+
+    /// Where this process looks for its tables.
+    fn data(&self, cluster: &Membership) -> Result<PathBuf, Error> {
+        let data = self.data.clone().unwrap_or_else(bundled_data);
+        let own = data.to_str().filter(|text| text.contains(PROCESS));
+        match (own, self.local_shards) {
+            (Some(text), true) => Ok(text.replace(PROCESS, &cluster.index().to_string()).into()),
+            (Some(text), false) => Err(Error::usage(
+                format!("--data {text} gives each process other files, but they are to divide the same ones"),
+                format!("--local-shards, or --data without {PROCESS}"),
+            )),
+            (None, true) if cluster.processes() > 1 && (self.hosts.is_none() || input::is_remote(&data)) => {
+                Err(Error::usage(
+                    format!(
+                        "--local-shards with --data {}: every process would find the same files, and count each \
+                         {} times",
+                        data.display(),
+                        cluster.processes()
+                    ),
+                    format!(
+                        "--data with {PROCESS} in it, as --data data-{PROCESS}, or leave --local-shards out"
+                    ),
+                ))
+            }
+            (None, _) => Ok(data),
         }
     }
 

@@ -131,22 +131,31 @@ fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Listed, Error
 fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
     let formats = options.format.formats(table.layout);
     if let Some(place) = store::outright(&options.data, &options.set, table.name) {
-        let files = store::list(&place, &options.stores)?.unwrap_or_default();
-        if files.is_empty() {
-            return Err(Error::Data(format!("there are no files at {}, which --data names", place.shown())));
-        }
-        return Ok((format_of(&files, formats)?, files));
+        return match store::list(&place, &options.stores)? {
+            Some(files) if options.may_be_empty || !files.is_empty() => {
+                Ok((format_of(&files, formats)?, files))
+            }
+            _ => Err(Error::Data(format!("there are no files at {}, which --data names", place.shown()))),
+        };
     }
     let at = |format: Format| options.data.join(format.directory()).join(&options.set).join(table.name);
+    let mut empty = None;
     for &format in formats {
         let directory = at(format);
         match store::list(&Place::Directory(directory.clone()), &options.stores)? {
+            // The rows may be in another format.
+            Some(files) if files.is_empty() && options.may_be_empty => {
+                empty.get_or_insert(format);
+            }
             Some(files) if files.is_empty() => {
                 return Err(Error::Data(format!("{} holds no files", directory.display())));
             }
             Some(files) => return Ok((format, files)),
             None => {}
         }
+    }
+    if let Some(format) = empty {
+        return Ok((format, Vec::new()));
     }
     let looked_for: Vec<PathBuf> = formats.iter().map(|&format| at(format)).collect();
     Err(not_there(table, options, &looked_for))

@@ -16,7 +16,8 @@
 //! # Who reads a split
 //!
 //! [`SplitAssignment`] says: a worker that the plan alone determines, or whichever worker of a process comes first. What
-//! a process reads follows from the plan either way, so that all processes agree without a word.
+//! a process reads follows from the plan either way, so that all processes agree without a word. Where each process has files of
+//! its own, each has a plan of its own for its workers alone.
 
 mod assign;
 mod batches;
@@ -58,8 +59,10 @@ pub struct InputOptions {
     pub split_bytes: Option<u64>,
     /// What to do about a record that does not fit.
     pub bad_records: BadRecords,
-    /// How many workers there are, in all processes together.
+    /// How many workers read these files: those of all processes, or of one that has them alone.
     pub peers: usize,
+    /// Whether a directory without files is a table without rows, as a shard may be; otherwise it is an error.
+    pub may_be_empty: bool,
     /// How files that are far away are reached.
     pub stores: Stores,
 }
@@ -74,6 +77,7 @@ impl Default for InputOptions {
             split_bytes: None,
             bad_records: BadRecords::Fail,
             peers: 1,
+            may_be_empty: false,
             stores: Stores::default(),
         }
     }

@@ -50,6 +50,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 ///     split_bytes: None,
 ///     bad_records: Default::default(),
 ///     peers: 1,
+///     may_be_empty: false,
 ///     stores: Default::default(),
 /// };
 /// let pages = Input::<Page>::open(&RANKINGS, &options)?;

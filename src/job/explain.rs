@@ -38,7 +38,8 @@ struct Share {
 
 impl TablePlan {
     pub(super) fn of<R: Row>(input: &Input<R>, settings: &JobSettings) -> Self {
-        let (processes, workers) = (settings.cluster.processes(), settings.workers);
+        let workers = settings.workers;
+        let processes = if settings.local_shards { 1 } else { settings.cluster.processes() };
         let shares = match settings.assignment {
             SplitAssignment::Modulo => {
                 let peers = processes * workers;
@@ -142,8 +143,9 @@ fn write_table(f: &mut fmt::Formatter<'_>, table: &TablePlan, settings: &JobSett
     };
     writeln!(
         f,
-        "\n{}: {}{compressed}, {}, {} of up to {}",
+        "\n{}{}: {}{compressed}, {}, {} of up to {}",
         table.name,
+        if settings.local_shards { ", the shard of process 0" } else { "" },
         counted(table.files, "file"),
         Bytes(table.bytes),
         counted(table.splits, "split"),

@@ -38,7 +38,7 @@ use crate::report::{
     imbalance,
 };
 use crate::tables::{Column, Table};
-use worker::{Assignment, Outcome};
+use worker::{Assignment, Outcome, Planned};
 
 /// How often the main thread looks whether the job has failed.
 const LOOK_UP: Duration = Duration::from_millis(10);
@@ -53,9 +53,7 @@ pub struct Job {
     settings: JobSettings,
     started: Instant,
     fingerprint: Fingerprint,
-    files: usize,
-    compressed_files: usize,
-    splits: usize,
+    planned: Planned,
     bytes: u64,
     output: Option<Output>,
     shared: ProcessShared,
@@ -140,7 +138,8 @@ impl Job {
         let settings = job.resolve(program)?;
         let budget = Budget::new(settings.memory_bytes, settings.spill_dir.clone(), settings.workers);
         let read_ahead = if input::is_remote(&settings.data) { settings.store.read_ahead_bytes } else { 0 };
-        let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead));
+        let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead))
+            .with_local_shards(settings.local_shards);
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if settings.cluster.index() == 0 {
@@ -159,9 +158,7 @@ impl Job {
             settings,
             started,
             fingerprint,
-            files: 0,
-            compressed_files: 0,
-            splits: 0,
+            planned: Planned::default(),
             bytes: 0,
             output: None,
             shared,
@@ -190,18 +187,26 @@ impl Job {
                 format: settings.format,
                 split_bytes: settings.split_bytes,
                 bad_records: settings.bad_records,
-                peers: settings.workers * settings.cluster.processes(),
+                peers: settings.workers
+                    * if settings.local_shards { 1 } else { settings.cluster.processes() },
+                may_be_empty: settings.local_shards,
                 stores: self.stores.clone(),
             },
         )?;
-        if self.settings.cluster.index() == 0 {
+        // Of the same files, one process says it for all.
+        if self.settings.local_shards || self.settings.cluster.index() == 0 {
             input.warnings().iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
         }
-        let digest = format!("{} files, digest {:016x}", input.files().len(), input.digest());
+        let digest = if self.settings.local_shards {
+            "files of each process".to_owned()
+        } else {
+            format!("{} files, digest {:016x}", input.files().len(), input.digest())
+        };
         self.fingerprint = self.fingerprint.clone().with(&format!("the table {}", table.name), digest);
-        self.files += input.files().len();
-        self.compressed_files += input.files().iter().filter(|file| file.compression.is_some()).count();
-        self.splits += input.splits().len();
+        self.planned.files += input.files().len();
+        self.planned.compressed_files +=
+            input.files().iter().filter(|file| file.compression.is_some()).count();
+        self.planned.splits += input.splits().len();
         self.bytes += input.bytes();
         if self.settings.explain {
             self.tables.push(explain::TablePlan::of(&input, &self.settings));
@@ -341,6 +346,7 @@ impl Job {
             output: self.output.clone(),
             stores: self.stores.clone(),
             records: self.settings.verbose || self.settings.report_html.is_some(),
+            planned: self.planned,
         };
         let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
         let (sender, outcomes) = mpsc::channel();
@@ -433,6 +439,14 @@ impl Job {
         let sum =
             |figure: fn(&worker::Detail) -> u64| details.iter().map(|detail| figure(detail)).sum::<u64>();
         let (rows, bytes) = (sum(|detail| detail.figures.rows), sum(|detail| detail.figures.bytes));
+        let planned = |figure: fn(&Planned) -> usize| {
+            if self.settings.local_shards {
+                details.iter().map(|detail| figure(&detail.planned)).sum()
+            } else {
+                figure(&self.planned)
+            }
+        };
+        let compressed_files = planned(|planned| planned.compressed_files);
         let run = connected.elapsed().as_secs_f64();
         let total = self.started.elapsed().as_secs_f64();
         let nodes = self.settings.cluster.machines();
@@ -445,11 +459,11 @@ impl Job {
             workers: self.settings.workers,
             assignment: self.settings.assignment,
             input: InputFigures {
-                files: self.files,
-                compressed_files: self.compressed_files,
-                splits: self.splits,
+                files: planned(|planned| planned.files),
+                compressed_files,
+                splits: planned(|planned| planned.splits),
                 bytes,
-                decompressed_bytes: (self.compressed_files > 0).then(|| sum(|detail| detail.text_bytes)),
+                decompressed_bytes: (compressed_files > 0).then(|| sum(|detail| detail.text_bytes)),
                 rows,
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,

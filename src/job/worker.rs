@@ -35,7 +35,17 @@ pub(super) struct Assignment {
     pub output: Option<Output>,
     /// Whether workers record what they do.
     pub records: bool,
+    /// What this process planned to read.
+    pub planned: Planned,
     pub stores: Stores,
+}
+
+/// What the tables of a plan have.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Planned {
+    pub files: usize,
+    pub compressed_files: usize,
+    pub splits: usize,
 }
 
 /// What every worker tells every other when its dataflow has ended.
@@ -54,6 +64,10 @@ pub(super) struct Detail {
     pub queue_spilled_bytes: u64,
     /// The same.
     pub fetched: Fetched,
+    /// The same.
+    pub planned: Planned,
+    /// The split of this worker that has the most bytes of rows.
+    largest_split: Option<LargestSplit>,
     /// What the worker recorded, if it did.
     pub profile: Option<WorkerProfile>,
     extents: Vec<(usize, usize, Range<u64>)>,
@@ -89,17 +103,18 @@ pub(super) fn run<A>(
         drive(worker, assignment)?;
         let profile = recorder.map(|recorder| recorder.finish(worker, &context));
         let details = share(worker, assignment, vec![detail(worker, assignment, &context, profile)])?;
-        let miscut = miscut(&details, &context.files.borrow());
-        if miscut.is_empty() {
-            let own = match &assignment.output {
+        let miscut = miscut(&own(&details, worker, assignment), &context.files.borrow());
+        if !anywhere(worker, assignment, !miscut.is_empty())? {
+            let committed = match &assignment.output {
                 // The exchange above has waited for every part; each process renames its own.
                 Some(output) if worker.index().is_multiple_of(assignment.workers) => {
                     output.commit_parts().map_err(|error| failure.set(error)).unwrap_or_default()
                 }
                 _ => Vec::new(),
             };
-            let parts = share(worker, assignment, own)?;
-            let largest_split = largest_split(&details, &context.files.borrow());
+            let parts = share(worker, assignment, committed)?;
+            let largest_split =
+                largest_split(details.iter().filter_map(|detail| detail.largest_split.clone()));
             return Some(Outcome { answer: gathered.take(), details, parts, rereads, largest_split });
         }
         for (scan, files) in miscut {
@@ -166,6 +181,23 @@ where
     (!failure.is_set()).then(|| received.take())
 }
 
+/// What tells of the files that this process knows: of shards, only its own workers read those.
+fn own<'a>(details: &'a [Detail], worker: &Worker, assignment: &Assignment) -> Vec<&'a Detail> {
+    let process_of = |index: usize| index / assignment.workers;
+    let here = |detail: &&Detail| {
+        !assignment.shared.local_shards || process_of(detail.figures.index) == process_of(worker.index())
+    };
+    details.iter().filter(here).collect()
+}
+
+/// Whether something is so in any process. Where all know the same files, all know it without a word.
+fn anywhere(worker: &mut Worker, assignment: &Assignment, here: bool) -> Option<bool> {
+    if !assignment.shared.local_shards {
+        return Some(here);
+    }
+    share(worker, assignment, vec![here]).map(|all| all.contains(&true))
+}
+
 fn detail(
     worker: &Worker,
     assignment: &Assignment,
@@ -173,6 +205,7 @@ fn detail(
     profile: Option<WorkerProfile>,
 ) -> Detail {
     let counters = &context.counters;
+    let extents = context.extents.take();
     let first = worker.index().is_multiple_of(assignment.workers);
     Detail {
         figures: WorkerFigures {
@@ -193,23 +226,29 @@ fn detail(
         peak_rss_bytes: if first { peak_rss_bytes() } else { None },
         queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
         fetched: if first { assignment.stores.fetched() } else { Fetched::default() },
+        planned: if first { assignment.planned } else { Planned::default() },
+        largest_split: largest_extent(&extents, &context.files.borrow()),
         profile,
-        extents: context.extents.take(),
+        extents,
     }
 }
 
-/// The split with the most bytes of rows.
-fn largest_split(details: &[Detail], scans: &[Vec<InputFile>]) -> Option<LargestSplit> {
-    let extents = details.iter().flat_map(|detail| &detail.extents);
-    let (scan, file, extent) = extents.max_by_key(|(scan, file, extent)| {
+/// The split with the most bytes of rows, among those of a worker.
+fn largest_extent(extents: &[(usize, usize, Range<u64>)], scans: &[Vec<InputFile>]) -> Option<LargestSplit> {
+    let (scan, file, extent) = extents.iter().max_by_key(|(scan, file, extent)| {
         (extent.end - extent.start, Reverse((*scan, *file, extent.start)))
     })?;
     let file = scans[*scan][*file].path.display().to_string();
     Some(LargestSplit { file, bytes: extent.end - extent.start })
 }
 
+/// The same, among those of all workers, in whatever order they come.
+fn largest_split(splits: impl Iterator<Item = LargestSplit>) -> Option<LargestSplit> {
+    splits.max_by(|a, b| a.bytes.cmp(&b.bytes).then_with(|| b.file.cmp(&a.file)))
+}
+
 /// The files of each scan whose splits do not meet.
-fn miscut(details: &[Detail], scans: &[Vec<InputFile>]) -> BTreeMap<usize, BTreeSet<usize>> {
+fn miscut(details: &[&Detail], scans: &[Vec<InputFile>]) -> BTreeMap<usize, BTreeSet<usize>> {
     let of_scan = |wanted: usize| {
         let extents = details.iter().flat_map(|detail| &detail.extents);
         extents.filter(move |(scan, ..)| *scan == wanted).map(|(_, file, extent)| (*file, extent.clone()))

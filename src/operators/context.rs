@@ -79,6 +79,8 @@ pub struct ProcessShared {
     pub bytes: Arc<AtomicU64>,
     /// How splits come to workers.
     pub assignment: SplitAssignment,
+    /// Whether the files of a scan are those of this process alone, for its workers alone.
+    pub local_shards: bool,
     runs: Arc<Mutex<BTreeMap<u32, Arc<RunShared>>>>,
 }
 
@@ -96,6 +98,12 @@ impl ProcessShared {
     /// Nothing read yet, nothing failed, and so much memory.
     pub fn new(assignment: SplitAssignment, memory: Budget) -> Self {
         ProcessShared { memory, assignment, ..ProcessShared::default() }
+    }
+
+    /// The same, and each process has files of its own, if `local`.
+    #[must_use]
+    pub fn with_local_shards(self, local: bool) -> Self {
+        ProcessShared { local_shards: local, ..self }
     }
 
     /// The same in the hands of a worker.
@@ -242,7 +250,8 @@ impl WorkerContext {
         (scan, self.uncut.get(&scan).cloned().unwrap_or_default())
     }
 
-    /// Where worker `index` of `peers` takes the splits of a scan from.
+    /// Where worker `index` of `peers` takes the splits of a scan from. Of files that its process has alone, only the
+    /// workers of the process count.
     pub(crate) fn splits<R: Row>(
         &self,
         scan: usize,
@@ -250,6 +259,8 @@ impl WorkerContext {
         index: usize,
         peers: usize,
     ) -> Arc<SplitQueue> {
+        let local = self.process.local_shards;
+        let (index, peers) = if local { (index % self.workers, self.workers) } else { (index, peers) };
         match self.process.assignment {
             SplitAssignment::Modulo => {
                 Arc::new(SplitQueue::in_order(input.assigned(index, peers).cloned().collect()))

@@ -115,7 +115,7 @@ pub struct InputFigures {
 }
 
 /// A split, by what was read of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LargestSplit {
     /// The file it is of.
     pub file: String,

@@ -220,6 +220,27 @@ fn all_pages_of_a_listing_are_fetched_once() {
 }
 
 #[test]
+fn shards_have_each_file_once_and_may_be_empty() {
+    let parts: Vec<String> = (0..3).map(|part| format!("text/tiny/rankings/part-0000{part}")).collect();
+    let objects: Vec<(&str, Object)> = parts.iter().map(|key| (key.as_str(), Object::default())).collect();
+    let store = Store::start(&objects);
+    let expected: [&[&str]; 5] = [&["part-00000"], &["part-00001"], &["part-00002"], &[], &[]];
+    for (shard, names) in expected.iter().enumerate() {
+        let data = TempDir::new().expect("a temporary directory");
+        let arguments = ["tiny", "--table", "rankings", "--shard", &format!("{shard}/5")];
+        for _ in ["first", "again"] {
+            assert_fetched(&store.fetch(data.path(), &arguments));
+            assert_eq!(names_in(&data.path().join("csv/tiny/rankings")), *names, "shard {shard}");
+        }
+    }
+    let data = TempDir::new().expect("a temporary directory");
+    let refused = store.fetch(data.path(), &["tiny", "--shard", "5/5"]);
+    assert_failed(&refused, 2, "must be I/N with I from 0 to N - 1");
+    let refused = store.fetch(data.path(), &["tiny", "--shard", "x"]);
+    assert_failed(&refused, 2, "--shard: invalid shard value: 'x'");
+}
+
+#[test]
 fn the_compressed_kind_is_csv_too_and_can_have_another_name() {
     let store = Store::start(&[("text-deflate/tiny/rankings/000000_0.deflate", Object::default())]);
     let data = TempDir::new().expect("a temporary directory");
@@ -269,6 +290,21 @@ fn damaged_data_is_removed_and_named() {
     assert_failed(&output, 1, &format!("rankings/part-00000 does not match its MD5 {ROWS_MD5}"));
     assert!(!data.path().join("csv/tiny/rankings").exists());
     assert!(names_in(&data.path().join("csv/tiny/.rankings.partial")).is_empty());
+}
+
+#[test]
+fn what_was_damaged_later_is_found_on_request() {
+    let store = Store::start(&[("text/tiny/rankings/part-00000", Object::default())]);
+    let data = TempDir::new().expect("a temporary directory");
+    let verified = ["tiny", "--table", "rankings", "--verify"];
+    assert_fetched(&store.fetch(data.path(), &verified));
+    assert_fetched(&store.fetch(data.path(), &verified));
+    let file = data.path().join("csv/tiny/rankings/part-00000");
+    fs::write(&file, "url,1,2\nlonger,3,5\n").expect("a writable file");
+    assert_fetched(&store.fetch(data.path(), &["tiny", "--table", "rankings"]));
+    let said = format!("rankings/part-00000 does not match the MD5 {ROWS_MD5} of pavlo/text/tiny/rankings/part-00000");
+    assert_failed(&store.fetch(data.path(), &verified), 1, &said);
+    assert!(file.exists(), "what is there is not ours to remove");
 }
 
 #[test]

@@ -59,6 +59,8 @@ mod search_words;
 /// Servers for the tests of stores: S3, HTTP, and a proxy between them and a program that makes their faults.
 #[cfg(feature = "object-store")]
 mod servers;
+/// Processes that have files of their own: the answer of all files, and what is refused.
+mod shards;
 /// `sort` and `sort_within_key`, against the standard library's sort.
 mod sort;
 /// Input from S3 and HTTP, and by patterns: the same answers as from a directory, faults that pass, and faults that do not.

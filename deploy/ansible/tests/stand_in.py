@@ -1,6 +1,6 @@
-"""moto's EC2 on a port of this machine, with the one thing it lacks: placement groups.
+"""moto's EC2 and S3 on a port of this machine, with the one thing that EC2 lacks there: placement groups.
 
-    stand_in.py PORT
+    stand_in.py PORT [ADDRESS]         on 127.0.0.1, unless told where
 """
 
 import io
@@ -74,4 +74,5 @@ class PlacementGroups:
 
 if __name__ == "__main__":
     application = PlacementGroups(DomainDispatcherApplication(create_backend_app))
-    run_simple("127.0.0.1", int(sys.argv[1]), application, threaded=True, request_handler=MotoRequestHandler)
+    address = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+    run_simple(address, int(sys.argv[1]), application, threaded=True, request_handler=MotoRequestHandler)
