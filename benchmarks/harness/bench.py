@@ -12,7 +12,7 @@ from harness.cases import blocks_for
 from harness.figures import seconds
 from harness.options import ROOT, parse
 from harness.peers import Failure, neutral, verb
-from harness.rounds import run_block
+from harness.rounds import Judge, run_block
 from harness.targets import evaluate
 
 
@@ -57,23 +57,28 @@ def measure(options):
             unavailable[name] = str(failure)
             versions[name] = f"{name}: not measured, {failure}"
     blocks = blocks_for(options)
-    rows, inputs, warmed = [], [], None
+    rows, inputs, warmed, judges = [], [], None, {}
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         for block in blocks:
-            data = dataset.prepare(options.data, block.rows)
+            data = dataset.prepare(options.data, block.rows, formats=options.formats)
             if warmed != data:
                 warmed = data
                 counts = {}
                 for table in dataset.TABLES:
-                    size, counts[table] = dataset.warm(data, table)
-                    inputs.append(f"{table}: {counts[table]:,} rows, {len(data.files(table))} files, {size:,} bytes")
-                    say(inputs[-1])
+                    _, counts[table] = dataset.warm(data, table)
+                    for form in options.formats:
+                        size, _ = dataset.warm(data, table, form)
+                        inputs.append(f"{table}, {form}: {counts[table]:,} rows, {len(data.files(table, form))} files, {size:,} bytes")
+                        say(inputs[-1])
                 if counts["uservisits"] != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
                 for peer in [peer for peer in options.peers if peer not in unavailable]:
-                    verb(peer, "load", str(data.directory), data.set_name)
-            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell,
-                              sum(counts[table] for table in block.tables), unavailable)
+                    verb(peer, "load", str(data.directory), data.set_name, *options.formats)
+            # The answer does not depend on the format, so all blocks of a query have one judge.
+            read = sum(counts[table] for table in block.tables)
+            judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read))
+            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
+                              unavailable)
     return rows, list(versions.values()), inputs
 
 
@@ -81,7 +86,7 @@ def tell(row):
     """One line for a finished run."""
     kind = f"round {row['round']}" if row["timed"] else "answer "
     outcome = row["failure"] or f"{seconds(row['seconds'])} s, {row['answer']['groups']:,} groups"
-    say(f"{row['query']} {row['mode']:<8}{row['engine']:<11}{row['setting']:<20} {kind}  {outcome}")
+    say(f"{row['query']} {row['format']:<8}{row['mode']:<8}{row['engine']:<11}{row['setting']:<20} {kind}  {outcome}")
 
 
 def conclude(rows, options, out):

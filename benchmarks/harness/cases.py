@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from harness.figures import megabytes
 from peers.queries import PREFIXES, THRESHOLDS
 
+# An engine's own tables, made by its `load`.
+NATIVE = "native"
+# Engines with such tables.
+WITH_TABLES = ("duckdb",)
 HELD = "held"
 WRITTEN = "written"
 FOLDED = "folded"
@@ -20,7 +24,7 @@ LIMITS = (512 * 10**6, 256 * 10**6)
 class Case:
     """One engine at one setting. `workers` counts threads of each of `processes` processes; `flags` are the engine's own.
 
-    `memory_bytes` is what each process may use; None leaves it to the engine.
+    `memory_bytes` is what each process may use; None leaves it to the engine. `reads` is what it reads in place of the block's format.
     """
 
     engine: str
@@ -28,12 +32,13 @@ class Case:
     processes: int = 1
     flags: tuple = ()
     memory_bytes: int | None = None
+    reads: str | None = None
 
     @property
     def setting(self):
         """How a reader knows the case: the flags of ours, the thread count of others."""
         if self.engine != "millrace":
-            words = f"{self.workers} thread" + ("s" if self.workers > 1 else "")
+            words = f"{self.workers} thread" + ("s" if self.workers > 1 else "") + (f", {self.reads}" if self.reads else "")
             return words if self.memory_bytes is None else f"{words}, {megabytes(self.memory_bytes)}"
         counts = f"-n {self.processes} -w {self.workers}" if self.processes > 1 else f"-w {self.workers}"
         limit = () if self.memory_bytes is None else (f"--memory {self.memory_bytes // 10**6}MB",)
@@ -73,6 +78,12 @@ def cases_for(peers, small):
     return tuple(cases)
 
 
+def packed_cases(peers):
+    """Millrace on files that only it reads, against the fastest that others have of their own: tables, and Parquet."""
+    cases = [Case(peer, 2, reads=reads) for peer in peers if peer in WITH_TABLES for reads in ("parquet", NATIVE)]
+    return tuple(cases + [Case(peer, 2) for peer in peers if peer == "millrace"])
+
+
 def limited_cases(peers):
     """Every peer with as much memory as it likes, and with less than the groups of Query 2C need."""
     return tuple(Case(peer, 2, memory_bytes=limit) for limit in (None, *LIMITS) for peer in peers)
@@ -84,14 +95,25 @@ def blocks_for(options):
         return [Block(options.rows, "2C", FOLDED, limited_cases(options.peers))]
     blocks = []
     for query in options.queries:
-        # Query 1 only copies rows out, so its result is what it wrote; the result of Query 3 is its few first rows.
-        if query not in THRESHOLDS:
-            small = query not in PREFIXES
-            blocks.append(Block(options.rows, query, HELD, cases_for(options.peers, small), options.format))
-        if query in THRESHOLDS or query in PREFIXES:
-            blocks.append(Block(options.rows, query, WRITTEN, cases_for(options.peers, small=True), options.format))
+        for form in options.formats:
+            blocks += blocks_of(query, form, options)
     if options.memory_scale:
         for query in [query for query in ("2A", "2C") if query in options.queries]:
             rows = options.rows * options.memory_scale
-            blocks.append(Block(rows, query, HELD, cases_for(options.peers, small=True), options.format))
+            blocks.append(Block(rows, query, HELD, cases_for(options.peers, small=True), options.formats[0]))
+    return [block for block in blocks if block.cases]
+
+
+def blocks_of(query, form, options):
+    """The blocks of one query over one format."""
+    # Query 1 only copies rows out, so its result is what it wrote; the result of Query 3 is its few first rows.
+    modes = (WRITTEN,) if query in THRESHOLDS else (HELD, WRITTEN) if query in PREFIXES else (HELD,)
+    if form == "packed":
+        return [Block(options.rows, query, mode, packed_cases(options.peers), form) for mode in modes[:1]]
+    if options.compared_only:
+        return [Block(options.rows, query, mode, cases_for(options.peers, small=True), form) for mode in modes[:1]]
+    blocks = []
+    for mode in modes:
+        small = mode == WRITTEN or query not in PREFIXES
+        blocks.append(Block(options.rows, query, mode, cases_for(options.peers, small), form))
     return blocks

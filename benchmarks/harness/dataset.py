@@ -15,7 +15,7 @@ TABLES = ("rankings", "uservisits")
 
 @dataclass(frozen=True)
 class Dataset:
-    """One generated set: `directory`/csv/`set_name`, with rankings and uservisits."""
+    """One generated set: `directory`/FORMAT/`set_name`, with rankings and uservisits."""
 
     directory: Path
     set_name: str
@@ -25,25 +25,37 @@ class Dataset:
         """Folder of the CSV files of uservisits."""
         return self.folder("uservisits")
 
-    def folder(self, table):
-        """Folder of the CSV files of any table."""
-        return self.directory / "csv" / self.set_name / table
+    def folder(self, table, form="csv"):
+        """Folder of the files of any table in any format."""
+        return self.directory / form / self.set_name / table
 
-    def files(self, table="uservisits"):
+    def files(self, table="uservisits", form="csv"):
         """The files of a table, sorted."""
-        return sorted(path for path in self.folder(table).iterdir() if path.name[0] not in "_.")
+        return sorted(path for path in self.folder(table, form).iterdir() if path.name[0] not in "_.")
 
 
-def prepare(directory, rows, files=FILES):
-    """The set of `rows` visits and 12 rankings for 100 of them: generated unless it is there, as each table is only when it is whole."""
+def prepare(directory, rows, files=FILES, formats=("csv",)):
+    """The set of `rows` visits and 12 rankings for 100 of them: generated unless it is there, as each table is only when it is whole.
+
+    Formats other than CSV are made from it.
+    """
     dataset = Dataset(directory, f"rows-{rows}")
+    where = ["--data", str(directory), "--no-progress"]
     missing = [table for table in TABLES if not dataset.folder(table).exists()]
     if missing:
-        command = [verb("millrace", "install", "--which", "generate"), "--rows", str(rows), "--files", str(files),
-                   *(f"--table={table}" for table in missing), "--data", str(directory), "--name", dataset.set_name, "--no-progress"]
-        if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
-            raise Failure("generate failed")
+        run_program("generate", "--rows", str(rows), "--files", str(files), *(f"--table={table}" for table in missing),
+                    "--name", dataset.set_name, *where)
+    for form, table in itertools.product(formats, TABLES):
+        if not dataset.folder(table, form).exists():
+            run_program("pack", "--to", form, "--format", "csv", "--table", table, "--set", dataset.set_name, *where)
     return dataset
+
+
+def run_program(name, *arguments):
+    """One of Millrace's own programs, to its end."""
+    command = [verb("millrace", "install", "--which", name), *arguments]
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
+        raise Failure(f"{name} failed")
 
 
 def recut(source, name, weights, quoted=False):
@@ -81,12 +93,12 @@ def lines_of(paths):
             yield from file
 
 
-def warm(dataset, table="uservisits"):
-    """Reads every file of a table once, so that no engine pays for the disk; returns (bytes, rows)."""
-    size, rows = 0, 0
-    for path in dataset.files(table):
+def warm(dataset, table="uservisits", form="csv"):
+    """Reads every file of a table once, so that no engine pays for the disk; returns (bytes, line ends)."""
+    size, lines = 0, 0
+    for path in dataset.files(table, form):
         with open(path, "rb", buffering=0) as file:
             while chunk := file.read(READ_BYTES):
                 size += len(chunk)
-                rows += chunk.count(b"\n")
-    return size, rows
+                lines += chunk.count(b"\n")
+    return size, lines

@@ -9,6 +9,8 @@ from peers.queries import QUERIES
 ROOT = Path(__file__).resolve().parents[2]
 PEERS_DIRECTORY = ROOT / "benchmarks" / "peers"
 SMOKE_ROWS = 200_000
+# What the input is kept in; the first is what the others are made from.
+FORMATS = ("csv", "parquet", "packed")
 # At 12 characters of the address they have some 20 million groups.
 LIMITED_ROWS = 24_000_000
 
@@ -22,7 +24,8 @@ class Options:
     memory_scale: int
     peers: tuple
     queries: tuple
-    format: str
+    formats: tuple
+    compared_only: bool
     data: Path
     out: Path | None
     smoke: bool
@@ -58,6 +61,14 @@ def query_list(text):
     return tuple(query for query in QUERIES if query in names)
 
 
+def format_list(text):
+    """Formats of the input, comma separated; in the order in which they are read."""
+    names = {name.strip().lower() for name in text.split(",") if name.strip()}
+    if not names or not names.issubset(FORMATS):
+        raise argparse.ArgumentTypeError(f"'{text}' should name some of {', '.join(FORMATS)}")
+    return tuple(name for name in FORMATS if name in names)
+
+
 def parse(arguments):
     """Options from the command line; a wrong one ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
@@ -76,7 +87,11 @@ def parse(arguments):
                              "(default: duckdb,millrace)")
     parser.add_argument("--queries", type=query_list, default=QUERIES, metavar="LIST",
                         help="such as 1A,3A (default: all nine)")
-    parser.add_argument("--format", choices=("csv",), default="csv", help="format of the input (default: csv)")
+    parser.add_argument("--formats", type=format_list, default=("csv",), metavar="LIST",
+                        help="formats of the input: csv, parquet, packed; only Millrace reads packed files, and DuckDB "
+                             "its own tables beside it (default: csv)")
+    parser.add_argument("--compared-only", action="store_true",
+                        help="only what is compared between engines: two threads, and each query's result once")
     parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "data", metavar="DIR",
                         help="where the generated input is kept between runs (default: benchmarks/data)")
     parser.add_argument("--out", type=Path, metavar="DIR",
@@ -103,7 +118,8 @@ def parse(arguments):
         memory_scale=or_default(typed.memory_scale, 4, 0),
         peers=typed.peers,
         queries=typed.queries,
-        format=typed.format,
+        formats=typed.formats,
+        compared_only=typed.compared_only,
         data=typed.data.resolve(),
         out=out,
         smoke=typed.smoke,

@@ -4,7 +4,7 @@ import json
 
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
-from harness.targets import DUCKDB, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
+from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
 from peers.queries import PREFIXES
 
 
@@ -50,12 +50,13 @@ def summary(rows, options, facts):
     figures = Figures(rows)
     failed = [row for row in rows if row["failure"]]
     parts = [
-        f"# Queries {', '.join(options.queries)} on {options.rows:,} visits, {options.format}\n\n{facts['date']}, {facts['name']}; "
+        f"# Queries {', '.join(options.queries)} on {options.rows:,} visits, {', '.join(options.formats)}\n\n{facts['date']}, {facts['name']}; "
         f"{options.repeat} timed rounds, cases taking turns. How it was run: [README.md](README.md).\n",
         "## Targets\n\n" + targets_table(rows, options),
+        "## Where another engine is ahead\n\n" + ahead(figures, rows),
         "## Answers\n\n" + answers_table(rows),
         "## Times\n\nSeconds. `held`: all groups in memory; `written`: also written as CSV. The last column is how "
-        "many times faster than DuckDB with 2 threads.\n\n" + times_table(figures, rows),
+        "many times faster than DuckDB with 2 threads on the same files; for packed files, on Parquet.\n\n" + times_table(figures, rows),
         "## Scaling\n\nRatios of times taken back to back: median, least and greatest of the rounds.\n\n"
         + scaling_table(figures, options.rows),
     ]
@@ -77,6 +78,24 @@ def targets_table(rows, options):
                  [[t.name, t.wanted, t.measured, words[t.met]] for t in evaluate(rows, options)])
 
 
+def ahead(figures, rows):
+    """Each case of two threads in which Millrace with `-w 2` is slower, one line each."""
+    lines = []
+    blocks = dict.fromkeys((row["query"], row["rows"], row["mode"], row["format"]) for row in rows)
+    for query, size, mode, form in blocks:
+        ours = figures.middle(query, TWO_WORKERS, size, mode=mode, form=form)
+        others = dict.fromkeys((row["engine"], row["setting"]) for row in rows
+                               if (row["query"], row["rows"], row["mode"], row["format"]) == (query, size, mode, form)
+                               and row["engine"] != "millrace" and row["workers"] == TWO_WORKERS.workers)
+        for engine, setting in others:
+            theirs = spread(row["seconds"] for row in figures.rows
+                            if (row["query"], row["rows"], row["mode"], row["format"], row["engine"], row["setting"])
+                            == (query, size, mode, form, engine, setting))
+            if ours is not None and theirs and theirs.middle < ours:
+                lines.append(f"- {query} on {form}, {mode}: {engine} ({setting}) {seconds(theirs.middle)} s, Millrace {seconds(ours)} s")
+    return "\n".join(lines or ["Nowhere."]) + "\n"
+
+
 def answers_table(rows):
     """One line for each query and size: the answer all engines gave, or that they did not."""
     lines = []
@@ -95,20 +114,21 @@ def answers_table(rows):
 def times_table(figures, rows):
     """Median, least, greatest and peak memory of every case."""
     lines = []
-    keys = dict.fromkeys((row["query"], row["rows"], row["mode"], row["engine"], row["setting"]) for row in rows)
-    for query, size, mode, engine, setting in keys:
-        here = [row for row in figures.rows
-                if (row["query"], row["rows"], row["mode"], row["engine"], row["setting"])
-                == (query, size, mode, engine, setting)]
+    def key(row):
+        return row["query"], row["rows"], row["format"], row["mode"], row["engine"], row["setting"]
+
+    for case in dict.fromkeys(map(key, rows)):
+        query, size, form, mode, engine, setting = case
+        here = [row for row in figures.rows if key(row) == case]
         found = spread(row["seconds"] for row in here)
         peak = spread(row["peak_rss_bytes"] for row in here)
-        judge = figures.middle(query, DUCKDB, size, mode=mode)
+        judge = figures.middle(query, DUCKDB_PARQUET if form == "packed" else DUCKDB, size, mode=mode, form=form)
         lines.append([
-            query, f"{size:,}", mode, engine, f"`{setting}`" if setting.startswith("-") else setting,
+            query, f"{size:,}", form, mode, engine, f"`{setting}`" if setting.startswith("-") else setting,
             seconds(found and found.middle), seconds(found and found.least), seconds(found and found.greatest),
             megabytes(peak and peak.middle), times(ratio(judge, found and found.middle)),
         ])
-    return table(["query", "rows", "result", "engine", "setting", "median", "least", "greatest", "peak memory", "speed"],
+    return table(["query", "rows", "format", "result", "engine", "setting", "median", "least", "greatest", "peak memory", "speed"],
                  lines)
 
 

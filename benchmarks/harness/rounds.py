@@ -14,14 +14,14 @@ from harness.peers import Failure, Session
 CHECK_ROUND = 0
 
 
-def run_block(block, dataset, scratch, repeat, timeout_seconds, say, rows_read=None, unavailable=None):
+def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
-    `rows_read` is how many rows the query reads; when absent, those of uservisits. `unavailable` has the reasons of engines that
+    `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it.
     """
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
-    judge = Judge(block.rows if rows_read is None else rows_read)
+    judge = judge or Judge(block.rows)
     rows = []
     excluded = {case: unavailable[case.engine] for case in block.cases if case.engine in (unavailable or {})}
     scratch.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ class Judge:
 
 
 def _session(block, case, dataset, scratch, timeout_seconds):
-    arguments = ["--data", str(dataset.directory), "--format", block.format, "--set", dataset.set_name,
+    arguments = ["--data", str(dataset.directory), "--format", case.reads or block.format, "--set", dataset.set_name,
                  "--query", block.query, "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
     if case.flags:
         arguments += ["--flags=" + shlex.join(case.flags)]
@@ -93,7 +93,7 @@ def _session(block, case, dataset, scratch, timeout_seconds):
 
 
 def _output(scratch, case):
-    return scratch / f"{case.engine}-{case.processes}x{case.workers}"
+    return scratch / f"{case.engine}-{case.reads}-{case.processes}x{case.workers}"
 
 
 def _run_once(row, session, judge, case, scratch):

@@ -1,14 +1,23 @@
-"""The targets that Query 2 on CSV is held to, and whether the rows of a run meet them."""
+"""What Millrace is held to, and whether the rows of a run meet it: first Query 2 on CSV and in the column formats, then all queries against all engines."""
 
+import math
 from dataclasses import dataclass
 
-from harness.cases import HELD, Case
+from harness.cases import HELD, NATIVE, WRITTEN, Case
 from harness.figures import megabytes, paired_ratios, ratio, spread, times
+from peers.queries import QUERIES, THRESHOLDS
 
 DUCKDB = Case("duckdb", 2)
 ONE_WORKER = Case("millrace", 1)
 TWO_WORKERS = Case("millrace", 2)
 TWO_PROCESSES = Case("millrace", 1, processes=2)
+
+DUCKDB_PARQUET = Case("duckdb", 2, reads="parquet")
+DUCKDB_TABLES = Case("duckdb", 2, reads=NATIVE)
+ENGINES = ("duckdb", "polars", "datafusion", "chdb", "spark")
+# How many times faster than the fastest engine, over all queries of a format, and than Spark in each.
+GEOMETRIC_MEAN = {"csv": 4, "parquet": 2}
+TIMES_SPARK = 10
 
 MEMORY_BYTES = 200e6
 # What the peak may differ between two runs of the same program on the same input.
@@ -31,11 +40,11 @@ class Figures:
     def __init__(self, rows):
         self.rows = [row for row in rows if row["timed"]]
 
-    def of(self, query, case, rows, key="seconds", mode=HELD):
+    def of(self, query, case, rows, key="seconds", mode=HELD, form="csv"):
         """Values of one case in round order, None where a round failed; empty when it was not run."""
         return [row[key] for row in self.rows
-                if (row["query"], row["engine"], row["setting"], row["rows"], row["mode"])
-                == (query, case.engine, case.setting, rows, mode)]
+                if (row["query"], row["engine"], row["setting"], row["rows"], row["mode"], row["format"])
+                == (query, case.engine, case.setting, rows, mode, form)]
 
     def middle(self, *arguments, **named):
         """Median of one case, or None."""
@@ -54,8 +63,65 @@ def at_least(name, wanted, measured):
 
 
 def evaluate(all_rows, options):
-    """Every target with what was measured for it."""
+    """Every target whose query, formats and engines are in the run, with what was measured for it."""
     figures, rows = Figures(all_rows), options.rows
+    found = query_2_on_csv(figures, rows, options) if "csv" in options.formats and "2A" in options.queries else []
+    return found + query_2_in_columns(figures, rows, options) + all_engines(figures, rows, options)
+
+
+def query_2_in_columns(figures, rows, options):
+    """Parquet against DuckDB on the same files, packed against that and against DuckDB's own tables."""
+    found = []
+    if "duckdb" not in options.peers:
+        return found
+    for query, parquet, packed in (("2A", 2.3, 4), ("2C", 2, 2.5)):
+        if query not in options.queries:
+            continue
+        if "parquet" in options.formats:
+            speed = ratio(figures.middle(query, DUCKDB, rows, form="parquet"), figures.middle(query, TWO_WORKERS, rows, form="parquet"))
+            found.append(at_least(f"{query} on Parquet: -w 2 against DuckDB on the same files", parquet, speed))
+        if "packed" in options.formats:
+            ours = figures.middle(query, TWO_WORKERS, rows, form="packed")
+            for case, wanted, what in ((DUCKDB_PARQUET, packed, "DuckDB on Parquet"), (DUCKDB_TABLES, 1, "DuckDB on its own tables")):
+                speed = ratio(figures.middle(query, case, rows, form="packed"), ours)
+                found.append(at_least(f"{query} on packed files: -w 2 against {what}", wanted, speed))
+    return found
+
+
+def all_engines(figures, rows, options):
+    """The fastest engine of each query and format, the mean over all, and Spark; for runs of all engines."""
+    if not set(ENGINES).issubset(options.peers):
+        return []
+    found = []
+    for form in [form for form in GEOMETRIC_MEAN if form in options.formats]:
+        speeds, worst_of_spark = [], []
+        for query in options.queries:
+            mode = WRITTEN if query in THRESHOLDS else HELD
+            ours = figures.middle(query, TWO_WORKERS, rows, mode=mode, form=form)
+            theirs = {engine: figures.middle(query, Case(engine, 2), rows, mode=mode, form=form) for engine in ENGINES}
+            fastest = min((engine for engine in ENGINES if theirs[engine] is not None), key=theirs.get, default=None)
+            speed = ratio(fastest and theirs[fastest], ours)
+            speeds.append(speed)
+            worst_of_spark.append(ratio(theirs["spark"], ours))
+            found.append(at_least(f"{query} on {form}: against the fastest of five ({fastest})", 1, speed))
+        if tuple(options.queries) == tuple(QUERIES):
+            found.append(at_least(f"{form}: geometric mean against the fastest", GEOMETRIC_MEAN[form], geometric_mean(speeds)))
+        found.append(at_least(f"{form}: the least against Spark, which has run the query before", TIMES_SPARK, least(worst_of_spark)))
+    return found
+
+
+def geometric_mean(ratios):
+    """Of all ratios; None when one is missing."""
+    return None if not ratios or None in ratios else math.exp(sum(map(math.log, ratios)) / len(ratios))
+
+
+def least(ratios):
+    """The least ratio; None when one is missing."""
+    return None if not ratios or None in ratios else min(ratios)
+
+
+def query_2_on_csv(figures, rows, options):
+    """Query 2 on CSV: against DuckDB, against itself with fewer workers, and its memory."""
     found = []
     for query, wanted in (("2A", 6), ("2C", 4)):
         speed = ratio(figures.middle(query, DUCKDB, rows), figures.middle(query, TWO_WORKERS, rows))

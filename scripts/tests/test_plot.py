@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def result(engine, seconds, timed=True, failure=None, query="2A"):
-    return {"query": query, "rows": 1000, "mode": "held", "engine": engine, "setting": "`-w 1`", "timed": timed, "seconds": seconds, "failure": failure}
+    return {"query": query, "rows": 1000, "mode": "held", "format": "csv", "engine": engine, "setting": "`-w 1`", "timed": timed, "seconds": seconds, "failure": failure}
 
 
 class Plot(unittest.TestCase):

@@ -8,8 +8,8 @@ from harness.options import parse
 
 
 class Blocks(unittest.TestCase):
-    def blocks(self, *queries, memory_scale=0):
-        return blocks_for(SimpleNamespace(limited=False, rows=10, repeat=1, memory_scale=memory_scale, queries=queries, format="csv",
+    def blocks(self, *queries, memory_scale=0, formats=("csv",)):
+        return blocks_for(SimpleNamespace(limited=False, rows=10, repeat=1, memory_scale=memory_scale, queries=queries, formats=formats, compared_only=False,
                                           peers=("duckdb", "millrace")))
 
     def test_results_of_each_kind(self):
@@ -18,6 +18,13 @@ class Blocks(unittest.TestCase):
 
     def test_tables(self):
         self.assertEqual([block.tables for block in self.blocks("1C", "3A")], [("rankings",), ("rankings", "uservisits")])
+
+    def test_formats(self):
+        blocks = self.blocks("2A", formats=("csv", "parquet", "packed"))
+        self.assertEqual([(block.format, block.mode) for block in blocks],
+                         [("csv", HELD), ("csv", WRITTEN), ("parquet", HELD), ("parquet", WRITTEN), ("packed", HELD)])
+        self.assertEqual([case.setting for case in blocks[-1].cases], ["2 threads, parquet", "2 threads, native", "-w 2"])
+        self.assertEqual(parse(["--formats", "Packed,csv"]).formats, ("csv", "packed"))
 
     def test_memory_scale_needs_its_query(self):
         self.assertEqual([block.rows for block in self.blocks("3A", memory_scale=4)], [10])

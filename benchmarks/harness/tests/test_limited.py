@@ -14,7 +14,7 @@ def rows(seconds, peak_bytes):
     """Rows of two rounds; both engines alike."""
     [block] = blocks_for(OPTIONS)
     return [{
-        "query": block.query, "rows": block.rows, "mode": block.mode, "engine": case.engine, "setting": case.setting,
+        "query": block.query, "rows": block.rows, "mode": block.mode, "format": block.format, "engine": case.engine, "setting": case.setting,
         "round": number, "timed": True, "seconds": seconds(case), "peak_rss_bytes": peak_bytes(case), "spilled_bytes": 7,
         "failure": None if seconds(case) else "too little", "answer": {"groups": 2, "digest": "ab"} if seconds(case) else None,
     } for number in (1, 2) for case in block.cases]

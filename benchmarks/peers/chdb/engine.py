@@ -25,8 +25,9 @@ class ClickHouse:
         self.session = Session()
         self.run(f"SET max_threads = {options.workers}")
         self.run("SET joined_subquery_requires_alias = 0")
-        self.tables = (files(table_folder(options, "rankings") / "*", "CSV", queries.RANKINGS),
-                       files(table_folder(options, "uservisits") / "*", "CSV", queries.USERVISITS))
+        form = {"csv": "CSV", "parquet": "Parquet"}[options.format]
+        self.tables = (files(table_folder(options, "rankings") / "*", form, queries.RANKINGS),
+                       files(table_folder(options, "uservisits") / "*", form, queries.USERVISITS))
 
     def run(self, statement, form="CSV"):
         return self.session.query(statement, form)

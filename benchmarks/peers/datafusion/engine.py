@@ -21,10 +21,13 @@ class DataFusion:
         self.options = options
         self.context = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(options.workers))
         for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
-            self.declare(table, columns, f"{table_folder(options, table)}/")
+            self.declare(table, columns, f"{table_folder(options, table)}/", options.format)
 
-    def declare(self, table, columns, folder):
+    def declare(self, table, columns, folder, form="csv"):
         self.clear(table)
+        if form == "parquet":
+            self.context.sql(f"CREATE EXTERNAL TABLE {table} STORED AS PARQUET LOCATION '{folder}'")
+            return
         declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         self.context.sql(f"CREATE EXTERNAL TABLE {table} ({declared}) STORED AS CSV LOCATION '{folder}' "
                          "OPTIONS ('format.has_header' 'false')")

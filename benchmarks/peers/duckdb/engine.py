@@ -17,20 +17,21 @@ class DuckDB:
         import duckdb
 
         self.options = options
-        self.connection = duckdb.connect()
+        native = options.format == "native"
+        self.connection = duckdb.connect(options.data / "native" / f"{options.set}.duckdb", read_only=True) if native else duckdb.connect()
         self.connection.execute(f"SET threads = {options.workers}")
         self.connection.execute("SET preserve_insertion_order = false")
         if options.memory_bytes:
             self.connection.execute(f"SET memory_limit = '{options.memory_bytes}B'")
             self.connection.execute(f"SET temp_directory = '{options.spill}'")
-        self.tables = (files(table_folder(options, "rankings") / "*", queries.RANKINGS),
-                       files(table_folder(options, "uservisits") / "*", queries.USERVISITS))
+        self.tables = tuple(table if native else files(table_folder(options, table) / "*", columns, options.format)
+                            for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)))
 
     def clear(self):
         self.connection.execute("DROP TABLE IF EXISTS result")
 
     def hold(self, query):
-        self.connection.execute(f"CREATE TABLE result AS {query}")
+        self.connection.execute(f"CREATE TEMP TABLE result AS {query}")
 
     def write(self, query, folder):
         self.connection.execute(f"COPY ({query}) TO '{folder}' (FORMAT csv, HEADER false, PER_THREAD_OUTPUT true)")
@@ -51,8 +52,10 @@ class DuckDB:
                         "top": [{"prefix": prefix, "revenue": sum_} for prefix, sum_ in zip(prefixes, revenues)]}
 
 
-def files(pattern, columns):
-    """CSV files as what can stand after FROM."""
+def files(pattern, columns, form="csv"):
+    """Files as what can stand after FROM."""
+    if form == "parquet":
+        return f"read_parquet('{pattern}')"
     return (f"read_csv('{pattern}', columns = {columns}, header = false, delim = ',', quote = '', escape = '', "
             "auto_detect = false)")
 

@@ -22,10 +22,12 @@ class Polars:
         import polars
 
         self.polars, self.options = polars, options
-        self.frames = {table: self.scan(table_folder(options, table) / "*", columns)
+        self.frames = {table: self.scan(table_folder(options, table) / "*", columns, options.format)
                        for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS))}
 
-    def scan(self, pattern, columns):
+    def scan(self, pattern, columns, form="csv"):
+        if form == "parquet":
+            return self.polars.scan_parquet(pattern)
         kinds = {"VARCHAR": self.polars.String, "INTEGER": self.polars.Int32, "DATE": self.polars.Date,
                  "FLOAT": self.polars.Float32, "DOUBLE": self.polars.Float64}
         return self.polars.scan_csv(pattern, has_header=False, quote_char=None,

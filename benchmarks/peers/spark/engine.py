@@ -26,10 +26,13 @@ class Spark:
         self.session.sparkContext.setLogLevel("ERROR")
         self.processes = (self.session._jvm.java.lang.ProcessHandle.current().pid(),)
         for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
-            self.declare(table, columns, table_folder(options, table))
+            self.declare(table, columns, table_folder(options, table), options.format)
         self.held = None
 
-    def declare(self, table, columns, folder):
+    def declare(self, table, columns, folder, form="csv"):
+        if form == "parquet":
+            self.session.read.parquet(str(folder)).createOrReplaceTempView(table)
+            return
         declared = ", ".join(f"{name} {kind.replace('VARCHAR', 'STRING')}" for name, kind in columns.items())
         self.session.read.schema(declared).option("quote", "").csv(str(folder)).createOrReplaceTempView(table)
 
