@@ -42,7 +42,8 @@ class Bucket:
 
     def put(self, key, body):
         """Makes an object, or the bucket itself."""
-        request = urllib.request.Request(f"{self.endpoint}/{key}".rstrip("/"), data=body, method="PUT")
+        request = urllib.request.Request(f"{self.endpoint}/{key}".rstrip("/"), data=body, method="PUT",
+                                         headers={"Content-Type": "application/octet-stream", "x-amz-acl": "public-read"})
         # The bucket is nearer than any proxy.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             answer.read()
