@@ -15,6 +15,8 @@ const SMALLEST: usize = 64;
 const DOUBLE_UP_TO: usize = 1 << 12;
 /// Records hashed ahead of their update: enough to keep every load buffer of a core busy.
 const BATCH: usize = 64;
+/// Slots in which a record's group is looked for at first: at four fifths full, nine of ten groups are in one of them.
+const LOOKED_AT: usize = 4;
 /// Groups handed over at a time by [`GroupTable::for_each_piece`].
 const PIECE: usize = 512;
 
@@ -71,8 +73,15 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
             let mut found = [false; BATCH];
             for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
                 let position = self.position(record.key);
-                *place = position as u32;
-                *found = { self.slots[position].key } == { record.key };
+                let (key, mut at) = (record.key, position);
+                // Backwards and without an end in between: which slot it is in cannot be predicted.
+                let window = self.slots.get(position..position + LOOKED_AT).unwrap_or_default();
+                for (offset, slot) in window.iter().enumerate().rev() {
+                    let is_it = { slot.key } == key;
+                    at = if is_it { position + offset } else { at };
+                    *found |= is_it;
+                }
+                *place = at as u32;
             }
             for ((record, place), found) in batch.iter().zip(places).zip(found) {
                 let (key, value) = (record.key, record.value);

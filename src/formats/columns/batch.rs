@@ -105,7 +105,8 @@ impl Batch {
 
 impl Column {
     /// The value of a row.
-    #[inline]
+    // Always: as a call, it would give every value through memory, type and all.
+    #[inline(always)]
     pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
         if !self.present.is_empty() && !self.present[row] {
             return Cell::Null;
@@ -133,7 +134,7 @@ impl<'a> Fields<'a> for BatchRow<'a> {
         self.columns.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(self, index: usize) -> Cell<'a> {
         self.columns[index].cell(self.row)
     }
