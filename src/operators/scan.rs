@@ -103,17 +103,22 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                 }
                 let mut session = output.session(capability);
                 let mut given = 0;
-                let outcome = reading.round(&context, |row| {
-                    let before = batch.len();
-                    batch.extend(logic(row));
-                    let more = batch.len() - before;
-                    if batch.len() >= CONTAINER_RECORDS {
-                        session.give_container(&mut batch);
-                        batch.reserve(CONTAINER_RECORDS);
-                    }
-                    given += more;
-                    more as u64
-                });
+                // Always, here and below: there is one such closure for each format, and a call for each row.
+                let outcome = reading.round(
+                    &context,
+                    #[inline(always)]
+                    |row| {
+                        let before = batch.len();
+                        batch.extend(logic(row));
+                        let more = batch.len() - before;
+                        if batch.len() >= CONTAINER_RECORDS {
+                            session.give_container(&mut batch);
+                            batch.reserve(CONTAINER_RECORDS);
+                        }
+                        given += more;
+                        more as u64
+                    },
+                );
                 session.give_container(&mut batch);
                 drop(session);
                 context.gave(round, (given * size_of::<I::Item>()) as u64);
@@ -179,7 +184,10 @@ impl<R: Row> Reading<R> {
                 self.current = Some((split.file, reader));
                 continue;
             };
-            if let Some(block) = reader.next_block(|row| records += take(row))? {
+            if let Some(block) = reader.next_block(
+                #[inline(always)]
+                |row| records += take(row),
+            )? {
                 bytes += block.bytes;
                 // Either may be far more than the other: much text of few bytes, or streams without text.
                 parsed += block.text_bytes.max(block.bytes);

@@ -1,8 +1,8 @@
 //! The table a partition of a reducer keeps its groups in: open addressing, updated in batches.
 //!
 //! Positions follow the high bits of the placing hash, so the table may have any size and growing it walks old
-//! and new memory in order. A batch is hashed first and updated second: the loads of the first pass do not
-//! depend on each other, so their cache misses overlap.
+//! and new memory in order. A batch is hashed first, looked up second and updated third: the first pass only touches
+//! where each group is expected, in so few instructions that many cache misses overlap.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -71,9 +71,16 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
             self.reserve(batch.len(), pool);
             let mut places = [0u32; BATCH];
             let mut found = [false; BATCH];
-            for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
+            let mut touched = 0;
+            for (record, place) in batch.iter().zip(&mut places) {
                 let position = self.position(record.key);
-                let (key, mut at) = (record.key, position);
+                touched ^= bytemuck::bytes_of(&{ self.slots[position].key }).first().copied().unwrap_or(0);
+                *place = position as u32;
+            }
+            std::hint::black_box(touched);
+            for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
+                let (key, position) = (record.key, *place as usize);
+                let mut at = position;
                 // Backwards and without an end in between: which slot it is in cannot be predicted.
                 let window = self.slots.get(position..position + LOOKED_AT).unwrap_or_default();
                 for (offset, slot) in window.iter().enumerate().rev() {

@@ -65,7 +65,8 @@ impl Texts {
 
 impl Batch {
     /// Gives the rows from `from` on to `emit`. A row that does not make the struct ends it: which one, and why.
-    #[inline]
+    // Once for all column formats: what is called in one place alone becomes a part of its loop.
+    #[inline(never)]
     pub(super) fn read<R: Row>(
         &self,
         from: usize,
