@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Addressed, Body};
 use crate::keys::scale;
+use crate::prefetch::prefetch;
 
 /// Records of one container, unless memory is short.
 pub const CONTAINER_RECORDS: usize = 512;
@@ -84,7 +85,9 @@ impl<R> Router<R> {
         }
         // In one place and after the call, which does not see it: a record that had to be in memory for a call would be
         // written field by field and copied as a whole, which stalls until the fields have reached the cache.
-        self.buffers[target].push(record);
+        let buffer = &mut self.buffers[target];
+        buffer.push(record);
+        prefetch(buffer.as_ptr().wrapping_add(buffer.len() + 64 / size_of::<R>().max(1)));
         full
     }
 

@@ -7,6 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::keys::{Key, Pair, hash_bytes, place_seed};
+use crate::prefetch::prefetch;
 
 /// Slots of the first allocation.
 const SMALLEST: usize = 64;
@@ -71,13 +72,11 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
             self.reserve(batch.len(), pool);
             let mut places = [0u32; BATCH];
             let mut found = [false; BATCH];
-            let mut touched = 0;
             for (record, place) in batch.iter().zip(&mut places) {
                 let position = self.position(record.key);
-                touched ^= bytemuck::bytes_of(&{ self.slots[position].key }).first().copied().unwrap_or(0);
+                prefetch(self.slots.as_ptr().wrapping_add(position));
                 *place = position as u32;
             }
-            std::hint::black_box(touched);
             for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
                 let (key, position) = (record.key, *place as usize);
                 let mut at = position;
