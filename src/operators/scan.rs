@@ -20,7 +20,7 @@ const ROUND_RECORDS: u64 = 32 << 10;
 /// A round also ends once this many bytes were read or parsed, for scans that keep few of their rows.
 const ROUND_BYTES: u64 = 8 << 20;
 /// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
-const CONTAINER_RECORDS: usize = 2048;
+const CONTAINER_RECORDS: usize = 1024;
 /// Splits that are opened before it is their turn, where that starts to fetch them: as many as have these bytes.
 const AHEAD_BYTES: u64 = 48 << 20;
 /// And no more than these: of small ones, which are one request each.

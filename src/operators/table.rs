@@ -13,7 +13,7 @@ use crate::prefetch::prefetch;
 const SMALLEST: usize = 64;
 /// Up to this many slots the table doubles; past it, it grows by what is needed and at least a quarter, since what
 /// a doubling overshoots is memory.
-const DOUBLE_UP_TO: usize = 1 << 12;
+const DOUBLE_UP_TO: usize = 1 << 13;
 /// Records hashed ahead of their update: enough to keep every load buffer of a core busy.
 const BATCH: usize = 64;
 /// Slots in which a record's group is looked for at first: at four fifths full, nine of ten groups are in one of them.
@@ -75,6 +75,7 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
             for (record, place) in batch.iter().zip(&mut places) {
                 let position = self.position(record.key);
                 prefetch(self.slots.as_ptr().wrapping_add(position));
+                prefetch(self.slots.as_ptr().wrapping_add(position + LOOKED_AT - 1));
                 *place = position as u32;
             }
             for ((record, place), found) in batch.iter().zip(&mut places).zip(&mut found) {
