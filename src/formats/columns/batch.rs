@@ -1,7 +1,6 @@
 //! Some rows, column by column.
 
 use std::io::Write;
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::cell::Cell;
@@ -11,9 +10,6 @@ use crate::input::Row;
 use crate::report::AnswerHash;
 use crate::tables::Date;
 use serde::Deserialize;
-
-/// Rows that are made before the first of them is given: they stay in the nearest cache.
-const MADE_AT_ONCE: usize = 128;
 
 /// Rows of a table, decoded: of a reader, the columns that a query wants, in the order of its struct; for a writer, all.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -69,34 +65,18 @@ impl Texts {
 
 impl Batch {
     /// Gives the rows from `from` on to `emit`. A row that does not make the struct ends it: which one, and why.
+    // Not inlined: one loop for all column formats, of which what is called here alone may become a part.
+    #[inline(never)]
     pub(super) fn read<R: Row>(
         &self,
         from: usize,
         mut emit: impl FnMut(R::Of<'_>),
     ) -> Result<(), (usize, FieldError)> {
-        let mut made = Vec::with_capacity(MADE_AT_ONCE);
-        let mut next = from;
-        while next < self.rows {
-            let end = self.rows.min(next + MADE_AT_ONCE);
-            let outcome = self.make::<R>(next..end, &mut made);
-            made.drain(..).for_each(&mut emit);
-            outcome?;
-            next = end;
-        }
-        Ok(())
-    }
-
-    /// Appends rows to `made`.
-    // The same for whoever takes the rows, so that serde's code is called in one place alone and becomes part of the loop.
-    #[inline(never)]
-    fn make<'a, R: Row>(
-        &'a self,
-        rows: Range<usize>,
-        made: &mut Vec<R::Of<'a>>,
-    ) -> Result<(), (usize, FieldError)> {
-        for row in rows {
-            let fields = BatchRow { columns: &self.columns, row };
-            made.push(<R::Of<'a>>::deserialize(RowDeserializer(fields)).map_err(|error| (row, error))?);
+        for row in from..self.rows {
+            match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
+                Ok(read) => emit(read),
+                Err(error) => return Err((row, error)),
+            }
         }
         Ok(())
     }
