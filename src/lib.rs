@@ -105,6 +105,7 @@ pub mod keys;
 pub mod memory;
 pub mod operators;
 pub mod pack;
+mod prefetch;
 mod program;
 pub mod report;
 pub mod tables;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Addressed, Body};
 use crate::keys::scale;
+use crate::prefetch::prefetch;
 
 /// Records of one container, unless memory is short.
 pub const CONTAINER_RECORDS: usize = 512;
@@ -78,21 +79,25 @@ impl<R> Router<R> {
     /// Puts a record into the buffer of a partition, and returns what was in the way.
     #[inline]
     pub fn push_to(&mut self, target: usize, record: R) -> Option<Full<R>> {
-        let buffer = &mut self.buffers[target];
-        if buffer.len() < buffer.capacity() {
-            buffer.push(record);
-            return None;
+        let mut full = None;
+        if self.buffers[target].len() == self.buffers[target].capacity() {
+            full = self.make_room(target);
         }
-        self.make_room(target, record)
+        // In one place and after the call, which does not see it: a record that had to be in memory for a call would be
+        // written field by field and copied as a whole, which stalls until the fields have reached the cache.
+        let buffer = &mut self.buffers[target];
+        buffer.push(record);
+        prefetch(buffer.as_ptr().wrapping_add(buffer.len() + 64 / size_of::<R>().max(1)));
+        full
     }
 
+    /// Puts an empty buffer in the place of a full one.
     #[cold]
-    fn make_room(&mut self, target: usize, record: R) -> Option<Full<R>> {
+    fn make_room(&mut self, target: usize) -> Option<Full<R>> {
         let fresh =
             self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(self.container_records));
         let full = self.take(target);
         self.buffers[target] = fresh;
-        self.buffers[target].push(record);
         full
     }
 

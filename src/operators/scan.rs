@@ -20,7 +20,7 @@ const ROUND_RECORDS: u64 = 32 << 10;
 /// A round also ends once this many bytes were read or parsed, for scans that keep few of their rows.
 const ROUND_BYTES: u64 = 8 << 20;
 /// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
-const CONTAINER_RECORDS: usize = 2048;
+const CONTAINER_RECORDS: usize = 1024;
 /// Splits that are opened before it is their turn, where that starts to fetch them: as many as have these bytes.
 const AHEAD_BYTES: u64 = 48 << 20;
 /// And no more than these: of small ones, which are one request each.
@@ -103,17 +103,22 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                 }
                 let mut session = output.session(capability);
                 let mut given = 0;
-                let outcome = reading.round(&context, |row| {
-                    let before = batch.len();
-                    batch.extend(logic(row));
-                    let more = batch.len() - before;
-                    if batch.len() >= CONTAINER_RECORDS {
-                        session.give_container(&mut batch);
-                        batch.reserve(CONTAINER_RECORDS);
-                    }
-                    given += more;
-                    more as u64
-                });
+                // Always, here and below: there is one such closure for each format, and a call for each row.
+                let outcome = reading.round(
+                    &context,
+                    #[inline(always)]
+                    |row| {
+                        let before = batch.len();
+                        batch.extend(logic(row));
+                        let more = batch.len() - before;
+                        if batch.len() >= CONTAINER_RECORDS {
+                            session.give_container(&mut batch);
+                            batch.reserve(CONTAINER_RECORDS);
+                        }
+                        given += more;
+                        more as u64
+                    },
+                );
                 session.give_container(&mut batch);
                 drop(session);
                 context.gave(round, (given * size_of::<I::Item>()) as u64);
@@ -179,7 +184,10 @@ impl<R: Row> Reading<R> {
                 self.current = Some((split.file, reader));
                 continue;
             };
-            if let Some(block) = reader.next_block(|row| records += take(row))? {
+            if let Some(block) = reader.next_block(
+                #[inline(always)]
+                |row| records += take(row),
+            )? {
                 bytes += block.bytes;
                 // Either may be far more than the other: much text of few bytes, or streams without text.
                 parsed += block.text_bytes.max(block.bytes);

@@ -66,7 +66,8 @@ impl Texts {
 
 impl Batch {
     /// Gives the rows from `from` on to `emit`. A row that does not make the struct ends it: which one, and why.
-    #[inline]
+    // Not inlined: one loop for all column formats, of which what is called here alone may become a part.
+    #[inline(never)]
     pub(super) fn read<R: Row>(
         &self,
         from: usize,
@@ -106,7 +107,8 @@ impl Batch {
 
 impl Column {
     /// The value of a row.
-    #[inline]
+    // Always: as a call, it would give every value through memory, type and all.
+    #[inline(always)]
     pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
         if !self.present.is_empty() && !self.present[row] {
             return Cell::Null;
@@ -135,7 +137,7 @@ impl<'a> Fields<'a> for BatchRow<'a> {
         self.columns.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn field(self, index: usize) -> Cell<'a> {
         self.columns[index].cell(self.row)
     }
