@@ -57,6 +57,7 @@ const TABLE: Table = Table {
         Column::new("int", ColumnType::Int),
         Column::new("float", ColumnType::Float),
         Column::new("day", ColumnType::Date),
+        Column::new("double", ColumnType::Double),
     ],
     layout: Layout::Delimited(b','),
 };
@@ -68,6 +69,7 @@ struct Mixed<'a> {
     int: Option<i64>,
     float: Option<f32>,
     day: Option<Date>,
+    double: Option<f64>,
 }
 
 impl Row for Mixed<'_> {
@@ -122,7 +124,7 @@ fn read(data: &Path) -> Result<(u64, u64), String> {
             let text = row.text.unwrap_or_default().iter().map(|byte| u64::from(*byte)).sum::<u64>();
             let numbers =
                 row.int.unwrap_or_default() as u64 ^ u64::from(row.float.unwrap_or_default().to_bits());
-            let day = row.day.map_or(0, Date::days) as u64;
+            let day = row.day.map_or(0, Date::days) as u64 ^ row.double.unwrap_or_default().to_bits();
             sum = sum.wrapping_mul(31).wrapping_add(text ^ numbers ^ day);
         };
         while reader.next_block(&mut add).map_err(|error| error.to_string())?.is_some() {}

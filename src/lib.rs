@@ -80,7 +80,7 @@
 //! | [`cost`] | prices, published times, and dollars per query beside each other; knows no dataflow | [`units`] |
 //! | [`report`] | progress, the report as JSON and as a page, the answer's hash; knows no dataflow | [`cost`], [`input`], [`keys`] |
 //! | [`input`] | where a table's files are, their splits, and the rows of a query's struct | [`formats`], [`tables`] |
-//! | [`formats`] | one encoding per file (CSV), compressed files, and part files; knows no timely | [`tables`], and of [`input`] the row trait, block figures and readers of stores |
+//! | [`formats`] | one encoding per file (CSV, JSON lines, Parquet, packed), compressed files, and part files; knows no timely | [`tables`], and of [`input`] the row trait, block figures and readers of stores |
 //! | [`exchange`] | the routed containers that records travel in, plain or through serde, and the router that fills them | [`keys`] |
 //! | [`memory`] | the budget of a process, and the files that take what exceeds it | [`keys`], [`report`] |
 //! | [`keys`] | keys of fixed width, the packed record, the two hashes of any key | - |

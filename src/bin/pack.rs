@@ -41,7 +41,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME", required_unless_present = "describe")]
     table: Option<String>,
 
-    /// Columns of a table of your own, in the order of its files: 'name:text,age:int,height:float,born:date'
+    /// Columns of a table of your own, in the order of its files: 'name:text,age:int,height:float,born:date'; a type may
+    /// also be long or double
     #[arg(long, value_name = "NAME:TYPE,…")]
     columns: Option<String>,
 

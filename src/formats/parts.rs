@@ -102,11 +102,11 @@ impl Output {
 
     fn open(path: &Path, form: Form, first: bool) -> Result<Self, Error> {
         let whole = form.single_file.then(|| path.to_path_buf());
-        if whole.is_some() {
-            whole::check_free(path)?;
-        }
         let beside = form.single_file.then(|| whole::directory_of_parts(path)).transpose()?;
         let directory = beside.as_deref().unwrap_or(path);
+        if form.single_file {
+            whole::check_free(path)?;
+        }
         let created = !directory.exists();
         fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
         // Before looking what is in it: what another run has there now may be a result in a moment.

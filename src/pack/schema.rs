@@ -51,7 +51,7 @@ pub fn table_of_path(path: &Path) -> Result<Table, Error> {
     })
 }
 
-/// A table of these columns, `name:type` with a comma between; a type is text, int, float or date.
+/// A table of these columns, `name:type` with a comma between; a type is text, int, long, float, double or date.
 ///
 /// Its names are kept as long as the process lives.
 ///

@@ -70,3 +70,5 @@ mod stores;
 mod support;
 /// The program that runs a query with many numbers of workers: its cases, its plain loop, and wrong answers.
 mod sweep;
+/// What queries write, in every format, as parts and as one file, read back by us and by pyarrow.
+mod written;

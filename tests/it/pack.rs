@@ -125,21 +125,21 @@ fn there_and_back(columns: &str, text: &[u8], format: &str) -> Vec<u8> {
     text_of(&home.path().join("back/mine"))
 }
 
-const ALL_TYPES: &str = "name:text,number:int,share:float,day:date";
+const ALL_TYPES: &str = "name:text,number:int,share:float,day:date,wide:long,exact:double";
 
 #[test]
 fn extreme_values_survive_every_format() {
     let long = "x".repeat(3_000_000);
     let rows = [
-        "plain,0,0.0,1970-01-01",
-        "\"with, comma\",-2147483648,3.4028235e+38,0000-01-01",
-        "\"with \"\"quotes\"\" and\nnewline\",2147483647,1e-45,9999-12-31",
-        ",,,",
-        "größte 🦀,-1,-0.0,2000-02-29",
-        "\"ends in return\r\",7,NaN,1969-12-31",
-        "a,1,inf,1970-01-01",
-        "b,2,-inf,1970-01-01",
-        &format!("{long},3,0.1,1970-01-01"),
+        "plain,0,0.0,1970-01-01,0,0.0",
+        "\"with, comma\",-2147483648,3.4028235e+38,0000-01-01,-9223372036854775808,1.7976931348623157e+308",
+        "\"with \"\"quotes\"\" and\nnewline\",2147483647,1e-45,9999-12-31,9223372036854775807,5e-324",
+        ",,,,,",
+        "größte 🦀,-1,-0.0,2000-02-29,-1,-0.0",
+        "\"ends in return\r\",7,NaN,1969-12-31,7,NaN",
+        "a,1,inf,1970-01-01,1,inf",
+        "b,2,-inf,1970-01-01,2,-inf",
+        &format!("{long},3,0.1,1970-01-01,3,0.1"),
     ];
     let text = rows.join("\n") + "\n";
     for format in FORMATS {
@@ -169,8 +169,10 @@ proptest! {
             // What is written must be how `pack` writes it, to be compared as text.
             let share = f32::from_bits(*share);
             let share = if share.is_nan() { 0.5 } else { share };
+            let exact = zmij::Buffer::new().format(f64::from(share) / 3.0).to_owned();
             let share = if share.is_infinite() { format!("{share}") } else { shortest(share) };
-            text.extend_from_slice(format!(",{number},{share},{}\n", millrace::tables::Date::from_days(*day)).as_bytes());
+            let day = millrace::tables::Date::from_days(*day);
+            text.extend_from_slice(format!(",{number},{share},{day},{number},{exact}\n").as_bytes());
         }
         for format in FORMATS {
             prop_assert_eq!(&there_and_back(ALL_TYPES, &text, format), &text, "{}", format);

@@ -68,22 +68,22 @@ where
     Ok(found)
 }
 
-/// Runs the script with the interpreter that has the writers.
-fn others(words: &[&OsStr]) {
+/// Runs a script with the interpreter that has the writers, and gives what it prints.
+pub(crate) fn pyarrow(script: &str, words: &[&OsStr]) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/parquet_writers");
     let installed = Command::new(here.join("install")).output().expect("the script starts");
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     let python = String::from_utf8(installed.stdout).unwrap();
-    let ran =
-        Command::new(python.trim()).arg(here.join("write.py")).args(words).output().expect("Python starts");
+    let ran = Command::new(python.trim()).arg(here.join(script)).args(words).output().expect("Python starts");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
 }
 
 /// A home with so many rows as CSV, and the directory of those that others wrote of them.
 fn written(count: usize) -> (Home, PathBuf) {
     let home = Home::with(&[("part-0".to_owned(), rows(7, count).concat())]);
     let theirs = home.path().join("theirs");
-    others(&[home.table().join("part-0").as_os_str(), theirs.as_os_str()]);
+    pyarrow("write.py", &[home.table().join("part-0").as_os_str(), theirs.as_os_str()]);
     (home, theirs)
 }
 

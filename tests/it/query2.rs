@@ -404,7 +404,10 @@ fn the_report_has_its_keys() {
         assert!(found.is_some_and(|text| !text.is_empty()), "{key} in {report:#}");
     }
     assert_eq!(report["query"], "query2");
-    assert_eq!(report["arguments"], serde_json::json!({"prefix": 10, "top": 3, "output": "o"}));
+    let arguments = serde_json::json!({
+        "prefix": 10, "top": 3, "output": "o", "output_format": null, "single_file": false
+    });
+    assert_eq!(report["arguments"], arguments);
     assert_eq!((&report["workers"], &report["processes"]), (&2.into(), &2.into()));
     assert_eq!(report["commit"], millrace::cli::COMMIT);
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));

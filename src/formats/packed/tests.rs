@@ -25,6 +25,7 @@ const TABLE: Table = Table {
         TableColumn::new("int", ColumnType::Int),
         TableColumn::new("float", ColumnType::Float),
         TableColumn::new("day", ColumnType::Date),
+        TableColumn::new("double", ColumnType::Double),
     ],
     layout: Layout::Delimited(b','),
 };
@@ -132,6 +133,8 @@ fn mixed(rows: i64, seed: i64) -> Batch {
     };
     let float =
         |row: i64| if seed % 2 == 0 { mixed(row) as f32 } else { [0.5, f32::NAN, -0.0][(row % 3) as usize] };
+    let double =
+        |row: i64| if seed % 2 == 0 { [0.1, f64::NAN][(row & 1) as usize] } else { mixed(row) as f64 };
     Batch {
         rows: rows as usize,
         columns: vec![
@@ -141,7 +144,11 @@ fn mixed(rows: i64, seed: i64) -> Batch {
             },
             column(Values::Int((0..rows).map(int).collect())),
             column(Values::Float((0..rows).map(float).collect())),
-            Column { values: Values::Date((0..rows).map(|row| 3_000 + row as i32 / 9).collect()), present },
+            Column {
+                values: Values::Date((0..rows).map(|row| 3_000 + row as i32 / 9).collect()),
+                present: present.clone(),
+            },
+            Column { values: Values::Double((0..rows).map(double).collect()), present },
         ],
     }
 }
@@ -173,6 +180,7 @@ fn extremes_come_back() {
     let floats =
         [0x7fc0_0001, 0xffff_ffff, 0x7f80_0001, 0x8000_0000, 0x0000_0001, 0xff80_0000].map(f32::from_bits);
     let days = [i32::MIN, i32::MAX, 0, -1, i32::MIN, i32::MAX];
+    let doubles = [f64::MIN, f64::MAX, -0.0, f64::INFINITY, f64::MIN_POSITIVE / 8.0, -f64::NAN];
     let long = vec![b'x'; 300_000];
     let text: [&[u8]; 6] = [b"", b"\xff\xfe\0", &long, "größer".as_bytes(), b"\n\",", &[0xff; 40]];
     let columns = vec![
@@ -180,12 +188,13 @@ fn extremes_come_back() {
         column(Values::Int(ints.into())),
         column(Values::Float(floats.into())),
         column(Values::Date(days.into())),
+        column(Values::Double(doubles.into())),
     ];
     round_trip(&TABLE, &[Batch { rows: 6, columns: columns.clone() }]);
     let none = columns.into_iter().map(|column| Column { present: vec![false; 6], ..column }).collect();
     let bytes = round_trip(&TABLE, &[Batch { rows: 6, columns: none }]);
     let (_file, _, footer) = open(&bytes, &TABLE).unwrap();
-    assert_eq!(footer.blocks()[0].limits, vec![None; 4]);
+    assert_eq!(footer.blocks()[0].limits, vec![None; 5]);
 }
 
 #[test]
@@ -216,6 +225,7 @@ fn limits_hold_all_values() {
             Column { values: Values::Int(vec![7, -3, 99]), present: vec![true, true, false] },
             column(Values::Float(vec![0.5, f32::NAN, 1.0])),
             column(Values::Date(vec![5, 3, 4])),
+            Column { values: Values::Double(vec![0.1, -0.1, 9.0]), present: vec![true, true, false] },
         ],
     };
     let bytes = round_trip(&TABLE, &[batch]);
@@ -228,6 +238,7 @@ fn limits_hold_all_values() {
             limits(Value::Int(-3), Value::Int(7)),
             None,
             limits(Value::Date(3), Value::Date(5)),
+            limits(Value::Double(-0.1), Value::Double(0.1)),
         ]
     );
 }
@@ -256,7 +267,7 @@ fn columns_are_found_by_name_and_checked() {
     let says = |columns| open(&bytes, &Table { columns, ..TABLE }).err().unwrap().to_string();
     assert!(
         says(const { &[TableColumn::new("txt", ColumnType::Text)] })
-            .contains("its columns are: text, int, float, day")
+            .contains("its columns are: text, int, float, day, double")
     );
     assert!(
         says(const { &[TableColumn::new("text", ColumnType::Int)] })
@@ -378,6 +389,10 @@ fn any_batch() -> impl Strategy<Value = Batch> {
                     present: present(),
                 },
                 Column { values: Values::Date(rows.iter().map(|row| row.4).collect()), present: present() },
+                Column {
+                    values: Values::Double(rows.iter().map(|row| f64::from_bits(row.2 as u64)).collect()),
+                    present: present(),
+                },
             ],
         }
     })
