@@ -4,6 +4,7 @@
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
 mod explain;
+mod output;
 mod progress;
 mod queues;
 mod recorder;
@@ -24,12 +25,11 @@ use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::dataflow::Scope;
 
 use crate::Error;
-use crate::cli::{self, JobArguments, JobSettings, OutputArguments};
+use crate::cli::{self, JobArguments, JobSettings};
 use crate::cluster::{self, Connections, Fate, Fingerprint, Verdict};
 use crate::cost::RunCost;
 use crate::error::Failure;
-use crate::formats::parts::{Form, Output};
-use crate::formats::row_writer::RowFormat;
+use crate::formats::parts::Output;
 use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
@@ -37,7 +37,7 @@ use crate::report::{
     AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Profile, Progress, RunReport, Seconds,
     imbalance,
 };
-use crate::tables::{Column, Table};
+use crate::tables::Table;
 use worker::{Assignment, Outcome, Planned};
 
 /// How often the main thread looks whether the job has failed.
@@ -219,54 +219,6 @@ impl Job {
     pub fn decide(&mut self, name: &str, decision: serde_json::Value) {
         self.fingerprint = self.fingerprint.clone().with(&format!("the decision on {name}"), &decision);
         self.decisions.insert(name.to_owned(), decision);
-    }
-
-    /// Claims where the rows of the result go, which have these columns, if that was asked for.
-    ///
-    /// # Errors
-    ///
-    /// There is something already, another run is writing there, or one file is wanted of several machines.
-    pub fn output(
-        &mut self,
-        arguments: &OutputArguments,
-        columns: &'static [Column],
-    ) -> Result<Option<Output>, Error> {
-        let claimed = self.claim(arguments, columns);
-        self.output = self.or_decline(claimed)?;
-        // All processes confirm a step more where there is an output.
-        self.fingerprint = self.fingerprint.clone().with("an output directory", self.output.is_some());
-        Ok(self.output.clone())
-    }
-
-    fn claim(
-        &mut self,
-        arguments: &OutputArguments,
-        columns: &'static [Column],
-    ) -> Result<Option<Output>, Error> {
-        let OutputArguments { output, output_format, single_file } = arguments;
-        let Some(path) = output else {
-            let flag = match (output_format, single_file) {
-                (Some(_), _) => "--output-format",
-                (None, true) => "--single-file",
-                (None, false) => return Ok(None),
-            };
-            return Err(Error::usage(format!("{flag} has no rows to write"), "--output PATH with it"));
-        };
-        if *single_file && self.settings.cluster.machines() > 1 {
-            return Err(Error::usage(
-                "--single-file cannot make one file of parts on several machines".to_owned(),
-                "--output alone: each machine then has the parts of its workers",
-            ));
-        }
-        let format = output_format.or_else(|| RowFormat::of_path(path)).unwrap_or_default();
-        let form = Form { format, columns, single_file: *single_file };
-        let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
-        if !self.settings.explain {
-            return claim(path, form).map(Some);
-        }
-        let scratch =
-            tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;
-        claim(&self.scratch.insert(scratch).path().join("output"), form).map(Some)
     }
 
     /// A process that fails before it connects tells those that wait for it.
