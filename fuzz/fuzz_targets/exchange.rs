@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use millrace::exchange::{Addressed, Body, Encoded, Plain};
+use millrace::exchange::{Addressed, Body, Encoded, Plain, Rows};
 use millrace::keys::{Pair, Prefix};
 use serde::{Deserialize, Serialize};
 use timely::bytes::arc::BytesMut;
@@ -29,13 +29,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         0 => rest.to_vec(),
         count => [&[7, 0, 0, 0, 5, 0, 0, 0, *count, 0, 0, 0, 0, 0, 0, 0], rest].concat(),
     };
-    match kind % 6 {
+    match kind % 7 {
         0 => judge::<Plain<Pair<[u8; 12], u64>>>(&container, 0),
         // At both alignments: records wider than a byte are viewed in place only where they lie right.
         1 => judge::<Plain<u64>>(&container, 0),
         2 => judge::<Plain<u64>>(&container, 4),
         3 => judge::<Encoded<(String, Kind)>>(&container, 0),
         4 => judge::<Encoded<(Prefix<16>, Vec<String>)>>(&container, 0),
+        5 => judge::<Rows>(&container, 0),
         _ => judge::<Encoded<()>>(&container, 0),
     }
 });

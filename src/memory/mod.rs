@@ -17,7 +17,7 @@ mod spill;
 mod store;
 
 pub use budget::{Budget, Seat};
-pub use limit::{MemoryLimit, available_bytes};
+pub use limit::{MemoryLimit, available_bytes, keep_pages_small};
 pub use sequence::{Sequence, SequenceReader, held_bytes, map_bytes, owned_bytes};
 pub use spill::{Run, SpillFile};
 pub use store::{Extent, Store};
