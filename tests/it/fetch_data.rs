@@ -302,7 +302,9 @@ fn what_was_damaged_later_is_found_on_request() {
     let file = data.path().join("csv/tiny/rankings/part-00000");
     fs::write(&file, "url,1,2\nlonger,3,5\n").expect("a writable file");
     assert_fetched(&store.fetch(data.path(), &["tiny", "--table", "rankings"]));
-    let said = format!("rankings/part-00000 does not match the MD5 {ROWS_MD5} of pavlo/text/tiny/rankings/part-00000");
+    let said = format!(
+        "rankings/part-00000 does not match the MD5 {ROWS_MD5} of pavlo/text/tiny/rankings/part-00000"
+    );
     assert_failed(&store.fetch(data.path(), &verified), 1, &said);
     assert!(file.exists(), "what is there is not ours to remove");
 }

@@ -264,7 +264,8 @@ fn a_join_that_spills_keeps_its_process_within_its_limit() {
     let mut visits = String::new();
     for part in 0..8u64 {
         let pages = (part * 75_000..(part + 1) * 75_000).map(|page| (page, format!("{page:-<90}")));
-        let rows: String = pages.clone().map(|(page, url)| format!("{url},{},1\n", page % 1_000)).collect();
+        let mut rows = String::new();
+        rows.extend(pages.clone().map(|(page, url)| format!("{url},{},1\n", page % 1_000)));
         fs::write(data.join(format!("rankings/part-{part}")), rows).unwrap();
         let seldom = pages.filter(|(page, _)| page % 3 == 0);
         visits.extend(seldom.map(|(page, url)| {

@@ -107,8 +107,11 @@ impl Batch {
 
 impl Column {
     /// The value of a row.
-    // Always: as a call, it would give every value through memory, type and all.
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "as a call, it would give every value through memory, type and all"
+    )]
     pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
         if !self.present.is_empty() && !self.present[row] {
             return Cell::Null;
@@ -138,6 +141,7 @@ impl<'a> Fields<'a> for BatchRow<'a> {
     }
 
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `Column::cell`, which it consists of")]
     fn field(self, index: usize) -> Cell<'a> {
         self.columns[index].cell(self.row)
     }
