@@ -106,7 +106,10 @@ impl Batch {
 
 impl Column {
     /// The value of a row.
-    // Always: as a call, it would give every value through memory, type and all.
+    #[expect(
+        clippy::inline_always,
+        reason = "as a call, it would give every value through memory, type and all"
+    )]
     #[inline(always)]
     pub(in crate::formats) fn cell(&self, row: usize) -> Cell<'_> {
         if !self.present.is_empty() && !self.present[row] {
@@ -135,6 +138,10 @@ impl<'a> Fields<'a> for BatchRow<'a> {
         self.columns.len()
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "as a call, it would give every value through memory, type and all"
+    )]
     #[inline(always)]
     fn field(self, index: usize) -> Cell<'a> {
         self.columns[index].cell(self.row)
