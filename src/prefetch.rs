@@ -1,7 +1,7 @@
 //! Asking for memory before it is needed, where the processor cannot foresee where that will be.
 
 /// Starts to bring the cache line of `place` near, to be written. Costs an instruction; any place will do, there or not.
-#[inline(always)]
+#[inline]
 #[allow(unsafe_code)]
 pub(crate) fn prefetch<T>(place: *const T) {
     // SAFETY: a prefetch is a hint. It gives nothing back, changes nothing that a program can see, and does not fault,

@@ -496,7 +496,9 @@ fn help_lists_every_flag() {
     for flag in [
         "-k, --prefix <X>",
         "--top <N>",
-        "--output <DIR>",
+        "--output <PATH>",
+        "--output-format <FORMAT>",
+        "--single-file",
         "-w, --workers <N>",
         "-n, --processes <N>",
         "-p, --process <I>",
