@@ -19,7 +19,10 @@ class DataFusion:
         import datafusion
 
         self.options = options
-        self.context = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(options.workers))
+        config = datafusion.SessionConfig().with_target_partitions(options.workers)
+        # Parquet files have their columns' names as they are, not in lower case.
+        config = config.set("datafusion.sql_parser.enable_ident_normalization", "false")
+        self.context = datafusion.SessionContext(config)
         for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
             self.declare(table, columns, f"{table_folder(options, table)}/", options.format)
 
