@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn texts_of_any_length_come_back_and_differ() {
         let long = [b"x".repeat(300), b"y".repeat(300)].concat();
-        let texts: Vec<_> = (0..300).map(|length| &long[300 - length..300 + length / 2]).collect();
+        let texts: Vec<_> = (0..300)
+            .step_by(if cfg!(miri) { 37 } else { 1 })
+            .map(|length| &long[300 - length..300 + length / 2])
+            .collect();
         for bytes in &texts {
             let text = Text::new(bytes);
             assert_eq!(text.as_bytes(), *bytes);
