@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from harness import dataset, limited, machine, report
-from harness.cases import blocks_for
+from harness.cases import blocks_for, formats_of
 from harness.figures import seconds
 from harness.options import ROOT, parse
 from harness.peers import Failure, neutral, verb
@@ -60,20 +60,21 @@ def measure(options):
     rows, inputs, warmed, judges = [], [], None, {}
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         for block in blocks:
-            data = dataset.prepare(options.data, block.rows, formats=options.formats)
+            formats = formats_of(other for other in blocks if other.rows == block.rows)
+            data = dataset.prepare(options.data, block.rows, formats=formats)
             if warmed != data:
                 warmed = data
                 counts = {}
                 for table in dataset.TABLES:
                     _, counts[table] = dataset.warm(data, table)
-                    for form in options.formats:
+                    for form in formats:
                         size, _ = dataset.warm(data, table, form)
                         inputs.append(f"{table}, {form}: {counts[table]:,} rows, {len(data.files(table, form))} files, {size:,} bytes")
                         say(inputs[-1])
                 if counts["uservisits"] != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
                 for peer in [peer for peer in options.peers if peer not in unavailable]:
-                    verb(peer, "load", str(data.directory), data.set_name, *options.formats)
+                    verb(peer, "load", str(data.directory), data.set_name, *formats)
             # The answer does not depend on the format, so all blocks of a query have one judge.
             read = sum(counts[table] for table in block.tables)
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read))

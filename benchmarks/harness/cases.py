@@ -7,6 +7,7 @@ of the machine hits all of them alike, and all must give the same answer.
 from dataclasses import dataclass
 
 from harness.figures import megabytes
+from harness.options import FORMATS
 from peers.queries import PREFIXES, THRESHOLDS
 
 # An engine's own tables, made by its `load`.
@@ -109,12 +110,17 @@ def blocks_of(query, form, options):
     """The blocks of one query over one format."""
     # Query 1 only copies rows out, so its result is what it wrote; the result of Query 3 is its few first rows.
     modes = (WRITTEN,) if query in THRESHOLDS else (HELD, WRITTEN) if query in PREFIXES else (HELD,)
-    if form == "packed":
-        return [Block(options.rows, query, mode, packed_cases(options.peers), form) for mode in modes[:1]]
-    if options.compared_only:
-        return [Block(options.rows, query, mode, cases_for(options.peers, small=True), form) for mode in modes[:1]]
     blocks = []
-    for mode in modes:
-        small = mode == WRITTEN or query not in PREFIXES
-        blocks.append(Block(options.rows, query, mode, cases_for(options.peers, small), form))
+    for mode in modes[:1] if options.compared_only or form == "packed" else modes:
+        small = options.compared_only or mode == WRITTEN or query not in PREFIXES
+        cases = packed_cases(options.peers) if form == "packed" else cases_for(options.peers, small)
+        blocks.append(Block(options.rows, query, mode, cases, form))
     return blocks
+
+
+def formats_of(blocks):
+    """The formats in which the blocks want their tables, CSV first: beside packed files others read Parquet, or what is made of it."""
+    wanted = {block.format for block in blocks}
+    if "packed" in wanted:
+        wanted.add("parquet")
+    return tuple(form for form in FORMATS if form in wanted)

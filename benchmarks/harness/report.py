@@ -4,7 +4,7 @@ import json
 
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
-from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, evaluate
+from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, case_of, evaluate
 from peers.queries import PREFIXES
 
 
@@ -81,18 +81,11 @@ def targets_table(rows, options):
 def ahead(figures, rows):
     """Each case of two threads in which Millrace with `-w 2` is slower, one line each."""
     lines = []
-    blocks = dict.fromkeys((row["query"], row["rows"], row["mode"], row["format"]) for row in rows)
-    for query, size, mode, form in blocks:
-        ours = figures.middle(query, TWO_WORKERS, size, mode=mode, form=form)
-        others = dict.fromkeys((row["engine"], row["setting"]) for row in rows
-                               if (row["query"], row["rows"], row["mode"], row["format"]) == (query, size, mode, form)
-                               and row["engine"] != "millrace" and row["workers"] == TWO_WORKERS.workers)
-        for engine, setting in others:
-            theirs = spread(row["seconds"] for row in figures.rows
-                            if (row["query"], row["rows"], row["mode"], row["format"], row["engine"], row["setting"])
-                            == (query, size, mode, form, engine, setting))
-            if ours is not None and theirs and theirs.middle < ours:
-                lines.append(f"- {query} on {form}, {mode}: {engine} ({setting}) {seconds(theirs.middle)} s, Millrace {seconds(ours)} s")
+    for case in dict.fromkeys(case_of(row) for row in rows if row["engine"] != "millrace" and row["workers"] == TWO_WORKERS.workers):
+        query, size, form, mode, engine, setting = case
+        ours, theirs = figures.middle(query, TWO_WORKERS, size, mode=mode, form=form), spread(figures.of_case(case))
+        if ours is not None and theirs and theirs.middle < ours:
+            lines.append(f"- {query} on {form}, {mode}: {engine} ({setting}) {seconds(theirs.middle)} s, Millrace {seconds(ours)} s")
     return "\n".join(lines or ["Nowhere."]) + "\n"
 
 
@@ -114,14 +107,9 @@ def answers_table(rows):
 def times_table(figures, rows):
     """Median, least, greatest and peak memory of every case."""
     lines = []
-    def key(row):
-        return row["query"], row["rows"], row["format"], row["mode"], row["engine"], row["setting"]
-
-    for case in dict.fromkeys(map(key, rows)):
+    for case in dict.fromkeys(map(case_of, rows)):
         query, size, form, mode, engine, setting = case
-        here = [row for row in figures.rows if key(row) == case]
-        found = spread(row["seconds"] for row in here)
-        peak = spread(row["peak_rss_bytes"] for row in here)
+        found, peak = (spread(figures.of_case(case, key)) for key in ("seconds", "peak_rss_bytes"))
         judge = figures.middle(query, DUCKDB_PARQUET if form == "packed" else DUCKDB, size, mode=mode, form=form)
         lines.append([
             query, f"{size:,}", form, mode, engine, f"`{setting}`" if setting.startswith("-") else setting,

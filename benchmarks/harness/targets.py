@@ -34,6 +34,11 @@ class Target:
     met: bool | None
 
 
+def case_of(row):
+    """What is the same for all rounds of a case."""
+    return row["query"], row["rows"], row["format"], row["mode"], row["engine"], row["setting"]
+
+
 class Figures:
     """Looks up the timed rows of a run."""
 
@@ -42,9 +47,11 @@ class Figures:
 
     def of(self, query, case, rows, key="seconds", mode=HELD, form="csv"):
         """Values of one case in round order, None where a round failed; empty when it was not run."""
-        return [row[key] for row in self.rows
-                if (row["query"], row["engine"], row["setting"], row["rows"], row["mode"], row["format"])
-                == (query, case.engine, case.setting, rows, mode, form)]
+        return self.of_case((query, rows, form, mode, case.engine, case.setting), key)
+
+    def of_case(self, case, key="seconds"):
+        """The same of a case as `case_of` names it."""
+        return [row[key] for row in self.rows if case_of(row) == case]
 
     def middle(self, *arguments, **named):
         """Median of one case, or None."""
@@ -94,7 +101,7 @@ def all_engines(figures, rows, options):
         return []
     found = []
     for form in [form for form in GEOMETRIC_MEAN if form in options.formats]:
-        speeds, worst_of_spark = [], []
+        speeds, against_spark = [], []
         for query in options.queries:
             mode = WRITTEN if query in THRESHOLDS else HELD
             ours = figures.middle(query, TWO_WORKERS, rows, mode=mode, form=form)
@@ -102,11 +109,11 @@ def all_engines(figures, rows, options):
             fastest = min((engine for engine in ENGINES if theirs[engine] is not None), key=theirs.get, default=None)
             speed = ratio(fastest and theirs[fastest], ours)
             speeds.append(speed)
-            worst_of_spark.append(ratio(theirs["spark"], ours))
+            against_spark.append(ratio(theirs["spark"], ours))
             found.append(at_least(f"{query} on {form}: against the fastest of five ({fastest})", 1, speed))
         if tuple(options.queries) == tuple(QUERIES):
             found.append(at_least(f"{form}: geometric mean against the fastest", GEOMETRIC_MEAN[form], geometric_mean(speeds)))
-        found.append(at_least(f"{form}: the least against Spark, which has run the query before", TIMES_SPARK, least(worst_of_spark)))
+        found.append(at_least(f"{form}: the least against Spark, which has run the query before", TIMES_SPARK, least(against_spark)))
     return found
 
 

@@ -3,7 +3,7 @@
 import unittest
 from types import SimpleNamespace
 
-from harness.cases import HELD, WRITTEN, blocks_for
+from harness.cases import HELD, WRITTEN, blocks_for, formats_of
 from harness.options import parse
 
 
@@ -25,6 +25,12 @@ class Blocks(unittest.TestCase):
                          [("csv", HELD), ("csv", WRITTEN), ("parquet", HELD), ("parquet", WRITTEN), ("packed", HELD)])
         self.assertEqual([case.setting for case in blocks[-1].cases], ["2 threads, parquet", "2 threads, native", "-w 2"])
         self.assertEqual(parse(["--formats", "Packed,csv"]).formats, ("csv", "packed"))
+
+    def test_only_what_is_read_is_made(self):
+        self.assertEqual(formats_of(self.blocks("2A")), ("csv",))
+        self.assertEqual(formats_of(self.blocks("2A", formats=("packed",))), ("parquet", "packed"), "DuckDB reads Parquet beside them")
+        larger = [block for block in self.blocks("2A", memory_scale=4, formats=("csv", "packed")) if block.rows == 40]
+        self.assertEqual(formats_of(larger), ("csv",))
 
     def test_memory_scale_needs_its_query(self):
         self.assertEqual([block.rows for block in self.blocks("3A", memory_scale=4)], [10])
