@@ -244,6 +244,15 @@ mod testing {
         bytes
     }
 
+    /// Any bytes, with a count below `most` if asked for: random ones are too large for anything behind them to be looked at.
+    pub(super) fn with_small_count(mut bytes: Vec<u8>, small: bool, most: u8) -> Vec<u8> {
+        if small && bytes.len() >= 16 {
+            bytes[8] %= most;
+            bytes[9..16].fill(0);
+        }
+        bytes
+    }
+
     /// The bytes as they are, each cut short, and each with one byte changed.
     pub(super) fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         let cut = (0..bytes.len()).map(|length| bytes[..length].to_vec());

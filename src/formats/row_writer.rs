@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::columns::{Batch, BatchBuilder, Cell};
-use super::csv::{push_date, push_double, push_float, push_integer, write_field};
+use super::csv::{push_cell, push_date, push_double, push_float, push_integer};
 use super::writer::{OutputFormat, TableWriter};
 use crate::tables::{Column, ColumnType, Date, Layout, Table};
 
@@ -234,7 +234,7 @@ impl FieldWriter {
                 if self.field > 0 {
                     text.push(b',');
                 }
-                put_csv(cell, text)
+                push_cell(b',', text, cell)
             }
             Form::Json { text, keys } => {
                 text.extend_from_slice(&keys[self.field]);
@@ -283,19 +283,6 @@ impl FieldWriter {
             Form::Columns { rows, bytes } => rows.rows() >= BATCH_ROWS || *bytes >= BATCH_BYTES,
         }
     }
-}
-
-#[inline]
-fn put_csv(cell: Cell<'_>, to: &mut Vec<u8>) -> io::Result<()> {
-    match cell {
-        Cell::Null => {}
-        Cell::Int(value) => push_integer(to, value),
-        Cell::Float(value) => push_float(to, value),
-        Cell::Double(value) => push_double(to, value),
-        Cell::Date(days) => return push_date(to, days),
-        Cell::Text(text) => write_field(to, text),
-    }
-    Ok(())
 }
 
 #[inline]

@@ -30,7 +30,7 @@ mod writer;
 pub(in crate::formats) use field::FieldDeserializer;
 pub(in crate::formats) use number::{parse_f32, parse_f64, parse_i64};
 pub use write::write_field;
-pub(in crate::formats) use write::{push_date, push_double, push_float, push_integer};
+pub(in crate::formats) use write::{push_cell, push_date, push_double, push_float, push_integer};
 pub(crate) use writer::CsvWriter;
 
 use std::ops::Range;

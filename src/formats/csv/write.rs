@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::formats::columns::Cell;
 use crate::tables::Date;
 
 /// Appends a field to a row, quoted by RFC 4180 where it must be: with a comma, a quote or a line break inside.
@@ -11,7 +12,7 @@ pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
 
 /// The same where another byte is between fields.
 #[inline]
-pub(in crate::formats) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
+fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
     // Counted to the end, so that many bytes are compared at once.
     let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
     if field.iter().filter(|&byte| special(byte)).count() > 0 {
@@ -26,6 +27,24 @@ pub(in crate::formats) fn write_field_between(delimiter: u8, row: &mut Vec<u8>, 
     } else {
         row.extend_from_slice(field);
     }
+}
+
+/// Appends a value as one field; nothing for a null.
+///
+/// # Errors
+///
+/// It is a day that text does not have.
+#[inline]
+pub(in crate::formats) fn push_cell(delimiter: u8, row: &mut Vec<u8>, cell: Cell<'_>) -> io::Result<()> {
+    match cell {
+        Cell::Null => {}
+        Cell::Int(value) => push_integer(row, value),
+        Cell::Float(value) => push_float(row, value),
+        Cell::Double(value) => push_double(row, value),
+        Cell::Date(days) => return push_date(row, days),
+        Cell::Text(text) => write_field_between(delimiter, row, text),
+    }
+    Ok(())
 }
 
 /// Appends an integer.

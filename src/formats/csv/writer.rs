@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::write::{push_date, push_double, push_float, push_integer, write_field_between};
+use super::write::push_cell;
 use crate::formats::columns::{Batch, Cell};
 use crate::tables::{Layout, Table};
 
@@ -57,20 +57,16 @@ impl<W: Write> CsvWriter<W> {
     #[inline]
     fn append(&mut self, cell: Cell<'_>) -> io::Result<()> {
         match (cell, self.delimiter) {
-            (Cell::Null, _) => {}
-            (Cell::Int(value), _) => push_integer(&mut self.text, value),
-            (Cell::Float(value), _) => push_float(&mut self.text, value),
-            (Cell::Double(value), _) => push_double(&mut self.text, value),
-            (Cell::Date(days), _) => push_date(&mut self.text, days)?,
-            (Cell::Text(text), Some(delimiter)) => write_field_between(delimiter, &mut self.text, text),
             (Cell::Text(line), None) => {
                 if line.contains(&b'\n') || line.ends_with(b"\r") {
                     return Err(unwritable("a plain line cannot hold a line break"));
                 }
                 self.text.extend_from_slice(line);
+                Ok(())
             }
+            // Without a delimiter there is one column, and it is text.
+            (cell, delimiter) => push_cell(delimiter.unwrap_or(b','), &mut self.text, cell),
         }
-        Ok(())
     }
 }
 

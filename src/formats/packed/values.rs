@@ -40,14 +40,8 @@ enum Form {
     Floats {
         at: usize,
     },
-    FloatDictionary {
-        values: Vec<f32>,
-        codes: Ints,
-    },
-    DoubleDictionary {
-        values: Vec<f64>,
-        codes: Ints,
-    },
+    FloatDictionary(Dictionary<f32>),
+    DoubleDictionary(Dictionary<f64>),
     /// How long each text is, where the next one starts, and where the last one must end.
     Texts {
         lengths: Ints,
@@ -58,6 +52,46 @@ enum Form {
         spans: Vec<(u32, u32)>,
         codes: Ints,
     },
+}
+
+/// Different values, and which of them each row has.
+#[derive(Debug)]
+struct Dictionary<T> {
+    values: Vec<T>,
+    codes: Ints,
+}
+
+impl<T: Copy> Dictionary<T> {
+    fn open<const WIDTH: usize>(
+        body: &mut Body<'_>,
+        rows: usize,
+        from: fn([u8; WIDTH]) -> T,
+    ) -> Result<Self, &'static str> {
+        let values = body.count(rows)?;
+        let values = body.take(values * WIDTH)?;
+        let values = values.as_chunks().0.iter().map(|bytes| from(*bytes)).collect();
+        Ok(Dictionary { values, codes: Ints::open(body, rows)? })
+    }
+
+    fn take(&mut self, body: &[u8], count: usize, to: &mut Vec<T>) -> Result<(), &'static str> {
+        for code in self.codes.take(body, count) {
+            to.push(*self.values.get(code as usize).ok_or(NO_SUCH_CODE)?);
+        }
+        Ok(())
+    }
+}
+
+/// Values of a fixed width as they are, from `at` on.
+fn take_plain<T, const WIDTH: usize>(
+    at: &mut usize,
+    body: &[u8],
+    count: usize,
+    from: fn([u8; WIDTH]) -> T,
+    to: &mut Vec<T>,
+) {
+    let bytes = &body[*at..*at + count * WIDTH];
+    to.extend(bytes.as_chunks().0.iter().map(|bytes| from(*bytes)));
+    *at += bytes.len();
 }
 
 const NO_SUCH_CODE: &str = "a value that its dictionary does not have";
@@ -85,10 +119,7 @@ impl Cursor {
                 Form::Floats { at }
             }
             (ColumnType::Float, Encoding::Dictionary) => {
-                let values = body.count(rows)?;
-                let values = body.take(values * size_of::<f32>())?;
-                let values = values.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                Form::FloatDictionary { values, codes: Ints::open(&mut body, rows)? }
+                Form::FloatDictionary(Dictionary::open(&mut body, rows, f32::from_le_bytes)?)
             }
             (ColumnType::Double, Encoding::Plain) => {
                 let at = body.at();
@@ -96,10 +127,7 @@ impl Cursor {
                 Form::Floats { at }
             }
             (ColumnType::Double, Encoding::Dictionary) => {
-                let values = body.count(rows)?;
-                let values = body.take(values * size_of::<f64>())?;
-                let values = values.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-                Form::DoubleDictionary { values, codes: Ints::open(&mut body, rows)? }
+                Form::DoubleDictionary(Dictionary::open(&mut body, rows, f64::from_le_bytes)?)
             }
             (ColumnType::Text, Encoding::Plain) => {
                 let lengths = Ints::open(&mut body, rows)?;
@@ -168,16 +196,8 @@ impl Cursor {
 
     fn floats(&mut self, body: &[u8], count: usize, to: &mut Vec<f32>) -> Result<(), &'static str> {
         match &mut self.form {
-            Form::Floats { at } => {
-                let bytes = &body[*at..*at + count * size_of::<f32>()];
-                to.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-                *at += bytes.len();
-            }
-            Form::FloatDictionary { values, codes } => {
-                for code in codes.take(body, count) {
-                    to.push(*values.get(code as usize).ok_or(NO_SUCH_CODE)?);
-                }
-            }
+            Form::Floats { at } => take_plain(at, body, count, f32::from_le_bytes, to),
+            Form::FloatDictionary(dictionary) => return dictionary.take(body, count, to),
             _ => {}
         }
         Ok(())
@@ -185,16 +205,8 @@ impl Cursor {
 
     fn doubles(&mut self, body: &[u8], count: usize, to: &mut Vec<f64>) -> Result<(), &'static str> {
         match &mut self.form {
-            Form::Floats { at } => {
-                let bytes = &body[*at..*at + count * size_of::<f64>()];
-                to.extend(bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes)));
-                *at += bytes.len();
-            }
-            Form::DoubleDictionary { values, codes } => {
-                for code in codes.take(body, count) {
-                    to.push(*values.get(code as usize).ok_or(NO_SUCH_CODE)?);
-                }
-            }
+            Form::Floats { at } => take_plain(at, body, count, f64::from_le_bytes, to),
+            Form::DoubleDictionary(dictionary) => return dictionary.take(body, count, to),
             _ => {}
         }
         Ok(())

@@ -137,25 +137,27 @@ impl RecordSender {
     ) -> Result<(), String> {
         let hash = route_hash_of(&record.0);
         match self.destination {
-            Destination::Owner => {
-                let target = scale(hash, self.router.buffers.len());
-                if let Some(full) = self.router.push_to(target, hash, record)? {
-                    self.pass_on(full, give);
-                }
-            }
-            Destination::Here => {
-                if let Some(full) = self.router.push_to(self.index, hash, record)? {
-                    self.pass_on(full, give);
-                }
-            }
+            Destination::Owner => self.send_to(scale(hash, self.router.buffers.len()), hash, record, give),
+            Destination::Here => self.send_to(self.index, hash, record, give),
             Destination::Everyone => {
                 let owner = scale(hash, self.workers);
-                for target in (owner..self.router.buffers.len()).step_by(self.workers) {
-                    if let Some(full) = self.router.push_to(target, hash, record)? {
-                        self.pass_on(full, give);
-                    }
-                }
+                (owner..self.router.buffers.len())
+                    .step_by(self.workers)
+                    .try_for_each(|target| self.send_to(target, hash, record, give))
             }
+        }
+    }
+
+    #[inline]
+    fn send_to<K: ExchangeData, V: ExchangeData>(
+        &mut self,
+        target: usize,
+        hash: u64,
+        record: &(K, V),
+        give: &mut impl FnMut(&mut RowsContainer),
+    ) -> Result<(), String> {
+        if let Some(full) = self.router.push_to(target, hash, record)? {
+            self.pass_on(full, give);
         }
         Ok(())
     }
