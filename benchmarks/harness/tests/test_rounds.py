@@ -11,7 +11,7 @@ from unittest import mock
 from harness import peers
 from harness.cases import HELD, Block, Case
 from harness.dataset import Dataset
-from harness.rounds import run_block
+from harness.rounds import Judge, run_block
 
 RIGHT = {"groups": 2, "revenue": 1.5, "rows": 10, "top": [{"prefix": "a", "revenue": 1.0}, {"prefix": "b", "revenue": 0.5}]}
 
@@ -82,6 +82,9 @@ class Rounds(unittest.TestCase):
     def test_rows_and_hash_are_checked(self):
         self.peer("few", f"echo '{result(rows=9)}'")
         self.assertIn("read 9 rows, expected 10", self.run_with("few")["few"][0]["failure"])
+        self.assertIsNone(Judge(10, may_pass_over=True).sentence(Case("few", 2), json.loads(result(rows=9))["answer"], None))
+        more = Judge(10, may_pass_over=True).sentence(Case("many", 2), json.loads(result(rows=11))["answer"], None)
+        self.assertEqual(more, "wrong answer: read 11 rows, expected 10")
         self.peer("fickle", f"if [ $round = 0 ]; then echo '{result(hash='a')}'; else echo '{result(hash='b')}'; fi")
         failures = [row["failure"] for row in self.run_with("fickle")["fickle"]]
         self.assertEqual(failures, [None] + ["wrong answer: hash is b, was a at another setting"] * 2)
