@@ -62,7 +62,7 @@ pub struct JobArguments {
     /// A share is that of the machine's memory or of the cgroup's limit, whichever is less; processes that -n starts on
     /// one machine divide it. Processes may differ in it. What a process takes whatever its groups are, some
     /// 30 MB and 30 MB for each worker, cannot be limited.
-    #[arg(long, value_name = "BYTES|PERCENT%", default_value = "70%", help_heading = "Memory")]
+    #[arg(long, value_name = "BYTES|PERCENT%", default_value_t = MemoryLimit::DEFAULT, help_heading = "Memory")]
     pub memory: MemoryLimit,
 
     /// Directory for what exceeds --memory; should be on a disk, since a tmpfs is memory as well [default: the

@@ -14,6 +14,7 @@ mod worker;
 use std::any::Any;
 use std::fmt::Display;
 use std::net::TcpStream;
+use std::ops::Add;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -430,10 +431,8 @@ impl Job {
             seconds: Seconds { connect: connected.duration_since(self.started).as_secs_f64(), run, total },
             rows_per_second: rows as f64 / run,
             bytes_per_second: bytes as f64 / run,
-            peak_rss_bytes: details
-                .iter()
-                .filter_map(|detail| detail.peak_rss_bytes)
-                .reduce(|sum, more| sum + more),
+            peak_rss_bytes: details.iter().filter_map(|detail| detail.peak_rss_bytes).reduce(u64::add),
+            base_rss_bytes: details.iter().filter_map(|detail| detail.base_rss_bytes).reduce(u64::add),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
             memory_limit_bytes: self.settings.memory_bytes,
