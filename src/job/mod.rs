@@ -4,6 +4,7 @@
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
 mod explain;
+mod join;
 mod output;
 mod progress;
 mod queues;
@@ -38,6 +39,7 @@ use crate::report::{
     imbalance,
 };
 use crate::tables::Table;
+pub use join::{ChosenJoin, JoinChoice};
 use worker::{Assignment, Outcome, Planned};
 
 /// How often the main thread looks whether the job has failed.
