@@ -109,6 +109,16 @@ impl<R: Row> Input<R> {
         Self::of_columns(table, wanted, listed, options)
     }
 
+    /// Plans to read these text files as rows of `table`, whatever else there is of it.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or the table lacks a column that `R` asks for.
+    pub fn of_files(table: &Table, files: Vec<InputFile>, options: &InputOptions) -> Result<Self, Error> {
+        let wanted = projection::resolve::<R>(table)?;
+        Self::of_columns(table, wanted, files::recognized(Format::Csv, files)?, options)
+    }
+
     /// Plans to read these columns of these files.
     pub(super) fn of_columns(
         table: &Table,
@@ -171,30 +181,6 @@ impl<R: Row> Input<R> {
             block_bytes: block_bytes.max(1),
             files: Arc::clone(&plan.files),
             columns: Arc::clone(&plan.columns),
-            warnings: Arc::clone(&plan.warnings),
-            wanted: Arc::clone(&plan.wanted),
-            ranges: Arc::clone(&plan.ranges),
-            ..*plan
-        })
-    }
-
-    /// The same table with those of its files that `keep` says, cut so that each of `peers` workers has several splits.
-    #[must_use]
-    pub fn only(&self, keep: impl Fn(&InputFile) -> bool, peers: usize) -> Self {
-        let plan = &*self.plan;
-        let kept: Vec<_> = (0..plan.files.len()).filter(|index| keep(&plan.files[*index])).collect();
-        let files: Arc<[InputFile]> = kept.iter().map(|index| plan.files[*index].clone()).collect();
-        let columns: Arc<[ColumnFile]> =
-            kept.iter().filter_map(|index| plan.columns.get(*index).cloned()).collect();
-        let uncut = (0..kept.len()).filter(|index| plan.uncut.contains(&kept[*index])).collect();
-        let bytes = files.iter().map(|file| file.bytes).sum();
-        let split_bytes = plan.split_bytes.min(split::chosen_bytes(bytes, peers));
-        Self::planned(Plan {
-            splits: cut(&files, &columns, split_bytes, &uncut),
-            files,
-            columns,
-            uncut,
-            split_bytes,
             warnings: Arc::clone(&plan.warnings),
             wanted: Arc::clone(&plan.wanted),
             ranges: Arc::clone(&plan.ranges),

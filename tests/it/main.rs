@@ -24,6 +24,9 @@ mod generate;
 mod hostile;
 /// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
 mod incremental;
+/// The same where the files are in S3 or on an HTTP server.
+#[cfg(feature = "object-store")]
+mod incremental_stores;
 /// Joins against a nested loop; Queries 1 and 3 against a plain judge.
 mod joins;
 /// Several processes of one program on one machine, started by the first.

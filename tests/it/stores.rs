@@ -13,7 +13,7 @@ use std::time::Duration;
 use millrace::formats::compression::{Compression, Encoder};
 use rustix::process::Signal;
 
-use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3};
+use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3, with_credentials};
 use crate::support::{Home, Ran, Runner, rows};
 
 /// Some 1.3 MB in three files, the second compressed: small enough for a debug build, large enough for many splits.
@@ -45,16 +45,7 @@ fn bucket(home: &Home) -> PathBuf {
 fn query(home: &Home, words: &str, data: &str) -> Runner {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
     command.args(words.split_whitespace()).args(["--json", "--set", "t", "--data", data]);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().to_ascii_uppercase();
-        if name.starts_with("AWS_") || name.ends_with("_PROXY") {
-            command.env_remove(&name).env_remove(name.to_ascii_lowercase());
-        }
-    }
-    command
-        .env("HOME", home.path())
-        .env("AWS_ACCESS_KEY_ID", KEY_ID)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    with_credentials(&mut command, home.path());
     home.runner(command)
 }
 
