@@ -25,7 +25,7 @@ pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
 pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
 pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
-pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded};
+pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 
 use std::sync::Arc;
 

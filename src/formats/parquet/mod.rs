@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use self::footer::{Chunk, Leaf};
 use self::pages::Pages;
-use super::columns::{Batch, BlockPlan, Column, Decode, Decoded, Values, Wanted};
+use super::columns::{Batch, BlockPlan, Column, Decode, Decoded, Misfit, Values, Wanted};
 use crate::Error;
 use crate::formats::file::PlannedFile;
 use crate::input::InputFile;
@@ -84,6 +84,8 @@ pub(crate) struct ParquetDecoder {
     columns: Vec<Pages>,
     block: usize,
     rows_left: u64,
+    /// Of the last batch.
+    misfits: Vec<Misfit>,
 }
 
 impl ParquetDecoder {
@@ -102,6 +104,7 @@ impl ParquetDecoder {
             columns: Vec::new(),
             block: 0,
             rows_left: 0,
+            misfits: Vec::new(),
         };
         decoder.next_block();
         decoder
@@ -140,9 +143,14 @@ impl Decode for ParquetDecoder {
         for pages in &mut self.columns {
             rows = rows.min(pages.rows(self.rows_left)?);
         }
-        for (pages, column) in self.columns.iter_mut().zip(&mut batch.columns) {
+        self.misfits.clear();
+        for (index, (pages, column)) in self.columns.iter_mut().zip(&mut batch.columns).enumerate() {
+            let misfit =
+                |(row, reason): (usize, &str)| Misfit { row, column: index, reason: reason.to_owned() };
+            self.misfits.extend(pages.misfits(rows).map(misfit));
             pages.take(rows, column);
         }
+        self.misfits.sort_by_key(|misfit| misfit.row);
         batch.rows = rows;
         let block = &self.footer.blocks[self.block];
         let first_row = self.footer.first_rows[self.block] + (block.rows - self.rows_left);
@@ -156,5 +164,9 @@ impl Decode for ParquetDecoder {
             block_at: block.bytes.start,
             first_row,
         }))
+    }
+
+    fn misfits(&self) -> &[Misfit] {
+        &self.misfits
     }
 }

@@ -7,6 +7,7 @@ use super::codec::Codec;
 use super::encodings::{self, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::{Chunk, Leaf, damaged};
 use super::thrift::{self, Fault, Value};
+use super::values::{Converted, Misfits};
 use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{Column, Texts, Values};
@@ -30,9 +31,10 @@ pub(super) struct Pages {
     codec: Codec,
     window: Window,
     checksum: Option<u32>,
-    dictionary: Option<Values>,
-    /// The page whose turn it is, and how many of its rows were taken.
+    dictionary: Option<Converted>,
+    /// The page whose turn it is, rows of it with a value that the column cannot have, and how many rows were taken.
     page: Column,
+    misfits: Misfits,
     rows: usize,
     taken: usize,
 }
@@ -63,6 +65,7 @@ impl Pages {
             checksum: chunk.checksum,
             dictionary: None,
             page: Column { values: Values::Int(Vec::new()), present: Vec::new() },
+            misfits: Misfits::new(),
             rows: 0,
             taken: 0,
         }
@@ -84,6 +87,13 @@ impl Pages {
             self.next_page(left)?;
         }
         Ok(self.rows - self.taken)
+    }
+
+    /// Which of the next `rows` have a value that the column cannot have, and why.
+    pub(super) fn misfits(&self, rows: usize) -> impl Iterator<Item = (usize, &str)> {
+        let before = |end: usize| self.misfits.partition_point(|(row, _)| *row < end);
+        let inside = &self.misfits[before(self.taken)..before(self.taken + rows)];
+        inside.iter().map(|(row, reason)| (row - self.taken, reason.as_str()))
     }
 
     /// Puts the next `rows` in place of those of `column`.
@@ -249,13 +259,17 @@ impl Pages {
         } else {
             header.values
         };
-        let mut values = match header.encoding {
+        let Converted { mut values, mut misfits } = match header.encoding {
             RLE_DICTIONARY | PLAIN_DICTIONARY => self.look_up(at, page.get(from..).unwrap_or(&[]), count)?,
             encoding => self.values(at, header, encoding, page, from, count)?,
         };
         if count == header.values {
             present.clear();
         } else {
+            if !misfits.is_empty() {
+                let rows: Vec<_> = (0..present.len()).filter(|row| present[*row]).collect();
+                misfits.iter_mut().for_each(|(index, _)| *index = rows[*index]);
+            }
             match &mut values {
                 Values::Int(values) => spread(values, &present),
                 Values::Float(values) => spread(values, &present),
@@ -265,6 +279,7 @@ impl Pages {
             }
         }
         self.page = Column { values, present };
+        self.misfits = misfits;
         (self.rows, self.taken) = (header.values, 0);
         Ok(())
     }
@@ -278,24 +293,19 @@ impl Pages {
         page: &Arc<Vec<u8>>,
         from: usize,
         count: usize,
-    ) -> Result<Values, Error> {
+    ) -> Result<Converted, Error> {
         // A dictionary is plain under either name.
         let plain = header.kind == Kind::Dictionary && !matches!(header.encoding, PLAIN | PLAIN_DICTIONARY);
         let raw = self.leaf.physical.decode(encoding, page, from, count, MOST_PAGE_BYTES).filter(|_| !plain);
         let raw = raw.ok_or_else(|| {
             self.fault(at, &format!("the values of a page cannot be read (encoding {})", header.encoding))
         })?;
-        self.leaf.conversion.convert(raw, self.as_text).map_err(|reason| {
-            Error::Data(format!(
-                "{}, page at byte {at}, column {}: {reason}",
-                self.path.display(),
-                self.leaf.name
-            ))
-        })
+        let converted = self.leaf.conversion.convert(raw, self.as_text);
+        converted.ok_or_else(|| self.fault(at, "the values of a page are of another type than its column"))
     }
 
     /// Decodes `count` indices into the dictionary.
-    fn look_up(&self, at: u64, bytes: &[u8], count: usize) -> Result<Values, Error> {
+    fn look_up(&self, at: u64, bytes: &[u8], count: usize) -> Result<Converted, Error> {
         let no_indices = || self.fault(at, "the indices of a page cannot be read");
         let Some(dictionary) = &self.dictionary else {
             return Err(self.fault(at, "a page has indices into a dictionary that is not there"));
@@ -305,7 +315,7 @@ impl Pages {
             let (width, rest) = bytes.split_first().ok_or_else(no_indices)?;
             encodings::runs(rest, (*width).into(), count, &mut indices).ok_or_else(no_indices)?;
         }
-        let gathered = match dictionary {
+        let gathered = match &dictionary.values {
             Values::Int(values) => gather(values, &indices).map(Values::Int),
             Values::Float(values) => gather(values, &indices).map(Values::Float),
             Values::Double(values) => gather(values, &indices).map(Values::Double),
@@ -313,7 +323,19 @@ impl Pages {
             Values::Text(texts) => gather(&texts.spans, &indices)
                 .map(|spans| Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans })),
         };
-        gathered.ok_or_else(|| self.fault(at, "an index of a page lies beyond its dictionary"))
+        let values =
+            gathered.ok_or_else(|| self.fault(at, "an index of a page lies beyond its dictionary"))?;
+        let misfits = if dictionary.misfits.is_empty() {
+            Misfits::new()
+        } else {
+            let of_dictionary = |index: &u32| {
+                let found = dictionary.misfits.binary_search_by_key(&(*index as usize), |misfit| misfit.0);
+                Some(dictionary.misfits[found.ok()?].1.clone())
+            };
+            let rows = indices.iter().enumerate();
+            rows.filter_map(|(row, index)| Some((row, of_dictionary(index)?))).collect()
+        };
+        Ok(Converted { values, misfits })
     }
 }
 
