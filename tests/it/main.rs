@@ -42,6 +42,8 @@ mod pack;
 mod packed;
 /// Parquet of other programs against CSV of the same rows, and damaged files.
 mod parquet;
+/// Values of Parquet that are none of their column, skipped or named.
+mod parquet_misfits;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.
