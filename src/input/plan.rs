@@ -202,8 +202,9 @@ impl<R: Row> Input<R> {
         })
     }
 
-    /// The same plan where rows with a value of `column` outside of `range` may be passed over: blocks of column files whose
-    /// statistics say that they have no others are not read. Other rows outside of it still come.
+    /// The same plan where rows with a value of `column` outside of `range`, or without one, may be passed over: blocks of column files
+    /// whose statistics say that they have no others are not read, nor pages of Parquet of which a page index says so where `column` is a
+    /// field of the query's struct. Other rows outside of it still come.
     ///
     /// # Errors
     ///
@@ -324,6 +325,7 @@ impl<R: Row> Input<R> {
                     footer,
                     file.open()?,
                     Arc::clone(&plan.wanted),
+                    Arc::clone(&plan.ranges),
                     self.blocks_of(split),
                 );
                 Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))

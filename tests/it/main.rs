@@ -44,6 +44,8 @@ mod packed;
 mod parquet;
 /// Values of Parquet that are none of their column, skipped or named.
 mod parquet_misfits;
+/// Pages of Parquet that a query passes over by the page index, and damage to it.
+mod parquet_pages;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
 /// Query 2 from files to answer, with real processes, against a plain judge.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::codec::Codec;
+use super::index::ChunkIndexPlace;
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
 use crate::Error;
@@ -19,6 +20,10 @@ pub(super) const TAIL_BYTES: u64 = 8;
 const MOST_FOOTER_BYTES: u64 = 1 << 30;
 /// Under this key a file may have the checksum of its footer, and of each column chunk with its page headers.
 pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
+/// Under this key a column chunk may have the checksum of each of its pages, headers included, for who does not read all of them.
+pub(super) const PAGES_CHECKSUMS_KEY: &[u8] = b"millrace.pages.crc32";
+/// Under this key a column chunk may have the checksums of its offset index and of its column index.
+pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
 
@@ -39,6 +44,7 @@ pub(super) struct Chunk {
     pub(super) end: u64,
     pub(super) codec: Codec,
     pub(super) checksum: Option<u32>,
+    pub(super) index: Option<ChunkIndexPlace>,
 }
 
 /// What a footer says.
@@ -98,7 +104,9 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
                 ))
             })?;
             let checksum = checksum_of(meta.list(8));
-            chunks.push(Chunk { start: places[*index].0, end: places[*index].1, codec, checksum });
+            let (start, end) = places[*index];
+            let index = ChunkIndexPlace::of(&group.list(1)[*index], body);
+            chunks.push(Chunk { start, end, codec, checksum, index });
             limits.push(meta.get(12).and_then(|statistics| bounds(statistics, leaf)));
         }
         read.blocks.push(BlockPlan { bytes: start..end, rows, limits });
@@ -143,8 +151,14 @@ pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, E
 
 /// The checksum among key-value pairs, if it is there.
 fn checksum_of(pairs: &[Value<'_>]) -> Option<u32> {
-    let pair = pairs.iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY))?;
-    u32::from_str_radix(str::from_utf8(pair.bytes(2)?).ok()?, 16).ok()
+    checksums_of(pairs, CHECKSUM_KEY)?.first().copied()
+}
+
+/// The checksums under a key, eight digits each, if they are there.
+pub(super) fn checksums_of(pairs: &[Value<'_>], key: &[u8]) -> Option<Vec<u32>> {
+    let pair = pairs.iter().find(|pair| pair.bytes(1) == Some(key))?;
+    let checksum = |digits: &[u8]| u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+    pair.bytes(2)?.chunks(NO_CHECKSUM.len()).map(checksum).collect()
 }
 
 /// `None` where a footer has another checksum than it says.
@@ -312,7 +326,11 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
     );
     let either =
         |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
-    let (least, greatest) = (either(6, 2)?, either(5, 1)?);
+    limits(either(6, 2)?, either(5, 1)?, leaf)
+}
+
+/// Bounds by the bytes of the least and the greatest value.
+pub(super) fn limits(least: &[u8], greatest: &[u8], leaf: &Leaf) -> Option<Limits> {
     let value = |bytes: &[u8]| {
         Some(match (leaf.conversion, leaf.physical) {
             (Conversion::Int { signed: true }, Physical::I32) => {

@@ -1,4 +1,4 @@
-//! The pages of one column chunk, one after the other: read, checked, decompressed and decoded.
+//! The pages of one column chunk, one after the other or those that the page index says: read, checked, decompressed and decoded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::codec::Codec;
 use super::encodings::{self, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::{Chunk, Leaf, damaged};
+use super::index::Piece;
 use super::thrift::{self, Fault, Value};
 use super::values::{Converted, Misfits};
 use crate::Error;
@@ -30,13 +31,18 @@ pub(super) struct Pages {
     as_text: bool,
     codec: Codec,
     window: Window,
+    /// Of the whole chunk, where that is read.
     checksum: Option<u32>,
+    /// What is read of the chunk, where that is not all.
+    pieces: Option<Vec<Piece>>,
     dictionary: Option<Converted>,
     /// The page whose turn it is, rows of it with a value that the column cannot have, and how many rows were taken.
     page: Column,
     misfits: Misfits,
     rows: usize,
     taken: usize,
+    /// Which row of the block is taken next.
+    next_row: u64,
 }
 
 /// Bytes of the chunk that were read and not yet used.
@@ -45,16 +51,34 @@ struct Window {
     used: usize,
     /// Offset of the first byte that is not used.
     at: u64,
+    /// Up to where there is something to read.
     end: u64,
     hasher: Option<flate2::Crc>,
+    /// Bytes that were used, and what they decompressed to, since somebody asked.
+    gone: u64,
     decompressed: u64,
 }
 
 impl Pages {
-    pub(super) fn new(file: PlannedFile, path: Arc<Path>, leaf: Leaf, as_text: bool, chunk: &Chunk) -> Self {
-        let hasher = chunk.checksum.map(|_| flate2::Crc::new());
-        let window =
-            Window { bytes: Vec::new(), used: 0, at: chunk.start, end: chunk.end, hasher, decompressed: 0 };
+    /// Reads all of a chunk, or some pieces of it.
+    pub(super) fn new(
+        file: PlannedFile,
+        path: Arc<Path>,
+        leaf: Leaf,
+        as_text: bool,
+        chunk: &Chunk,
+        pieces: Option<Vec<Piece>>,
+    ) -> Self {
+        let checksum = chunk.checksum.filter(|_| pieces.is_none());
+        let window = Window {
+            bytes: Vec::new(),
+            used: 0,
+            at: chunk.start,
+            end: chunk.end,
+            hasher: checksum.map(|_| flate2::Crc::new()),
+            gone: 0,
+            decompressed: 0,
+        };
         Pages {
             file,
             path,
@@ -62,18 +86,20 @@ impl Pages {
             as_text,
             codec: chunk.codec,
             window,
-            checksum: chunk.checksum,
+            checksum,
+            pieces,
             dictionary: None,
             page: Column { values: Values::Int(Vec::new()), present: Vec::new() },
             misfits: Misfits::new(),
             rows: 0,
             taken: 0,
+            next_row: 0,
         }
     }
 
-    /// Offset of the byte that is read next.
-    pub(super) fn at(&self) -> u64 {
-        self.window.at
+    /// Bytes that were gone through since the last call.
+    pub(super) fn take_gone(&mut self) -> u64 {
+        std::mem::take(&mut self.window.gone)
     }
 
     /// Bytes that pages decompressed to since the last call.
@@ -84,9 +110,49 @@ impl Pages {
     /// How many rows the page still has; at its end, those of the next. There is one, as the chunk has `left` rows more.
     pub(super) fn rows(&mut self, left: u64) -> Result<usize, Error> {
         while self.taken == self.rows {
-            self.next_page(left)?;
+            if self.pieces.is_some() { self.next_piece()? } else { self.next_page(left)? }
         }
         Ok(self.rows - self.taken)
+    }
+
+    /// Passes over rows up to one that is in a piece.
+    pub(super) fn seek(&mut self, row: u64) {
+        let first = self.next_row - self.taken as u64;
+        if (first..first + self.rows as u64).contains(&row) {
+            self.taken = (row - first) as usize;
+        } else {
+            (self.rows, self.taken) = (0, 0);
+        }
+        self.next_row = row;
+    }
+
+    /// Goes to the piece with the row that is taken next, by way of the dictionary if there is one that was not read.
+    fn next_piece(&mut self) -> Result<(), Error> {
+        let pieces = self.pieces.as_deref().unwrap_or_default();
+        let is_dictionary = |piece: &&Piece| piece.rows.is_empty() && self.dictionary.is_none();
+        let of_row = |piece: &&Piece| piece.rows.contains(&self.next_row);
+        let Some(piece) =
+            pieces.first().filter(is_dictionary).or_else(|| pieces.iter().find(of_row)).cloned()
+        else {
+            return Err(self.fault(self.window.at, "the page index lacks a row"));
+        };
+        self.window.jump(piece.bytes.start, piece.run_end);
+        if let Some(said) = piece.checksum {
+            let length = usize::try_from(piece.bytes.end - piece.bytes.start).unwrap_or(usize::MAX);
+            self.fill(length)?;
+            if checksum([&self.window.rest()[..length]]) != said {
+                return Err(self.fault(piece.bytes.start, "the checksum of a page is not that of its bytes"));
+            }
+        }
+        let rows = piece.rows.end - piece.rows.start;
+        (self.rows, self.taken) = (0, 0);
+        self.next_page(rows)?;
+        let found = if rows == 0 { self.dictionary.is_some() } else { self.rows as u64 == rows };
+        if !found {
+            return Err(self.fault(piece.bytes.start, "a page is another than its page index says"));
+        }
+        self.taken = (self.next_row - piece.rows.start).min(rows) as usize;
+        Ok(())
     }
 
     /// Which of the next `rows` have a value that the column cannot have, and why.
@@ -100,6 +166,7 @@ impl Pages {
     pub(super) fn take(&mut self, rows: usize, column: &mut Column) {
         let range = self.taken..self.taken + rows;
         self.taken = range.end;
+        self.next_row += rows as u64;
         column.present.clear();
         if !self.page.present.is_empty() {
             column.present.extend_from_slice(&self.page.present[range.clone()]);
@@ -131,7 +198,9 @@ impl Pages {
                 return Err(self.fault(start, "the checksum of its column chunk is not that of its bytes"));
             }
         }
-        self.window.at = self.window.end;
+        if self.pieces.is_none() {
+            self.window.advance_to_end();
+        }
         Ok(())
     }
 
@@ -344,6 +413,25 @@ impl Window {
         &self.bytes[self.used..]
     }
 
+    /// Goes to a byte of the chunk, from which on it is read up to another one.
+    fn jump(&mut self, at: u64, end: u64) {
+        let ahead = at.checked_sub(self.at).and_then(|ahead| usize::try_from(ahead).ok());
+        match ahead.filter(|ahead| *ahead < self.bytes.len() - self.used) {
+            Some(ahead) => self.used += ahead,
+            None => {
+                self.bytes.clear();
+                self.used = 0;
+            }
+        }
+        (self.at, self.end) = (at, end);
+    }
+
+    /// Leaves out what is left.
+    fn advance_to_end(&mut self) {
+        self.gone += self.end - self.at;
+        self.at = self.end;
+    }
+
     /// Uses up `count` bytes, which are there.
     fn advance(&mut self, count: usize) {
         if let Some(hasher) = &mut self.hasher {
@@ -351,6 +439,7 @@ impl Window {
         }
         self.used += count;
         self.at += count as u64;
+        self.gone += count as u64;
     }
 }
 
