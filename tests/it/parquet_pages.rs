@@ -221,7 +221,7 @@ fn other_programs_read_our_index() {
     }
 }
 
-/// One byte of the index after the other changed, and of the pages that are read by it.
+/// One byte after the other changed, of the index and here and there of what is read by it.
 #[test]
 fn a_damaged_index_is_an_error_or_the_same_answer() {
     let home = written();
@@ -240,28 +240,26 @@ fn a_damaged_index_is_an_error_or_the_same_answer() {
         let bytes = fs::read(data.join("parquet/t/rankings").join(file)).unwrap();
         let length = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk().unwrap()) as usize;
         let footer = bytes.len() - 8 - length;
+        let places: Vec<_> = match way {
+            "ours" => (0..footer).step_by(1_499).chain(footer - 500..footer).collect(),
+            _ => (footer - 9_000..footer).step_by(13).collect(),
+        };
         let (mut told, mut whole) = (0, 0);
-        let index = footer.saturating_sub(1_500)..footer;
-        for at in index.clone() {
-            for change in [0x01, 0x80, 0xff] {
-                let mut changed = bytes.clone();
-                changed[at] ^= change;
-                fs::write(place.join("part-0.parquet"), &changed).unwrap();
-                match wanted(&home.path().join("damaged")) {
-                    Err(_) => told += 1,
-                    Ok((rows, read)) => {
-                        // Nothing vouches for bounds in files of others; here they are of the last row group, and ascend.
-                        let is_bound = way == "indexed" && rows.len() < expected.len();
-                        assert!(
-                            rows == expected || is_bound,
-                            "{way}, byte {at} of {footer}: {} rows",
-                            rows.len()
-                        );
-                        whole += usize::from(read > fewest);
-                    }
+        for (number, at) in places.into_iter().enumerate() {
+            let mut changed = bytes.clone();
+            changed[at] ^= [0x01, 0x80, 0xff][number % 3];
+            fs::write(place.join("part-0.parquet"), &changed).unwrap();
+            match wanted(&home.path().join("damaged")) {
+                Err(_) => told += 1,
+                Ok((rows, read)) => {
+                    // Nothing vouches for bounds in files of others: they may hide rows, and no more.
+                    let hides = way == "indexed" && is_part_of(&rows, &expected);
+                    assert!(rows == expected || hides, "{way}, byte {at} of {footer}: {} rows", rows.len());
+                    whole += usize::from(read > fewest);
                 }
             }
         }
-        assert!(told > 0 || whole > 0, "{way}: nothing changed by {} bytes", index.len());
+        assert!(told > 20, "{way}: {told} errors");
+        assert!(way == "ours" || whole > 20, "{way}: {whole} times the index was not used");
     }
 }

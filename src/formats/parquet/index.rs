@@ -273,3 +273,50 @@ fn keep(pieces: &mut Vec<Piece>, rows: &[Range<u64>]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Ascending ranges, by whether each row is in one.
+    fn ranges(rows: &[bool]) -> Vec<Range<u64>> {
+        joined((0..rows.len() as u64).filter(|row| rows[*row as usize]).map(|row| row..row + 1))
+    }
+
+    proptest! {
+        /// Catches a row that is lost or comes twice, a page that is left out with a wanted row, and one that is read for nothing.
+        #[test]
+        fn rows_and_their_pages_are_kept(
+            one in proptest::collection::vec(any::<bool>(), 30),
+            other in proptest::collection::vec(any::<bool>(), 30),
+            ends in proptest::collection::btree_set(1_u64..30, 0..8),
+            gap_after in 0_usize..9,
+        ) {
+            let both: Vec<_> = one.iter().zip(&other).map(|(one, other)| *one && *other).collect();
+            let rows = common(&ranges(&one), &ranges(&other));
+            prop_assert_eq!(&rows, &ranges(&both));
+            // A dictionary, and pages of ten bytes a row behind it, in one place with bytes of nobody between them.
+            let mut pieces = vec![Piece { bytes: 0..5, rows: 0..0, checksum: None, run_end: 5 }];
+            let mut from = 0;
+            for (number, to) in ends.into_iter().chain([30]).enumerate() {
+                let start = pieces[number].bytes.end + u64::from(number == gap_after);
+                let bytes = start..start + 10 * (to - from);
+                pieces.push(Piece { run_end: bytes.end, bytes, rows: from..to, checksum: None });
+                from = to;
+            }
+            let all = pieces.clone();
+            keep(&mut pieces, &rows);
+            let is_wanted = |piece: &&Piece| {
+                piece.rows.is_empty() || piece.rows.clone().any(|row| both[row as usize])
+            };
+            let places = |pieces: &[Piece]| pieces.iter().map(|piece| piece.bytes.clone()).collect::<Vec<_>>();
+            let expected: Vec<_> = all.iter().filter(is_wanted).cloned().collect();
+            prop_assert_eq!(places(&pieces), places(&expected));
+            for (index, piece) in pieces.iter().enumerate() {
+                let run = pieces[index..].windows(2).take_while(|pair| pair[0].bytes.end == pair[1].bytes.start);
+                prop_assert_eq!(piece.run_end, pieces[index + run.count()].bytes.end);
+            }
+        }
+    }
+}

@@ -41,7 +41,7 @@ impl ChunkIndex {
     ) -> Result<Option<Vec<Self>>, E> {
         let mut indexes = Vec::new();
         for chunk in chunks_of(group) {
-            let mut part = |at: i16| {
+            let mut part = |at: i16| -> Result<Option<Value<'static>>, E> {
                 let Some(range) = part_of(chunk, at) else { return Ok(None) };
                 let bytes = read(range)?;
                 Ok(thrift::read_struct(&bytes).ok().map(|(value, _)| value.into_owned()))

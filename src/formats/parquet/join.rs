@@ -58,7 +58,7 @@ impl<'a> Joined<'a> {
 
 /// Where the parts of a column chunk's page index start.
 fn index_starts(chunk: &Value<'_>) -> impl Iterator<Item = u64> {
-    [OFFSET_INDEX, COLUMN_INDEX].into_iter().filter_map(|field| chunk.size(field))
+    [OFFSET_INDEX, COLUMN_INDEX].into_iter().filter_map(move |field| chunk.size(field))
 }
 
 /// Reads some bytes of a file that lie before its footer.
