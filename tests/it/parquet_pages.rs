@@ -208,6 +208,31 @@ fn queries_1_and_3_answer_as_without_an_index_and_read_less() {
     }
 }
 
+#[cfg(feature = "object-store")]
+#[test]
+fn bytes_of_pages_that_are_passed_over_are_not_fetched() {
+    let home = written();
+    let server = crate::servers::files(home.path().to_path_buf(), true);
+    let fetched = |way: &str| {
+        let place = home.path().join(format!("theirs/{way}/parquet/t/rankings"));
+        let bytes = fs::metadata(place.join("part-0.parquet")).unwrap().len();
+        fs::write(place.join("_manifest.txt"), format!("{bytes} part-0.parquet\n")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_query1"));
+        command.args(["-x", "960", "-w", "2", "--set", "t", "--json", "--report", "report.json", "--data"]);
+        command.arg(format!("http://{server}/theirs/{way}"));
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+            .iter()
+            .for_each(|name| _ = command.env_remove(name));
+        let answer = home.runner(command).run().json();
+        let report: serde_json::Value =
+            serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
+        (answer["hash"].clone(), report["input"]["fetched"]["bytes"].as_u64().unwrap())
+    };
+    let ((hash, indexed), (expected, bare)) = (fetched("indexed"), fetched("bare"));
+    assert_eq!(hash, expected);
+    assert!(indexed + 20_000 < bare, "{indexed} and {bare} bytes");
+}
+
 #[test]
 fn other_programs_read_our_index() {
     let home = written();

@@ -142,8 +142,8 @@ pub(super) fn select(
         };
         pages.push(found);
     }
-    let all = [0..plan.rows];
-    let mut rows = all.to_vec();
+    let all = 0..plan.rows;
+    let mut rows = vec![all.clone(); 1];
     for range in useful(footer, block, wanted, ranges) {
         let of_column = wanted.iter().position(|wanted| wanted.column == range.column);
         let bounds = chunks[range.column].index.as_ref().and_then(|index| index.bounds.as_ref());
@@ -159,7 +159,7 @@ pub(super) fn select(
             .filter(|(_, limits)| !limits.as_ref().is_some_and(|limits| range.excludes(limits)));
         rows = common(&rows, &joined(kept.map(|(page, _)| page.rows.clone())));
     }
-    if rows == all {
+    if rows == std::slice::from_ref(&all) {
         return Ok(None);
     }
     pages.iter_mut().for_each(|pieces| keep(pieces, &rows));

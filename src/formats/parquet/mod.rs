@@ -149,7 +149,7 @@ impl ParquetDecoder {
         let chunks = &footer.chunks[self.block];
         let (rows, pieces) = match selection {
             Some(Selection { rows, pieces }) => (rows, pieces.into_iter().map(Some).collect()),
-            None => (vec![0..footer.blocks[self.block].rows], vec![None; self.wanted.len()]),
+            None => (vec![0..footer.blocks[self.block].rows; 1], vec![None; self.wanted.len()]),
         };
         let mut bytes = Vec::new();
         for (Wanted { column, .. }, pieces) in self.wanted.iter().zip(&pieces) {

@@ -416,12 +416,11 @@ impl Window {
     /// Goes to a byte of the chunk, from which on it is read up to another one.
     fn jump(&mut self, at: u64, end: u64) {
         let ahead = at.checked_sub(self.at).and_then(|ahead| usize::try_from(ahead).ok());
-        match ahead.filter(|ahead| *ahead < self.bytes.len() - self.used) {
-            Some(ahead) => self.used += ahead,
-            None => {
-                self.bytes.clear();
-                self.used = 0;
-            }
+        if let Some(ahead) = ahead.filter(|ahead| *ahead < self.bytes.len() - self.used) {
+            self.used += ahead;
+        } else {
+            self.bytes.clear();
+            self.used = 0;
         }
         (self.at, self.end) = (at, end);
     }

@@ -4,6 +4,7 @@
 //! that is, and least and greatest values of row groups and pages. Each column chunk, the footer (docs/decisions/0015) and the page index
 //! (docs/decisions/0026) have a checksum as well.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::footer::{CHECKSUM_KEY, MAGIC, NO_CHECKSUM, PAGES_CHECKSUMS_KEY};
@@ -151,7 +152,10 @@ pub(super) fn pair(key: &'static [u8], value: &[u8]) -> Value<'static> {
 
 /// Checksums as pairs have them: eight digits each.
 pub(super) fn digits(checksums: &[u32]) -> String {
-    checksums.iter().map(|checksum| format!("{checksum:08x}")).collect()
+    let mut digits = String::with_capacity(NO_CHECKSUM.len() * checksums.len());
+    // Into memory, which takes everything.
+    checksums.iter().for_each(|checksum| _ = write!(digits, "{checksum:08x}"));
+    digits
 }
 
 /// Parquet's number of a column's type.
