@@ -55,7 +55,8 @@ fn written() -> Home {
 }
 
 /// The ways in which there are files, and whether they have a page index.
-const WAYS: [(&str, bool); 4] = [("indexed", true), ("indexed2", true), ("ours", true), ("bare", false)];
+const WAYS: [(&str, bool); 5] =
+    [("indexed", true), ("plain-indexed", true), ("ours", true), ("bare", false), ("plain", false)];
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Page {
@@ -159,13 +160,13 @@ fn bytes_of_pages_that_are_passed_over_are_not_read() {
         let range = (Bound::Excluded(above), Bound::Unbounded);
         read::<Page, i32>(&RANKINGS, &data, "pageRank", range).unwrap().1
     };
-    for way in ["indexed", "indexed2", "ours"] {
+    for way in ["plain-indexed", "ours"] {
         let (all, some) = (bytes(way, -1), bytes(way, 980));
         assert!(some.rows > 0 && 2 * some.rows < all.rows, "{way}: {some:?} of {all:?}");
         assert!(2 * some.bytes < all.bytes, "{way}: {some:?} of {all:?}");
     }
-    let (indexed, bare) = (bytes("indexed", 980), bytes("bare", 980));
-    assert!(3 * indexed.rows < bare.rows && 2 * indexed.bytes < bare.bytes, "{indexed:?}, {bare:?}");
+    let (indexed, bare) = (bytes("plain-indexed", 980), bytes("plain", 980));
+    assert!(3 * indexed.rows < bare.rows && 3 * indexed.bytes < bare.bytes, "{indexed:?}, {bare:?}");
 }
 
 #[test]
@@ -228,9 +229,9 @@ fn bytes_of_pages_that_are_passed_over_are_not_fetched() {
             serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
         (answer["hash"].clone(), report["input"]["fetched"]["bytes"].as_u64().unwrap())
     };
-    let ((hash, indexed), (expected, bare)) = (fetched("indexed"), fetched("bare"));
+    let ((hash, indexed), (expected, bare)) = (fetched("plain-indexed"), fetched("plain"));
     assert_eq!(hash, expected);
-    assert!(indexed + 20_000 < bare, "{indexed} and {bare} bytes");
+    assert!(indexed + 100_000 < bare, "{indexed} and {bare} bytes");
 }
 
 #[test]
@@ -266,8 +267,9 @@ fn a_damaged_index_is_an_error_or_the_same_answer() {
         let length = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk().unwrap()) as usize;
         let footer = bytes.len() - 8 - length;
         let places: Vec<_> = match way {
-            "ours" => (0..footer).step_by(1_499).chain(footer - 500..footer).collect(),
-            _ => (footer - 9_000..footer).step_by(13).collect(),
+            "ours" => (0..footer).step_by(2_999).chain(footer - 300..footer).collect(),
+            // The index alone, which has some 3,000 bytes: pages of this file have no checksum.
+            _ => (footer - 2_500..footer).step_by(5).collect(),
         };
         let (mut told, mut whole) = (0, 0);
         for (number, at) in places.into_iter().enumerate() {
@@ -284,7 +286,10 @@ fn a_damaged_index_is_an_error_or_the_same_answer() {
                 }
             }
         }
-        assert!(told > 20, "{way}: {told} errors");
-        assert!(way == "ours" || whole > 20, "{way}: {whole} times the index was not used");
+        // Ours is an error where it differs from its checksum, and theirs, which has none, is not used where it cannot be.
+        assert!(
+            if way == "ours" { told > 20 } else { whole > 20 },
+            "{way}: {told} errors, {whole} times unused"
+        );
     }
 }

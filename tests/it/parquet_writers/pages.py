@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Parquet with a page index, by pyarrow, and what pyarrow, DuckDB and Polars find in that of others.
 
-    pages.py write CSV TABLE DIR    makes DIR/indexed, DIR/indexed2 (pages of the second version, no dictionary) and DIR/bare (no index), each
-                                    with parquet/t/TABLE/part-0.parquet of the rows of a CSV file
+    pages.py write CSV TABLE DIR    makes DIR/indexed, DIR/plain-indexed (pages of the second version, no dictionary, no compression), and DIR/bare
+                                    and DIR/plain, which are the same without an index, each with parquet/t/TABLE/part-0.parquet of the rows of
+                                    a CSV file
     pages.py read PATH COLUMN VALUE tells whether each column chunk of the file has a page index, and then how many rows have a COLUMN
                                     above VALUE by each of the three
 """
@@ -32,11 +33,9 @@ def write(source, name, target):
                             convert_options=pa.csv.ConvertOptions(column_types=types))
     # Pages of about this size: those of different columns end at different rows.
     sizes = {"row_group_size": 7_000, "data_page_size": 2_000, "write_batch_size": 100}
-    ways = {
-        "indexed": {"write_page_index": True},
-        "indexed2": {"write_page_index": True, "data_page_version": "2.0", "use_dictionary": False, "compression": "zstd"},
-        "bare": {},
-    }
+    plain = {"data_page_version": "2.0", "use_dictionary": False, "compression": "none"}
+    index = {"write_page_index": True}
+    ways = {"indexed": index, "plain-indexed": plain | index, "bare": {}, "plain": plain}
     for way, options in ways.items():
         place = Path(target) / way / "parquet/t" / name
         place.mkdir(parents=True)
@@ -51,7 +50,7 @@ def read(path, column, value):
     table = footer.read()
     limit = pa.scalar(value).cast(table.schema.field(column).type)
     print(pc.sum(pc.greater(table[column], limit)).as_py() or 0)
-    print(duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE {column} > '{value}'").fetchone()[0])
+    print(duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE {column} > '{value}'").fetchall()[0][0])
     limit = polars.lit(value).cast(polars.scan_parquet(path).collect_schema()[column]) if column == "pageRank" else polars.lit(value).str.to_date()
     print(polars.scan_parquet(path).filter(polars.col(column) > limit).select(polars.len()).collect().item())
 
