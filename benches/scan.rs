@@ -1,14 +1,19 @@
-//! How fast one thread reads uservisits from CSV, in nanoseconds a row, page cache warm.
+//! How fast one thread reads uservisits from CSV, Parquet and packed files, in nanoseconds a row, page cache warm.
 //!
-//! `cargo bench --bench scan` makes a gigabyte in a temporary directory, checks every answer against the generator, and prints
-//! the best of five runs for: reading only, finding fields, and what Query 2 needs of them. `-- BYTES` changes the size.
+//! `cargo bench --bench scan` makes a gigabyte of text in a temporary directory, and both column formats of it, checks every
+//! answer against the generator, and prints the best of five runs for: reading only, finding rows and fields, and what Query 2
+//! needs of them. `-- BYTES` changes the size.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use millrace::input::{BadRecords, FormatChoice, Input, InputOptions, Row};
+use indicatif::ProgressBar;
+use millrace::formats::writer::OutputFormat;
+use millrace::generate::Stop;
+use millrace::input::{FormatChoice, Input, InputOptions, Row};
+use millrace::pack;
 use millrace::tables::USERVISITS;
 
 #[derive(serde::Deserialize)]
@@ -58,16 +63,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = directory.join("part-00000");
     let truth = generate(&path, bytes)?;
 
-    let options = InputOptions {
+    let of_format = |format| InputOptions {
         data: data.path().to_path_buf(),
         set: "bench".to_owned(),
-        format: FormatChoice::default(),
-        split_bytes: None,
-        bad_records: BadRecords::default(),
+        format,
         peers: 2,
-        may_be_empty: false,
-        stores: Default::default(),
+        ..InputOptions::default()
     };
+    for to in [OutputFormat::Parquet, OutputFormat::Packed] {
+        let input = of_format(FormatChoice::Csv);
+        let job = pack::Job {
+            table: USERVISITS,
+            target: pack::default_target(&input, &USERVISITS, to)?,
+            input,
+            to,
+            file_bytes: 256_000_000,
+            threads: std::thread::available_parallelism()?.get(),
+            verify: false,
+            overwrite: false,
+        };
+        pack::run(&job, &ProgressBar::hidden(), &Stop::default())?;
+    }
     let file = File::open(&path)?;
     let size = file.metadata()?.len();
     println!("{} rows of {:.1} bytes; ns a row, best of five", truth.rows, size as f64 / truth.rows as f64);
@@ -79,20 +95,33 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Ok(())
     })?;
+    for (name, format) in
+        [("csv", FormatChoice::Csv), ("parquet", FormatChoice::Parquet), ("packed", FormatChoice::Packed)]
+    {
+        measure(name, &of_format(format), &truth)?;
+    }
+    Ok(())
+}
+
+/// One thread over all splits of a format.
+fn measure(name: &str, options: &InputOptions, truth: &Truth) -> Outcome<()> {
     let rows = truth.rows;
-    best("rows", &truth, || scan::<Nothing>(&options, |_| 1).map(|found| assert_eq!(found, rows)))?;
-    best("two fields found", &truth, || {
+    best(&format!("{name}: rows"), truth, || {
+        scan::<Nothing>(options, |_| 1).map(|found| assert_eq!(found, rows))
+    })?;
+    best(&format!("{name}: two fields found"), truth, || {
         let found =
-            scan::<Fields>(&options, |visit| (visit.source_ip.len() + visit.country_code.len()) as u64)?;
+            scan::<Fields>(options, |visit| (visit.source_ip.len() + visit.country_code.len()) as u64)?;
         assert_eq!(found, truth.address_bytes + 3 * rows);
         Ok(())
     })?;
-    best("&[u8] and f32", &truth, || {
+    best(&format!("{name}: &[u8] and f32"), truth, || {
         let mut revenue = 0.0;
-        let found = scan::<Visit>(&options, |visit| {
+        let found = scan::<Visit>(options, |visit| {
             revenue += f64::from(visit.ad_revenue);
             visit.source_ip.len() as u64
         })?;
+        // Exact, and so the same in any order of rows.
         assert_eq!((found, revenue.to_bits()), (truth.address_bytes, truth.revenue.to_bits()));
         Ok(())
     })

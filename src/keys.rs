@@ -1,8 +1,8 @@
 //! Keys of fixed width, the records that carry them, and the two hashes of these and of any other keys.
 //!
 //! A [`Key`] is plain bytes: it is copied, compared and hashed without following a pointer, lives inline in tables
-//! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`], or for joins, whatever its length,
-//! through [`Text`].
+//! and on the wire, and costs no allocation. Text becomes a key through [`Prefix`], or, whatever its length,
+//! through [`Text`] and [`ShortText`].
 
 mod text;
 
@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use text::Text;
+pub use text::{InlineText, ShortText, Text};
 
 /// What can be a key: plain bytes without padding that are equal exactly when the values are.
 pub trait Key: Pod + Eq + Send + std::fmt::Debug {}
@@ -55,6 +55,12 @@ impl<const N: usize> Prefix<N> {
             bytes[..length].copy_from_slice(&text[..length]);
         }
         Prefix(bytes)
+    }
+
+    /// All of `text`, where it has at most `N` bytes and the last one is not zero: what can be told from any other text.
+    #[inline]
+    pub fn whole(text: &[u8]) -> Option<Self> {
+        (text.len() <= N && text.last() != Some(&0)).then(|| Prefix::new(text, N))
     }
 
     /// The text without its padding.

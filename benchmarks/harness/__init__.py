@@ -14,5 +14,7 @@ Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
     targets.py   what issue-level targets the figures meet or miss
     limited.py   targets and tables of the run in limited memory
     machine.py   what the run ran on, without naming anyone's machine
-    report.py    README.md, results.jsonl and summary.md of a run
+    results.py   results.jsonl of a run, row by row
+    headline.py  the README's tables of results, from all runs
+    report.py    README.md and summary.md of a run, at its end
 """

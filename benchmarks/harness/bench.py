@@ -1,5 +1,6 @@
 """The whole run: install, load, generate, all blocks in turn, results; the exit code tells of wrong answers."""
 
+import contextlib
 import datetime
 import shlex
 import signal
@@ -12,6 +13,7 @@ from harness.cases import blocks_for, formats_of
 from harness.figures import seconds
 from harness.options import ROOT, parse
 from harness.peers import Failure, neutral, verb
+from harness.results import Results
 from harness.rounds import Judge, run_block
 from harness.targets import evaluate
 from peers.queries import PREFIXES
@@ -33,11 +35,16 @@ def main(arguments):
     if out.exists() and not options.smoke:
         say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
         return 2
-    try:
-        rows, versions, inputs = measure(options)
-    except Failure as failure:
-        say(f"bench: {failure}")
-        return 1
+    results = Results(out)
+    with contextlib.closing(results):
+        try:
+            versions, inputs = measure(options, results.keep)
+        except Failure as failure:
+            say(f"bench: {failure}")
+            if results.rows:
+                say(f"the {len(results.rows)} runs before that are kept in {neutral(str(out))}")
+            return 1
+    rows = results.rows
     facts |= {
         "command": neutral(shlex.join(["scripts/bench", *arguments])), "commit": machine.commit(),
         "versions": versions, "inputs": inputs, "load_average": load_average,
@@ -46,8 +53,8 @@ def main(arguments):
     return conclude(rows, options, out)
 
 
-def measure(options):
-    """(rows, versions, inputs) of the whole run."""
+def measure(options, keep):
+    """(versions, inputs) of the whole run; `keep` gets each row as soon as it is there."""
     # Millrace's generator makes the input even where Millrace is not among the peers.
     versions = {"millrace": verb("millrace", "install")}
     unavailable = {}
@@ -58,7 +65,7 @@ def measure(options):
             unavailable[name] = str(failure)
             versions[name] = f"{name}: not measured, {failure}"
     blocks = blocks_for(options)
-    rows, inputs, warmed, judges = [], [], None, {}
+    inputs, warmed, judges = [], None, {}
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         for block in blocks:
             formats = formats_of(other for other in blocks if other.rows == block.rows)
@@ -80,9 +87,9 @@ def measure(options):
             read = sum(counts[table] for table in block.tables)
             filtered = block.query not in PREFIXES
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
-            rows += run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
-                              unavailable)
-    return rows, list(versions.values()), inputs
+            run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
+                      unavailable, keep)
+    return list(versions.values()), inputs
 
 
 def tell(row):

@@ -45,9 +45,15 @@ def prepare(directory, rows, files=FILES, formats=("csv",)):
     if missing:
         run_program("generate", "--rows", str(rows), "--files", str(files), *(f"--table={table}" for table in missing),
                     "--name", dataset.set_name, *where)
+    return in_formats(dataset, formats)
+
+
+def in_formats(dataset, formats):
+    """The same set, with its tables in these formats too."""
     for form, table in itertools.product(formats, TABLES):
         if not dataset.folder(table, form).exists():
-            run_program("pack", "--to", form, "--format", "csv", "--table", table, "--set", dataset.set_name, *where)
+            run_program("pack", "--to", form, "--format", "csv", "--table", table, "--set", dataset.set_name,
+                        "--data", str(dataset.directory), "--no-progress")
     return dataset
 
 

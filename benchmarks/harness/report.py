@@ -1,6 +1,4 @@
-"""Writes a run's folder: README.md (how it came about), results.jsonl (every row), summary.md (tables)."""
-
-import json
+"""Ends a run's folder, where results.jsonl is by then: summary.md (tables), and README.md (how it came about)."""
 
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
@@ -9,14 +7,11 @@ from peers.queries import PREFIXES
 
 
 def write(out, rows, options, facts):
-    """All three files; `facts` holds command, commit, date, versions, machine and input."""
+    """Both files; `facts` holds command, commit, date, versions, machine and input. The README is last: it says that all is there."""
     of_this_kind = limited.summary if options.limited else summary
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
-        for row in rows:
-            lines.write(json.dumps(row) + "\n")
-    (out / "README.md").write_text(readme(facts), encoding="utf-8")
     (out / "summary.md").write_text(of_this_kind(rows, options, facts), encoding="utf-8")
+    (out / "README.md").write_text(readme(facts), encoding="utf-8")
 
 
 def readme(facts):

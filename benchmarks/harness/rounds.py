@@ -14,11 +14,12 @@ from harness.peers import Failure, Session
 CHECK_ROUND = 0
 
 
-def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None):
+def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None,
+              keep=lambda row: None):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
-    could not be installed: each of their runs fails by it.
+    could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
     """
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
     judge = judge or Judge(block.rows)
@@ -29,14 +30,15 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None,
         for round_number in range(repeat + 1):
             for case in block.cases:
                 row = _row(block, case, round_number)
-                rows.append(row)
                 if case in excluded:
                     row["failure"] = excluded[case]
-                    continue
-                _run_once(row, sessions[case], judge, case, scratch)
-                if row["failure"] and round_number == CHECK_ROUND:
-                    excluded[case] = row["failure"]
-                say(row)
+                else:
+                    _run_once(row, sessions[case], judge, case, scratch)
+                    if row["failure"] and round_number == CHECK_ROUND:
+                        excluded[case] = row["failure"]
+                    say(row)
+                rows.append(row)
+                keep(row)
     finally:
         for session in sessions.values():
             session.close()

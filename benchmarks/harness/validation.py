@@ -131,6 +131,8 @@ def comparison(runs, predictions, rows):
             busy = median(sum(worker["busy_seconds"] for worker in report["workers_detail"]) for report in reports)
             prediction = predictions.get((scale, processes, workers))
             peak = median(report["peak_rss_bytes"] for report in reports) / 1e6
+            # How much of a processor a worker had: on a busy machine, times tell of other programs, too.
+            share = median(max(worker["busy_seconds"] / worker["elapsed_seconds"] for worker in report["workers_detail"]) for report in reports)
             if prediction is None:
                 raise Failure(f"nothing is predicted for {setting(case)}: this takes a machine of two cores")
             error = prediction["seconds"] / found.middle - 1
@@ -138,10 +140,11 @@ def comparison(runs, predictions, rows):
             lines.append([
                 f"{rows * scale:,}", f"`{setting(case)}`", f"{prediction['seconds']:.3f}", f"{found.middle:.3f}",
                 f"{found.least:.3f} to {found.greatest:.3f}", f"{error:+.0%}" if abs(error) <= WANTED else f"**{error:+.0%}**",
-                f"{prediction['core_seconds'] / busy - 1:+.0%}", f"{prediction['memory_bytes'] / 1e6:.0f}", f"{peak:.0f}",
+                f"{prediction['core_seconds'] / busy - 1:+.0%}", f"{share:.0%}", f"{prediction['memory_bytes'] / 1e6:.0f}", f"{peak:.0f}",
+                f"{prediction['memory_bytes'] / 1e6 / peak - 1:+.0%}",
             ])
-    head = ["rows", "run", "predicted, s", "measured, s", "least to greatest", "error", "error of processor time",
-            "memory predicted, MB", "measured"]
+    head = ["rows", "run", "predicted, s", "measured, s", "least to greatest", "error", "error of processor time", "had a processor",
+            "memory predicted, MB", "measured", "error of memory"]
     return table(head, lines) + f"\n{near} of {count} times are within {WANTED:.0%}; the others are in bold.\n"
 
 
@@ -161,9 +164,9 @@ def keep(out, runs, chosen, text, command):
     with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
         for run in runs:
             report = run["report"]
-            figures = {key: report[key] for key in ("peak_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
-            busy = [worker["busy_seconds"] for worker in report["workers_detail"]]
-            lines.write(json.dumps({"rows": report["input"]["rows"], "setting": setting(run["case"]), **figures, "busy_seconds": busy,
+            figures = {key: report[key] for key in ("peak_rss_bytes", "base_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
+            workers = {key: [worker[key] for worker in report["workers_detail"]] for key in ("busy_seconds", "elapsed_seconds")}
+            lines.write(json.dumps({"rows": report["input"]["rows"], "setting": setting(run["case"]), **figures, **workers,
                                     "hash": report["answer"]["hash"], "load_average": run["load_average"]}) + "\n")
     say(f"{command}: kept in {out}")
 

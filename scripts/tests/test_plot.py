@@ -51,9 +51,36 @@ class Plot(unittest.TestCase):
             done = self.plot(run, "-o", self.home / "drawn.svg")
             self.assertEqual(done.returncode, 0, f"{run}: {done.stderr}")
             ElementTree.parse(self.home / "drawn.svg")
-            kept = run.with_name("times.svg")
-            if kept.exists():
-                self.assertEqual(kept.read_text(), (self.home / "drawn.svg").read_text(), f"{kept} is not what is drawn now: scripts/plot {run.parent}")
+            self.check_kept(run, "times.svg")
+            if run.with_name("overview.svg").exists():
+                self.check_kept(run, "overview.svg", "--overview")
+
+    def check_kept(self, run, name, *options):
+        """A picture that is kept beside its results is what is drawn of them now."""
+        self.assertEqual(self.plot(run, "-o", self.home / "drawn.svg", *options).returncode, 0)
+        kept = run.with_name(name)
+        if kept.exists():
+            wrong = kept.read_text() != (self.home / "drawn.svg").read_text()
+            self.assertFalse(wrong, f"{kept} is not what is drawn now: scripts/plot {' '.join(options)} {run.parent}")
+
+    def test_the_overview_has_a_dot_for_each_engine_and_every_failure(self):
+        def case(engine, seconds, query="2A", form="csv", setting="2 threads"):
+            failure = None if seconds else "why"
+            return result(engine, seconds, failure=failure, query=query) | {"format": form, "setting": setting, "workers": 2}
+
+        rows = [case("millrace", 1.0, setting="-w 2"), case("duckdb", 10.0), case("polars", None),
+                case("millrace", 0.1, "3A", "packed", "-w 2"), case("duckdb", 1.0, "3A", "packed", "2 threads, native"), case("duckdb", 10.0, "3A", "packed", "2 threads, parquet")]
+        (self.home / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        done = self.plot("--overview", self.home)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        drawn = ElementTree.parse(self.home / "overview.svg").getroot()
+        dots = {dot.find(f"{SVG}title").text: dot for dot in drawn.iter() if dot.get("class") == "dot" and dot.find(f"{SVG}title") is not None}
+        self.assertEqual(sorted(dots), ["DuckDB, Parquet: 10.000 s", "DuckDB, own tables: 1.000 s", "DuckDB: 10.000 s", "Millrace: 0.100 s", "Millrace: 1.000 s"])
+        across = [float(dots[f"DuckDB, {name}"].get("cx")) for name in ("own tables: 1.000 s", "Parquet: 10.000 s")]
+        left = float(dots["Millrace: 0.100 s"].get("d")[1:].split()[0])
+        self.assertAlmostEqual(across[1] - across[0], across[0] - left, delta=0.2, msg="ten times as long is as far again")
+        self.assertEqual(dots["DuckDB, own tables: 1.000 s"].get("fill"), "none")
+        self.assertIn("Polars failed", [text.text for text in drawn.iter(f"{SVG}text")])
 
     def test_a_report_goes_into_the_page_as_it_is(self):
         report = {"query": "</script>", "workers_detail": []}

@@ -4,17 +4,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use millrace::Error;
+use millrace::cli::{self, StoreArguments};
 use millrace::formats::writer::OutputFormat;
 use millrace::generate::Stop;
-use millrace::input::{BadRecords, FormatChoice, InputOptions, StoreOptions, Stores};
+use millrace::input::{BadRecords, FormatChoice, InputOptions, Stores};
 use millrace::pack::{self, Job};
 use millrace::tables::Table;
 use millrace::units::parse_positive_bytes;
-use millrace::{Error, cli};
 
 /// Converts a table from any format to any other.
 ///
@@ -22,7 +22,6 @@ use millrace::{Error, cli};
 /// or, after an error or Ctrl-C, not at all.
 #[derive(Parser)]
 #[command(name = "pack")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// What the table becomes: packed, parquet, csv, or csv.deflate, csv.gz, csv.zst, csv.sz, csv.lz4, csv.bz2
     #[arg(long, value_name = "FORMAT", required_unless_present = "describe")]
@@ -87,17 +86,8 @@ struct Arguments {
     #[arg(long)]
     overwrite: bool,
 
-    /// Address of an S3 server other than Amazon's, as `http://127.0.0.1:9000` [default: the variable `AWS_ENDPOINT_URL`]
-    #[arg(long, value_name = "URL")]
-    s3_endpoint: Option<String>,
-
-    /// Read public buckets, without credentials
-    #[arg(long)]
-    s3_anonymous: bool,
-
-    /// Seconds for which an S3 or HTTP server may give nothing, retries included
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = cli::seconds)]
-    store_timeout: Duration,
+    #[command(flatten)]
+    stores: StoreArguments,
 
     /// Show no progress bar; there is none either when stderr is no terminal
     #[arg(long)]
@@ -133,12 +123,7 @@ impl Arguments {
             bad_records: self.bad_records,
             peers: 1,
             may_be_empty: false,
-            stores: Stores::new(StoreOptions {
-                endpoint: self.s3_endpoint.clone().or_else(|| std::env::var("AWS_ENDPOINT_URL").ok()),
-                anonymous: self.s3_anonymous,
-                timeout: self.store_timeout,
-                ..StoreOptions::default()
-            }),
+            stores: Stores::new(self.stores.options(1, None)?),
         })
     }
 

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use millrace::cli::{self, bundled_data};
+use millrace::cli::{self, StoreArguments, bundled_data};
 use millrace::incremental::{Changes, Checkpoint, Follower, Running};
-use millrace::input::{FormatChoice, Input, InputOptions, Row};
+use millrace::input::{FormatChoice, Input, InputOptions, Row, Stores};
 use millrace::keys::Prefix;
 use millrace::report::AnswerHash;
 use millrace::units::Count;
@@ -26,6 +26,9 @@ use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What --follow waits between two looks.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sums advertising revenue by the first characters of the visitor's address, file by file: Query 2, kept current.
 ///
@@ -40,24 +43,32 @@ struct Options {
     /// Groups to print in the end of a pass, those with the most revenue
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Wait for more files, until interrupted [default: one pass over those that are there]
+    /// Wait for more files, until interrupted: --poll 1 [default: one pass over those that are there]
     #[arg(long)]
     follow: bool,
-    /// Seconds between two looks at the directory; a file that was written to in this time is left for later
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = cli::seconds, requires = "follow")]
-    poll: Duration,
+    /// Wait for more files, until interrupted, with so many seconds between two looks
+    ///
+    /// In a directory, a file that was written to in this time is left for later. In a store, each look is a list of the
+    /// prefix, or a read of the manifest, and costs what the store asks for that.
+    #[arg(long, value_name = "SECONDS", value_parser = cli::seconds)]
+    poll: Option<Duration>,
     /// Directory that keeps totals and the list of files read, for the next run, which reads only files that are new
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Threads [default: all cores this process may use]
     #[arg(short, long, value_name = "N")]
     workers: Option<usize>,
-    /// Directory with the tables, as DIR/csv/SET/uservisits/ [default: the set that comes with Millrace]
-    #[arg(long, value_name = "DIR")]
+    /// Where the tables are, as DIR/csv/SET/uservisits/ [default: the set that comes with Millrace]
+    ///
+    /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt. In a store the table may be named outright:
+    /// by an address that ends in uservisits/, by a pattern with `*` or `?`, or with {table} and {set} in it.
+    #[arg(long, value_name = "DIR|URL|PATTERN")]
     data: Option<PathBuf>,
     /// Set of the tables to read
     #[arg(long, value_name = "NAME", default_value = "tiny")]
     set: String,
+    #[command(flatten)]
+    stores: StoreArguments,
     /// Print each epoch, and the answer in the end, as a JSON object on a line
     #[arg(long)]
     json: bool,
@@ -92,14 +103,15 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
         return Err(Error::usage(message, "-w N for N threads, or query2 -n N for a full run"));
     }
     let workers = cli::workers(options.workers, 1)?;
-    let data = options.data.clone().unwrap_or_else(bundled_data);
     let input = InputOptions {
-        data,
+        data: options.data.clone().unwrap_or_else(bundled_data),
         set: cli::set_name(&options.set)?,
         format: FormatChoice::Csv,
         peers: workers,
+        stores: Stores::new(options.stores.options(workers, None)?),
         ..InputOptions::default()
     };
+    let interval = options.poll.or(options.follow.then_some(FOLLOW_INTERVAL));
     let length = usize::from(options.prefix);
 
     let query = format!("query2 -k {length}");
@@ -111,15 +123,10 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
     }
     let (mut running, mut last) = Running::start(workers, &totals)?;
     drop(totals);
-    let directory = input.data.join("csv").join(&input.set).join(tables::USERVISITS.name);
-    let mut follower = Follower::new(directory, options.follow.then_some(options.poll), &taken);
+    let mut follower = Follower::new(tables::USERVISITS, input.clone(), interval, &taken)?;
     loop {
-        let arrivals = follower.look()?;
-        let table =
-            (!arrivals.is_empty()).then(|| Input::<Visit>::open(&tables::USERVISITS, &input)).transpose()?;
-        for (arrival, table) in arrivals.iter().zip(table.iter().cycle()) {
-            let file =
-                table.only(|file| file.path.file_name().is_some_and(|name| *name == *arrival.name), workers);
+        for arrival in follower.look()? {
+            let file = Input::<Visit>::of_files(&tables::USERVISITS, vec![arrival.file.clone()], &input)?;
             running
                 .read_input(&file, move |visit| (Prefix::new(visit.source_ip, length), visit.ad_revenue))?;
             let taken = arrival.seal()?;
@@ -130,10 +137,8 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
             follower.take(taken);
             tell_epoch(options.json, &arrival.name, &last)?;
         }
-        if !options.follow {
-            break;
-        }
-        std::thread::sleep(options.poll);
+        let Some(interval) = interval else { break };
+        std::thread::sleep(interval);
     }
     tell(options, &last, &running.top(options.top)?.into_sorted())
 }

@@ -13,29 +13,21 @@ use std::fmt;
 use std::process::ExitCode;
 
 use bytemuck::{Pod, Zeroable};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use millrace::Error;
 use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::input::Row;
-use millrace::job::Job;
-use millrace::keys::{Prefix, Text};
-use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top, WriteParts};
+use millrace::job::{Job, JoinChoice};
+use millrace::keys::{ShortText, Text};
+use millrace::operators::{Fold, Gather, Join, ReduceByText, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
 use millrace::tables::{Column, ColumnType, Date, RANKINGS, USERVISITS};
-use millrace::units::{Bytes, Count};
+use millrace::units::Count;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Characters of an address: the longest text of an IPv6 address has 39.
-const ADDRESS: usize = 40;
-/// Bytes of rankings, times the processes that would have a copy, up to which a broadcast join is taken: a choice that
-/// bounds what the copies hold in memory, not a measured one.
-const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
-/// Rankings in a file take so many times as much in memory, about, and are not to take all of it.
-const HELD_FOR_EACH_BYTE: u64 = 4;
 
 /// What --output writes.
 const COLUMNS: &[Column] = &[
@@ -49,10 +41,10 @@ const COLUMNS: &[Column] = &[
 #[command(name = "query3")]
 struct Options {
     /// Visits after this day count
-    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-01-01", value_parser = day)]
+    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-01-01")]
     from: Date,
     /// Visits before this day count; 1980-04-01, 1983-01-01 and 2010-01-01 are queries 3A, 3B and 3C
-    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-04-01", value_parser = day)]
+    #[arg(long, value_name = "yyyy-MM-dd", default_value = "1980-04-01")]
     to: Date,
     /// Count visits of these two days as well, as BETWEEN does
     #[arg(long)]
@@ -73,15 +65,6 @@ struct Options {
     #[command(flatten)]
     #[serde(skip)]
     job: JobArguments,
-}
-
-#[derive(Debug, Default, Clone, Copy, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum JoinChoice {
-    #[default]
-    Auto,
-    Broadcast,
-    Hash,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +96,7 @@ impl Row for Visit<'_> {
 }
 
 /// What is known of an address. The mean rank is taken from integers, so every order of the visits gives the same.
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, Pod, Zeroable, Serialize, Deserialize)]
 #[repr(C)]
 struct Group {
     revenue: f64,
@@ -127,21 +110,11 @@ impl Group {
     }
 }
 
-fn day(text: &str) -> Result<Date, &'static str> {
-    Date::parse(text.as_bytes()).ok_or("not a day of the calendar, written as 1980-01-31")
-}
-
 fn main() -> ExitCode {
     cli::main(|options: Options| run(&options))
 }
 
 fn run(options: &Options) -> Result<(), Error> {
-    if options.job.local_shards && matches!(options.join, JoinChoice::Auto) {
-        return Err(Error::usage(
-            "--join auto goes by the size of rankings, and with --local-shards each process knows only its own part of it",
-            "--join hash, or --join broadcast if all of rankings is small",
-        ));
-    }
     let mut job = Job::plan("query3", options, &options.job)?;
     let rankings = job.table::<Page>(&RANKINGS)?;
     // Whole days: the strict bounds are the inclusive ones of the days between them.
@@ -149,25 +122,9 @@ fn run(options: &Options) -> Result<(), Error> {
     let days = options.from.days() + inside..=options.to.days() - inside;
     let dates = Date::from_days(*days.start())..=Date::from_days(*days.end());
     let visits = job.table::<Visit>(&USERVISITS)?.skipping_outside("visitDate", dates)?;
-    let processes = job.settings().cluster.processes() as u64;
-    let copies = rankings.bytes() * processes;
-    let fit = (job.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE).saturating_mul(processes);
-    let most = fit.min(BROADCAST_UP_TO_BYTES);
-    let strategy = match options.join {
-        JoinChoice::Hash => JoinStrategy::Hash,
-        JoinChoice::Broadcast => JoinStrategy::Broadcast,
-        JoinChoice::Auto if copies <= most => JoinStrategy::Broadcast,
-        JoinChoice::Auto => JoinStrategy::Hash,
-    };
-    let reason = match options.join {
-        JoinChoice::Auto => {
-            format!("a copy of rankings in each process takes {} (limit {})", Bytes(copies), Bytes(most))
-        }
-        _ => "--join says so".to_owned(),
-    };
-    job.decide("join", json!({"strategy": strategy, "reason": reason}));
+    let join = job.choose_join(options.join, &rankings)?;
     let output = job.output(&options.output, COLUMNS)?;
-    let top = options.top;
+    let (strategy, top) = (join.strategy, options.top);
 
     let finished = job.run(move |scope| {
         let days = days.clone();
@@ -175,16 +132,17 @@ fn run(options: &Options) -> Result<(), Error> {
         let ranks = scope.scan(&rankings, |page| Some((Text::new(page.url), page.rank)));
         scope
             .scan(&visits, move |visit| {
-                days.contains(&visit.date.days()).then(|| {
-                    let address = Prefix::<ADDRESS>::new(visit.source_ip, ADDRESS);
-                    (Text::new(visit.url), (address, visit.revenue))
-                })
+                days.contains(&visit.date.days())
+                    .then(|| (Text::new(visit.url), (ShortText::new(visit.source_ip), visit.revenue)))
             })
-            .join(ranks, strategy, |_, &(address, revenue), &rank| {
+            .join(ranks, strategy, |_, (address, revenue), rank| {
                 // f32 widened to f64: the sum is exact for this data, so any order gives the same bits.
-                Some((address, Group { revenue: f64::from(revenue), ranks: rank.into(), visits: 1 }))
+                Some((
+                    address.clone(),
+                    Group { revenue: (*revenue).into(), ranks: (*rank).into(), visits: 1 },
+                ))
             })
-            .reduce_by_key(|all, more| {
+            .reduce_by_text(|all, more| {
                 all.revenue += more.revenue;
                 all.ranks += more.ranks;
                 all.visits += more.visits;
@@ -196,8 +154,7 @@ fn run(options: &Options) -> Result<(), Error> {
             .gather()
     })?;
     let Some(mut finished) = finished else { return Ok(()) };
-    let answers = std::mem::take(&mut finished.answer);
-    let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
+    let answer = std::mem::take(&mut finished.answer).into_iter().fold(Answer::new(top), Answer::merge);
     let (hash, visits, top) = (answer.hash, answer.visits, answer.top.into_sorted());
     let groups: Vec<_> = top
         .iter()
@@ -208,10 +165,9 @@ fn run(options: &Options) -> Result<(), Error> {
     let text = fmt::from_fn(|f| {
         writeln!(f, "{:<15}  {:>14}  {:>9}", "sourceIP", "revenue, USD", "mean rank")?;
         for (revenue, (address, rank)) in &top {
-            writeln!(f, "{:<15}  {revenue:>14.6}  {:>9.3}", address.to_string(), f64::from_bits(*rank))?;
+            writeln!(f, "{address:<15}  {revenue:>14.6}  {:>9.3}", f64::from_bits(*rank))?;
         }
-        writeln!(f, "{} addresses of {} visits, hash {hash}", Count(hash.rows()), Count(visits))?;
-        writeln!(f, "{strategy:?} join: {reason}")
+        writeln!(f, "{} addresses of {} visits, hash {hash}\n{join}", Count(hash.rows()), Count(visits))
     });
     let fields = json!({"groups": hash.rows(), "visits": visits, "top": groups, "join": strategy});
     finished.tell(hash, fields, &text)
@@ -223,7 +179,7 @@ struct Answer {
     hash: AnswerHash,
     visits: u64,
     /// Addresses by revenue, each with the bits of its mean rank.
-    top: Top<(Prefix<ADDRESS>, u64)>,
+    top: Top<(ShortText, u64)>,
 }
 
 impl Answer {
@@ -231,7 +187,7 @@ impl Answer {
         Answer { hash: AnswerHash::default(), visits: 0, top: Top::new(top) }
     }
 
-    fn add(&mut self, address: Prefix<ADDRESS>, group: Group) {
+    fn add(&mut self, address: ShortText, group: Group) {
         let (Group { revenue, visits, .. }, rank) = (group, group.mean_rank());
         self.hash.add(&[address.as_bytes(), &revenue.to_le_bytes(), &rank.to_le_bytes()]);
         self.visits += visits;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args};
 use serde::Serialize;
 
+use crate::Error;
 use crate::cost::InstancePrice;
+use crate::error::FirstFailure;
 use crate::formats::row_writer::RowFormat;
-use crate::input::{BadRecords, FormatChoice, SplitAssignment};
+use crate::input::{BadRecords, FormatChoice, SplitAssignment, StoreOptions, read_ahead_bytes};
 use crate::memory::MemoryLimit;
 use crate::units::parse_positive_bytes;
 
@@ -62,7 +64,7 @@ pub struct JobArguments {
     /// A share is that of the machine's memory or of the cgroup's limit, whichever is less; processes that -n starts on
     /// one machine divide it. Processes may differ in it. What a process takes whatever its groups are, some
     /// 30 MB and 30 MB for each worker, cannot be limited.
-    #[arg(long, value_name = "BYTES|PERCENT%", default_value = "70%", help_heading = "Memory")]
+    #[arg(long, value_name = "BYTES|PERCENT%", default_value_t = MemoryLimit::DEFAULT, help_heading = "Memory")]
     pub memory: MemoryLimit,
 
     /// Directory for what exceeds --memory; should be on a disk, since a tmpfs is memory as well [default: the
@@ -115,17 +117,9 @@ pub struct JobArguments {
     #[arg(long, value_enum, default_value_t, value_name = "HOW", help_heading = "Input")]
     pub assignment: SplitAssignment,
 
-    /// Address of an S3 server other than Amazon's, as `http://127.0.0.1:9000` [default: the variable `AWS_ENDPOINT_URL`]
-    #[arg(long, value_name = "URL", help_heading = "Input")]
-    pub s3_endpoint: Option<String>,
-
-    /// Read public buckets, without credentials
-    #[arg(long, help_heading = "Input")]
-    pub s3_anonymous: bool,
-
-    /// Seconds for which an S3 or HTTP server may give nothing, retries included, before the job fails
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, help_heading = "Input")]
-    pub store_timeout: std::time::Duration,
+    /// How stores are reached.
+    #[command(flatten, next_help_heading = "Input")]
+    pub stores: StoreArguments,
 
     /// Write a report of the run to FILE, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -197,6 +191,46 @@ impl OutputArguments {
     #[must_use]
     pub fn to(&self, path: &Path) -> Self {
         OutputArguments { output: Some(path.to_path_buf()), ..self.clone() }
+    }
+}
+
+/// The flags of a program that reads from S3 and HTTP servers; flatten them into its parser.
+#[derive(Debug, Clone, Args)]
+pub struct StoreArguments {
+    /// Address of an S3 server other than Amazon's, as `http://127.0.0.1:9000` [default: the variable `AWS_ENDPOINT_URL`]
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+
+    /// Read public buckets, without credentials
+    #[arg(long)]
+    pub s3_anonymous: bool,
+
+    /// Seconds for which an S3 or HTTP server may give nothing, retries included, before the job fails
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub store_timeout: std::time::Duration,
+}
+
+impl StoreArguments {
+    /// What they say, for so many workers of a process with so much memory.
+    ///
+    /// # Errors
+    ///
+    /// The address has no scheme.
+    pub fn options(&self, workers: usize, memory_bytes: Option<u64>) -> Result<StoreOptions, Error> {
+        let known = |url: &&String| url.starts_with("http://") || url.starts_with("https://");
+        if let Some(url) = self.s3_endpoint.as_ref().filter(|url| !known(url)) {
+            return Err(Error::usage(
+                format!("--s3-endpoint {url} is no address"),
+                format!("--s3-endpoint https://{url}, or http:// for a server without TLS"),
+            ));
+        }
+        Ok(StoreOptions {
+            endpoint: self.s3_endpoint.clone(),
+            anonymous: self.s3_anonymous,
+            timeout: self.store_timeout,
+            read_ahead_bytes: read_ahead_bytes(workers, memory_bytes),
+            failure: FirstFailure::default(),
+        })
     }
 }
 

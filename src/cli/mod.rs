@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use arguments::{JobArguments, OutputArguments, seconds};
+pub use arguments::{JobArguments, OutputArguments, StoreArguments, seconds};
 pub use settings::{JobSettings, bundled_data, set_name, workers};
 
 use crate::{Error, cluster, program};

@@ -8,7 +8,6 @@ use super::{JobArguments, shown};
 use crate::Error;
 use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
 use crate::cost::InstancePrice;
-use crate::error::FirstFailure;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
 use crate::units::counted;
@@ -104,7 +103,7 @@ impl JobArguments {
             program: program.to_owned(),
             workers,
             memory_bytes,
-            store: self.store(workers, memory_bytes)?,
+            store: self.stores.options(workers, memory_bytes)?,
             spill_dir: self.spill_directory()?,
             timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
             data: self.data(&cluster)?,
@@ -149,6 +148,7 @@ impl JobArguments {
     /// Where this process looks for its tables.
     fn data(&self, cluster: &Membership) -> Result<PathBuf, Error> {
         let data = self.data.clone().unwrap_or_else(bundled_data);
+        input::check_data(&data)?;
         let own = data.to_str().filter(|text| text.contains(PROCESS));
         match (own, self.local_shards) {
             (Some(text), true) => Ok(text.replace(PROCESS, &cluster.index().to_string()).into()),
@@ -171,27 +171,6 @@ impl JobArguments {
             }
             (None, _) => Ok(data),
         }
-    }
-
-    fn store(&self, workers: usize, memory_bytes: Option<u64>) -> Result<StoreOptions, Error> {
-        if let Some(data) = &self.data {
-            input::check_data(data)?;
-        }
-        let endpoint = self.s3_endpoint.clone();
-        let known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if let Some(url) = endpoint.as_ref().filter(|url| !known(url)) {
-            return Err(Error::usage(
-                format!("--s3-endpoint {url} is no address"),
-                format!("--s3-endpoint https://{url}, or http:// for a server without TLS"),
-            ));
-        }
-        Ok(StoreOptions {
-            endpoint,
-            anonymous: self.s3_anonymous,
-            timeout: self.store_timeout,
-            read_ahead_bytes: input::read_ahead_bytes(workers, memory_bytes),
-            failure: FirstFailure::default(),
-        })
     }
 
     fn spill_directory(&self) -> Result<PathBuf, Error> {

@@ -96,6 +96,13 @@ mod tests {
                 assert!(PriceList::newest().price(name).is_some(), "{name} could never be chosen");
             }
         }
+        // And the other way round: no type that has a price is left out.
+        for name in PriceList::newest().usd_per_hour.keys() {
+            assert!(
+                LISTS.iter().any(|list| list.instance.contains_key(name)),
+                "nothing is predicted for {name}"
+            );
+        }
         let names: Vec<_> = Instance::all().map(|instance| instance.price.instance).collect();
         assert!(names.iter().all(|name| names.iter().filter(|other| *other == name).count() == 1));
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{InstancePrice, PriceList, Published, Query, Unit};
 use crate::Error;
+use crate::generate::Sizes;
 
 /// A query that was run here, once or several times.
 #[derive(Debug, Clone)]
@@ -66,14 +67,22 @@ struct Cost {
 #[derive(Deserialize)]
 struct Round {
     query: String,
+    /// Rows of uservisits, whatever tables the query reads.
     rows: u64,
     mode: String,
+    /// Results before there were several do not name theirs.
+    #[serde(default = "csv")]
+    format: String,
     engine: String,
     setting: String,
     timed: bool,
     seconds: Option<f64>,
     failure: Option<String>,
     memory_bytes: Option<u64>,
+}
+
+fn csv() -> String {
+    "csv".to_owned()
 }
 
 impl Measured {
@@ -173,8 +182,8 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
         }
         let same = |(case, _): &&mut (Round, _)| {
             let key = |round: &Round| {
-                let Round { query, rows, mode, engine, setting, memory_bytes, .. } = round;
-                (query.clone(), *rows, mode.clone(), engine.clone(), setting.clone(), *memory_bytes)
+                let Round { query, rows, mode, format, engine, setting, memory_bytes, .. } = round;
+                (*rows, *memory_bytes, [query, mode, format, engine, setting].map(String::clone))
             };
             key(case) == key(&round)
         };
@@ -209,17 +218,31 @@ fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measur
         "folded" => notes.push("only counted and added up its groups".to_owned()),
         _ => {}
     }
+    // Beside packed files, others read what their setting says.
+    let reads_own =
+        case.format == "csv" || case.setting.ends_with(", parquet") || case.setting.ends_with(", native");
+    let format = if reads_own { String::new() } else { format!(" on {}", case.format) };
     let memory = case.memory_bytes.map_or(String::new(), |bytes| format!(", {}", crate::units::Bytes(bytes)));
     Measured {
-        system: format!("{} {}, {}{memory}", case.engine, case.setting, case.mode),
+        system: format!("{} {}{format}, {}{memory}", case.engine, case.setting, case.mode),
         nodes: 1,
         price,
         // Results give rows only; they are the unit of every query that the harness runs.
         unit: Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit),
-        size: case.rows,
+        size: rows_read(&case.query, case.rows),
         seconds: median(times),
         query: case.query,
         notes,
+    }
+}
+
+/// Rows that a query of the harness reads, whose tables are those that `generate` makes together.
+fn rows_read(query: &str, visits: u64) -> u64 {
+    let rankings = Sizes::of_visits(visits).rankings;
+    match query.as_bytes().first() {
+        Some(b'1') => rankings,
+        Some(b'3') => rankings + visits,
+        _ => visits,
     }
 }
 
@@ -237,7 +260,43 @@ fn median(times: Vec<Option<f64>>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// Once, Query 1 was divided by the rows of uservisits, of which it reads none.
+    #[test]
+    fn a_query_is_divided_by_the_rows_of_its_own_tables() {
+        let rows = ["1A", "2B", "3C"].map(|query| rows_read(query, 10_000_000));
+        assert_eq!(rows, [1_200_000, 10_000_000, 11_200_000]);
+    }
+
+    #[test]
+    fn formats_are_cases_of_their_own() {
+        let round = |format: &str, engine: &str, setting: &str, seconds: f64| {
+            json!({"query": "1A", "rows": 10_000_000, "mode": "held", "format": format, "engine": engine, "setting": setting,
+                   "timed": true, "seconds": seconds, "failure": null, "memory_bytes": null})
+        };
+        let rounds = [
+            round("csv", "millrace", "-w 2", 3.0),
+            round("packed", "millrace", "-w 2", 1.0),
+            round("parquet", "millrace", "-w 2", 2.0),
+            round("packed", "duckdb", "2 threads, native", 4.0),
+        ];
+        let text = rounds.map(|round| round.to_string()).join("\n");
+        let price = PriceList::newest().price("c7i.xlarge");
+        let found = of_rounds(Path::new("results.jsonl"), &text, price).unwrap();
+        let found: Vec<_> = found.iter().map(|run| (&run.system[..], run.seconds, run.size)).collect();
+        assert_eq!(
+            found,
+            [
+                ("millrace -w 2, held", Some(3.0), 1_200_000),
+                ("millrace -w 2 on packed, held", Some(1.0), 1_200_000),
+                ("millrace -w 2 on parquet, held", Some(2.0), 1_200_000),
+                ("duckdb 2 threads, native, held", Some(4.0), 1_200_000),
+            ]
+        );
+    }
 
     #[test]
     fn a_median_needs_every_run() {

@@ -23,7 +23,7 @@ pub(crate) fn append(from: &InputFile, bytes: Range<u64>, to: &mut File) -> Resu
     copy(&from.path, bytes.end - bytes.start).map_err(Error::file("copy", &from.path))
 }
 
-/// Clones are the same open file.
+/// Clones are the same open file, and each says for itself what it will read.
 #[derive(Clone)]
 pub(crate) struct PlannedFile {
     storage: Storage,

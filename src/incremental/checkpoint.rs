@@ -31,14 +31,31 @@ const MOST_SEGMENTS: usize = 256;
 /// A file whose rows are in the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenFile {
-    /// Its name in its directory.
+    /// Its name in its directory; of a file in a store, its address.
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// When it was last changed, in nanoseconds since 1970.
-    pub modified: i64,
-    /// BLAKE3 of its bytes, in hexadecimal.
-    pub digest: String,
+    /// What tells that it is still the same.
+    #[serde(flatten)]
+    pub mark: Mark,
+}
+
+/// What tells that a file is still the one whose rows were added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Mark {
+    /// Of a file of this machine: its bytes, and without reading them, its time of change.
+    Digest {
+        /// When it was last changed, in nanoseconds since 1970.
+        modified: i64,
+        /// BLAKE3 of its bytes, in hexadecimal.
+        digest: String,
+    },
+    /// Of a file in a store: what the list says of it.
+    Version {
+        /// Its `ETag`, or its time of change where the list has none; empty where it has neither.
+        etag: String,
+    },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,132 +1,98 @@
-//! Which files of a directory are new, whole, and still what they were.
-//!
-//! A file counts when its name neither starts with `.` or `_` nor ends in `.tmp`, and it is not empty; so who writes files makes them under such a name
-//! and renames them. One that is written in place is taken when its size and time of change have been the same for one look, or
-//! for the time between two, and when it ends with a newline, if it is not compressed. Once taken, it must stay as it is.
+//! Which files of a table are new, in a directory or in a store.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
+use std::time::Duration;
 
 use super::TakenFile;
+use super::checkpoint::Mark;
+use super::directory::{Directory, FileState};
+use super::store::Store;
 use crate::Error;
-use crate::formats::compression::Compression;
+use crate::input::{InputFile, InputOptions, check_data, is_remote};
+use crate::tables::Table;
 
 /// A file that is there to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Its name in the directory.
+    /// Its name in the directory; of a file in a store, its address.
     pub name: String,
-    path: PathBuf,
-    state: FileState,
+    /// The file, for [`Input::of_files`](crate::input::Input::of_files).
+    pub file: InputFile,
+    pub(super) seen: Seen,
 }
 
-/// What tells cheaply that a file has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileState {
-    bytes: u64,
-    /// Nanoseconds since 1970.
-    modified: i64,
+/// What was found of a file that is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    Here(FileState),
+    /// Its `ETag`, or what else the list of a store tells of it.
+    InStore(String),
 }
 
-impl FileState {
-    fn of(metadata: &Metadata) -> Self {
-        let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        FileState { bytes: metadata.len(), modified }
+impl Arrival {
+    /// What the file must stay, now that it has been read. One of this machine is read once more, for its digest, and is an error where
+    /// it changed meanwhile; of one in a store, each answer was of the same version.
+    pub fn seal(&self) -> Result<TakenFile, Error> {
+        let mark = match &self.seen {
+            Seen::Here(state) => state.seal(&self.file.path)?,
+            Seen::InStore(etag) => Mark::Version { etag: etag.clone() },
+        };
+        Ok(TakenFile { name: self.name.clone(), bytes: self.file.bytes, mark })
     }
-
-    fn age(self) -> Option<Duration> {
-        let nanos = u64::try_from(self.modified).ok()?;
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)).ok()
-    }
 }
 
-/// Looks at a directory again and again.
+/// Looks at the files of a table again and again.
 #[derive(Debug)]
 pub struct Follower {
-    directory: PathBuf,
-    /// How long a file must have been left alone; nothing for a single look.
-    quiet: Option<Duration>,
+    place: Place,
     taken: BTreeMap<String, TakenFile>,
-    /// Those that were not yet to be taken at the last look.
-    waiting: BTreeMap<String, FileState>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Directory(Directory),
+    Store(Store),
 }
 
 impl Follower {
-    /// Of `directory`, in which `taken` were read before. A file is new for a single look if it is there, or else if it has been left alone
-    /// for `quiet`.
-    pub fn new(directory: PathBuf, quiet: Option<Duration>, taken: &[TakenFile]) -> Self {
+    /// Of the text files of `table`, of which `taken` were read before; for a single look, or one after each `interval`. Names that begin with `.` or `_`
+    /// or end in `.tmp` do not count, nor do empty files. In a directory, a file is new for a single look if it is there, or else
+    /// if it has been left alone for the interval; in a store, where files appear whole, once the list has it.
+    ///
+    /// # Errors
+    ///
+    /// `options.data` cannot be a directory or an address.
+    pub fn new(
+        table: Table,
+        options: InputOptions,
+        interval: Option<Duration>,
+        taken: &[TakenFile],
+    ) -> Result<Self, Error> {
+        check_data(&options.data)?;
+        let place = if is_remote(&options.data) {
+            Place::Store(Store::new(table, options, interval.is_none()))
+        } else {
+            Place::Directory(Directory::new(
+                options.data.join("csv").join(&options.set).join(table.name),
+                interval,
+            ))
+        };
         let taken = taken.iter().map(|file| (file.name.clone(), file.clone())).collect();
-        Follower { directory, quiet, taken, waiting: BTreeMap::new() }
+        Ok(Follower { place, taken })
     }
 
-    /// What is new and whole, by name. A file taken before that has changed or gone is an error, and so is, in a single look, one that
-    /// lacks its last newline.
+    /// What is new and whole, by name.
+    ///
+    /// # Errors
+    ///
+    /// A file taken before has changed or is gone. In a single look: one lacks its last newline, or there is no table in a store.
+    /// The place cannot be listed; a store is asked again and again for as long as its options say.
     pub fn look(&mut self) -> Result<Vec<Arrival>, Error> {
-        let mut there = self.list()?;
-        for (name, taken) in &mut self.taken {
-            let path = self.directory.join(name);
-            let Some(state) = there.remove(name) else { return Err(changed(&path, "is gone")) };
-            if state == (FileState { bytes: taken.bytes, modified: taken.modified }) {
-                continue;
-            }
-            // A copy of the same bytes is the same file.
-            if state.bytes != taken.bytes || digest_of(&path)? != taken.digest {
-                return Err(changed(&path, "has changed"));
-            }
-            taken.modified = state.modified;
+        match &mut self.place {
+            Place::Directory(directory) => directory.look(&mut self.taken),
+            Place::Store(store) => store.look(&self.taken),
         }
-        let before = std::mem::take(&mut self.waiting);
-        let mut arrivals = Vec::new();
-        for (name, state) in there {
-            let path = self.directory.join(&name);
-            let same = before.get(&name) == Some(&state);
-            let left_alone =
-                same || self.quiet.is_none_or(|quiet| state.age().is_some_and(|age| age >= quiet));
-            if left_alone && is_whole(&path, state.bytes)? {
-                arrivals.push(Arrival { name, path, state });
-            } else if self.quiet.is_none() {
-                return Err(Error::Data(format!(
-                    "{} does not end with a newline: is it still being written?\n  try: once it is whole, or write it under a name \
-                     that ends in .tmp and rename it",
-                    path.display()
-                )));
-            } else {
-                self.waiting.insert(name, state);
-            }
-        }
-        Ok(arrivals)
-    }
-
-    /// The files that count, by name.
-    fn list(&self) -> Result<BTreeMap<String, FileState>, Error> {
-        let listed = |source| Error::file("list", &self.directory)(source);
-        let mut there = BTreeMap::new();
-        for entry in fs::read_dir(&self.directory).map_err(listed)? {
-            let name = entry.map_err(listed)?.file_name();
-            let name = name.into_string().map_err(|name| {
-                Error::Data(format!(
-                    "{} holds a file whose name is not UTF-8: {}",
-                    self.directory.display(),
-                    name.display()
-                ))
-            })?;
-            if name.starts_with(['.', '_']) || name.ends_with(".tmp") {
-                continue;
-            }
-            let path = self.directory.join(&name);
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.len() > 0 => drop(there.insert(name, FileState::of(&metadata))),
-                Ok(_) => {}
-                // Renamed or removed since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::file("look at", &path)(error)),
-            }
-        }
-        Ok(there)
     }
 
     /// Notes that a file was taken.
@@ -135,43 +101,9 @@ impl Follower {
     }
 }
 
-impl Arrival {
-    /// Makes sure that the file is still what was found, now that it has been read, and says what it must stay. Reads it once more, for the digest.
-    pub fn seal(&self) -> Result<TakenFile, Error> {
-        let digest = digest_of(&self.path)?;
-        let metadata = fs::metadata(&self.path).map_err(Error::file("look at", &self.path))?;
-        if FileState::of(&metadata) != self.state {
-            return Err(Error::Data(format!("{} changed while it was read", self.path.display())));
-        }
-        let FileState { bytes, modified } = self.state;
-        Ok(TakenFile { name: self.name.clone(), bytes, modified, digest })
-    }
-}
-
-fn changed(path: &Path, how: &str) -> Error {
+pub(super) fn changed(path: &Path, how: &str) -> Error {
     Error::Data(format!(
         "{} {how} since its rows were added: the totals are not those of the files any more\n  try: put it back, or start anew with another --state",
         path.display()
     ))
-}
-
-/// Whether a file ends as one does that is not in the middle of being written. Of a compressed file, its reader will tell.
-fn is_whole(path: &Path, bytes: u64) -> Result<bool, Error> {
-    if Compression::of_name(path).is_some() {
-        return Ok(true);
-    }
-    let mut last = [0];
-    let file = File::open(path).map_err(Error::file("open", path))?;
-    match file.read_exact_at(&mut last, bytes - 1) {
-        Ok(()) => Ok(last == *b"\n"),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(Error::file("read", path)(error)),
-    }
-}
-
-fn digest_of(path: &Path) -> Result<String, Error> {
-    let file = File::open(path).map_err(Error::file("open", path))?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).map_err(Error::file("read", path))?;
-    Ok(hasher.finalize().to_hex().to_string())
 }

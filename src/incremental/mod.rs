@@ -3,7 +3,7 @@
 //! ```text
 //!  Follower ─► a new file ─► its splits ─► each worker: rows ─► totals by key ─► arranged collection ─► count_total ─► changes
 //!  looks at                  one queue                          of the file       (key, weight), one      old and new    counted,
-//!  a directory                                                  alone             epoch a file            total          printed, kept
+//!  a directory or store                                         alone             epoch a file            total          printed, kept
 //!                                                                                                                        by Checkpoint
 //! ```
 //!
@@ -15,9 +15,11 @@
 //! All of this is one process; between machines, a full run is the answer.
 
 mod checkpoint;
+mod directory;
 mod follow;
 mod running;
+mod store;
 
-pub use checkpoint::{Checkpoint, TakenFile};
+pub use checkpoint::{Checkpoint, Mark, TakenFile};
 pub use follow::{Arrival, Follower};
 pub use running::{Changes, Running, Total, UNITS};

@@ -38,6 +38,11 @@ impl InputFile {
         InputFile { path: path.into(), bytes, compression: None, object: None }
     }
 
+    /// What a store's list tells of it that differs where its bytes do: its `ETag`, or when it was changed; empty where neither is known.
+    pub(crate) fn listed_version(&self) -> &str {
+        self.object.as_ref().map_or("", Object::listed_version)
+    }
+
     /// Opens it.
     pub(crate) fn open(&self) -> Result<PlannedFile, Error> {
         match &self.object {
@@ -107,8 +112,24 @@ pub(super) fn list_at(place: &Place, table: &Table, options: &InputOptions) -> R
     recognized(format_of(&files, options.format.formats(table.layout))?, files)
 }
 
+/// The text files of a table by name, as they are listed: none is opened.
+pub(crate) fn list_text_files(table: &Table, options: &InputOptions) -> Result<Vec<InputFile>, Error> {
+    let place = store::outright(&options.data, &options.set, table.name)
+        .unwrap_or_else(|| Place::Directory(directory_of(options, Format::Csv, table)));
+    let files = store::list(&place, &options.stores)?.unwrap_or_default();
+    if files.is_empty() && !options.may_be_empty {
+        return Err(not_there(table, options, &[place.shown().into()]));
+    }
+    Ok(files)
+}
+
+/// Where the files of a table are that is not named outright.
+fn directory_of(options: &InputOptions, format: Format, table: &Table) -> PathBuf {
+    options.data.join(format.directory()).join(&options.set).join(table.name)
+}
+
 /// Files with their compression.
-fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Listed, Error> {
+pub(super) fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Listed, Error> {
     let mut warnings = Vec::new();
     if format != Format::Csv {
         return Ok(Listed { format, files, warnings });
@@ -138,7 +159,7 @@ fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>
             _ => Err(Error::Data(format!("there are no files at {}, which --data names", place.shown()))),
         };
     }
-    let at = |format: Format| options.data.join(format.directory()).join(&options.set).join(table.name);
+    let at = |format| directory_of(options, format, table);
     let mut empty = None;
     for &format in formats {
         let directory = at(format);

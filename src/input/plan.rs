@@ -109,6 +109,16 @@ impl<R: Row> Input<R> {
         Self::of_columns(table, wanted, listed, options)
     }
 
+    /// Plans to read these text files as rows of `table`, whatever else there is of it.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or the table lacks a column that `R` asks for.
+    pub fn of_files(table: &Table, files: Vec<InputFile>, options: &InputOptions) -> Result<Self, Error> {
+        let wanted = projection::resolve::<R>(table)?;
+        Self::of_columns(table, wanted, files::recognized(Format::Csv, files)?, options)
+    }
+
     /// Plans to read these columns of these files.
     pub(super) fn of_columns(
         table: &Table,
@@ -178,32 +188,9 @@ impl<R: Row> Input<R> {
         })
     }
 
-    /// The same table with those of its files that `keep` says, cut so that each of `peers` workers has several splits.
-    #[must_use]
-    pub fn only(&self, keep: impl Fn(&InputFile) -> bool, peers: usize) -> Self {
-        let plan = &*self.plan;
-        let kept: Vec<_> = (0..plan.files.len()).filter(|index| keep(&plan.files[*index])).collect();
-        let files: Arc<[InputFile]> = kept.iter().map(|index| plan.files[*index].clone()).collect();
-        let columns: Arc<[ColumnFile]> =
-            kept.iter().filter_map(|index| plan.columns.get(*index).cloned()).collect();
-        let uncut = (0..kept.len()).filter(|index| plan.uncut.contains(&kept[*index])).collect();
-        let bytes = files.iter().map(|file| file.bytes).sum();
-        let split_bytes = plan.split_bytes.min(split::chosen_bytes(bytes, peers));
-        Self::planned(Plan {
-            splits: cut(&files, &columns, split_bytes, &uncut),
-            files,
-            columns,
-            uncut,
-            split_bytes,
-            warnings: Arc::clone(&plan.warnings),
-            wanted: Arc::clone(&plan.wanted),
-            ranges: Arc::clone(&plan.ranges),
-            ..*plan
-        })
-    }
-
-    /// The same plan where rows with a value of `column` outside of `range` may be passed over: blocks of column files whose
-    /// statistics say that they have no others are not read. Other rows outside of it still come.
+    /// The same plan where rows with a value of `column` outside of `range`, or without one, may be passed over: blocks of column files
+    /// whose statistics say that they have no others are not read, nor pages of Parquet of which a page index says so where `column` is a
+    /// field of the query's struct. Other rows outside of it still come.
     ///
     /// # Errors
     ///
@@ -302,6 +289,20 @@ impl<R: Row> Input<R> {
         self.plan.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Bytes that a scan of all splits reads: of text all, of column files those of the wanted columns, in the blocks that are
+    /// not passed over.
+    pub fn bytes_to_read(&self) -> u64 {
+        if self.plan.columns.is_empty() {
+            return self.bytes();
+        }
+        let of_file = |file: &ColumnFile| {
+            let blocks = file.blocks().iter().enumerate();
+            let wanted = blocks.filter(|(_, block)| !block.is_outside(&self.plan.ranges));
+            wanted.map(|(index, _)| file.bytes_of(index, &self.plan.wanted)).sum::<u64>()
+        };
+        self.plan.columns.iter().map(of_file).sum()
+    }
+
     /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.
     pub fn digest(&self) -> u64 {
         files::digest(&self.plan.files)
@@ -324,6 +325,7 @@ impl<R: Row> Input<R> {
                     footer,
                     file.open()?,
                     Arc::clone(&plan.wanted),
+                    Arc::clone(&plan.ranges),
                     self.blocks_of(split),
                 );
                 Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))

@@ -4,6 +4,7 @@
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
 mod explain;
+mod join;
 mod output;
 mod progress;
 mod queues;
@@ -14,6 +15,7 @@ mod worker;
 use std::any::Any;
 use std::fmt::Display;
 use std::net::TcpStream;
+use std::ops::Add;
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ use crate::report::{
     imbalance,
 };
 use crate::tables::Table;
+pub use join::{ChosenJoin, JoinChoice};
 use worker::{Assignment, Outcome, Planned};
 
 /// How often the main thread looks whether the job has failed.
@@ -54,7 +57,6 @@ pub struct Job {
     started: Instant,
     fingerprint: Fingerprint,
     planned: Planned,
-    bytes: u64,
     output: Option<Output>,
     shared: ProcessShared,
     stores: Stores,
@@ -160,7 +162,6 @@ impl Job {
             started,
             fingerprint,
             planned: Planned::default(),
-            bytes: 0,
             output: None,
             shared,
             stores,
@@ -208,7 +209,6 @@ impl Job {
         self.planned.compressed_files +=
             input.files().iter().filter(|file| file.compression.is_some()).count();
         self.planned.splits += input.splits().len();
-        self.bytes += input.bytes();
         if self.settings.explain {
             self.tables.push(explain::TablePlan::of(&input, &self.settings));
         }
@@ -301,7 +301,10 @@ impl Job {
             records: self.settings.verbose || self.settings.report_html.is_some(),
             planned: self.planned,
         };
-        let progress = Progress::start(self.settings.progress, self.bytes, shared.bytes.clone());
+        let progress = {
+            let (shared, bytes) = (shared.clone(), shared.bytes.clone());
+            Progress::start(self.settings.progress, move || shared.planned_bytes(), bytes)
+        };
         let (sender, outcomes) = mpsc::channel();
         let guards = timely::execute::execute_from(
             builders,
@@ -430,10 +433,8 @@ impl Job {
             seconds: Seconds { connect: connected.duration_since(self.started).as_secs_f64(), run, total },
             rows_per_second: rows as f64 / run,
             bytes_per_second: bytes as f64 / run,
-            peak_rss_bytes: details
-                .iter()
-                .filter_map(|detail| detail.peak_rss_bytes)
-                .reduce(|sum, more| sum + more),
+            peak_rss_bytes: details.iter().filter_map(|detail| detail.peak_rss_bytes).reduce(u64::add),
+            base_rss_bytes: details.iter().filter_map(|detail| detail.base_rss_bytes).reduce(u64::add),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
             memory_limit_bytes: self.settings.memory_bytes,

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use timely::ExchangeData;
@@ -21,7 +21,9 @@ use crate::Error;
 use crate::formats::parts::{Output, Part};
 use crate::input::{Fetched, InputFile, Stores, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
-use crate::report::{LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, thread_cpu_seconds};
+use crate::report::{
+    LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, resident_bytes, thread_cpu_seconds,
+};
 
 /// How long a worker may sleep before it looks whether the job has failed.
 const LOOK_UP: Duration = Duration::from_millis(20);
@@ -60,6 +62,8 @@ pub(super) struct Detail {
     pub spilled_partitions: u64,
     /// Of the whole process, told by its first worker.
     pub peak_rss_bytes: Option<u64>,
+    /// The same, before there was a dataflow.
+    pub base_rss_bytes: Option<u64>,
     /// The same.
     pub queue_spilled_bytes: u64,
     /// The same.
@@ -71,6 +75,13 @@ pub(super) struct Detail {
     /// What the worker recorded, if it did.
     pub profile: Option<WorkerProfile>,
     extents: Vec<(usize, usize, Range<u64>)>,
+}
+
+/// How it was when a worker started.
+struct Before {
+    started: Instant,
+    /// Memory of the whole process, where this is its first worker.
+    rss_bytes: Option<u64>,
 }
 
 /// What a worker brings home.
@@ -94,6 +105,10 @@ pub(super) fn run<A>(
     let failure = assignment.shared.of_worker(worker.index()).failure;
     let mut uncut: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut rereads = 0;
+    let before = Before {
+        started: Instant::now(),
+        rss_bytes: worker.index().is_multiple_of(assignment.workers).then(resident_bytes).flatten(),
+    };
     loop {
         let (shared, workers) = (assignment.shared.of_worker(worker.index()), assignment.workers);
         let context = WorkerContext::install(shared, workers, rereads, uncut.clone());
@@ -102,7 +117,8 @@ pub(super) fn run<A>(
         let gathered = worker.dataflow(build);
         drive(worker, assignment)?;
         let profile = recorder.map(|recorder| recorder.finish(worker, &context));
-        let details = share(worker, assignment, vec![detail(worker, assignment, &context, profile)])?;
+        let details =
+            share(worker, assignment, vec![detail(worker, assignment, &context, &before, profile)])?;
         let miscut = miscut(&own(&details, worker, assignment), &context.files.borrow());
         if !anywhere(worker, assignment, !miscut.is_empty())? {
             let committed = match &assignment.output {
@@ -202,6 +218,7 @@ fn detail(
     worker: &Worker,
     assignment: &Assignment,
     context: &WorkerContext,
+    before: &Before,
     profile: Option<WorkerProfile>,
 ) -> Detail {
     let counters = &context.counters;
@@ -215,6 +232,7 @@ fn detail(
             rows: counters.rows.get(),
             groups: counters.groups.get(),
             busy_seconds: thread_cpu_seconds(),
+            elapsed_seconds: before.started.elapsed().as_secs_f64(),
             wait_seconds: counters.waited.get().as_secs_f64(),
         },
         bad_records: counters.bad_records.get(),
@@ -224,6 +242,7 @@ fn detail(
         spilled_bytes: counters.spilled_bytes.get(),
         spilled_partitions: counters.spilled_partitions.get(),
         peak_rss_bytes: if first { peak_rss_bytes() } else { None },
+        base_rss_bytes: before.rss_bytes,
         queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
         fetched: if first { assignment.stores.fetched() } else { Fetched::default() },
         planned: if first { assignment.planned } else { Planned::default() },

@@ -1,16 +1,16 @@
-//! Texts as keys of a join: any bytes, of any length.
+//! Texts of any length that take no allocation while they are short: keys of a join, and values that travel with them.
 
+use std::cmp::Ordering;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that lie in the value itself: those of most URLs.
-const SHORT: usize = 102;
-
-/// Bytes of any number, as a column has them: a key for joins where a [`Prefix`](super::Prefix) would cut it.
+/// Bytes of any number, as a column has them: what a [`Prefix`](super::Prefix) would cut. Up to `SHORT` of them lie in the value itself.
 ///
-/// Up to 102 bytes make no allocation, neither when a text is made nor when it is read back, and all are written at
-/// once. It takes 104 bytes wherever it is held as it is; what a join holds takes the text's length.
+/// So short ones make no allocation, neither when a text is made nor when it is read back, and all are written at once. The value
+/// takes `SHORT` + 2 bytes wherever it is held as it is, rounded up to 8; what a join holds takes the text's length. `SHORT` is at
+/// least 8, at most 254. Texts have the order of their bytes.
 ///
 /// ```
 /// use millrace::keys::Text;
@@ -20,24 +20,31 @@ const SHORT: usize = 102;
 /// assert_eq!(text, Text::new(&b"mill.example/race and more"[..17]));
 /// ```
 #[derive(Clone)]
-pub struct Text(Bytes);
+pub struct InlineText<const SHORT: usize>(Bytes<SHORT>);
+
+/// Texts as long as URLs mostly are: 104 bytes, an allocation for more than 102 characters.
+pub type Text = InlineText<102>;
+
+/// Texts as long as addresses mostly are: 24 bytes, an allocation for more than 22 characters.
+pub type ShortText = InlineText<22>;
 
 #[derive(Clone)]
-enum Bytes {
+enum Bytes<const SHORT: usize> {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(Box<[u8]>),
 }
 
-impl Text {
+impl<const SHORT: usize> InlineText<SHORT> {
     /// A copy of `text`.
     #[inline]
     pub fn new(text: &[u8]) -> Self {
+        const { assert!(SHORT >= 8 && SHORT < 255, "a length in a byte, and no room wasted") };
         if text.len() > SHORT {
-            return Text(Bytes::Long(text.into()));
+            return InlineText(Bytes::Long(text.into()));
         }
         let mut bytes = [0; SHORT];
         bytes[..text.len()].copy_from_slice(text);
-        Text(Bytes::Short { length: text.len() as u8, bytes })
+        InlineText(Bytes::Short { length: text.len() as u8, bytes })
     }
 
     /// The bytes.
@@ -50,38 +57,56 @@ impl Text {
     }
 }
 
-impl PartialEq for Text {
+impl<const SHORT: usize> PartialEq for InlineText<SHORT> {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Text {}
+impl<const SHORT: usize> Eq for InlineText<SHORT> {}
 
-impl Hash for Text {
+impl<const SHORT: usize> Ord for InlineText<SHORT> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl<const SHORT: usize> PartialOrd for InlineText<SHORT> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<const SHORT: usize> Hash for InlineText<SHORT> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_bytes().hash(state);
     }
 }
 
-impl std::fmt::Debug for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<const SHORT: usize> fmt::Debug for InlineText<SHORT> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.as_bytes().escape_ascii())
     }
 }
 
-impl Serialize for Text {
+impl<const SHORT: usize> fmt::Display for InlineText<SHORT> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl<const SHORT: usize> Serialize for InlineText<SHORT> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.as_bytes())
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de, const SHORT: usize> Deserialize<'de> for InlineText<SHORT> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Text::new)
+        <&[u8]>::deserialize(deserializer).map(Self::new)
     }
 }
 
@@ -92,19 +117,27 @@ mod tests {
 
     #[test]
     fn texts_of_any_length_come_back_and_differ() {
+        assert_differ::<102>();
+        assert_differ::<22>();
+        assert_eq!((size_of::<Text>(), size_of::<ShortText>()), (104, 24));
+    }
+
+    fn assert_differ<const SHORT: usize>() {
         let long = [b"x".repeat(300), b"y".repeat(300)].concat();
         let texts: Vec<_> = (0..300)
             .step_by(if cfg!(miri) { 37 } else { 1 })
             .map(|length| &long[300 - length..300 + length / 2])
             .collect();
         for bytes in &texts {
-            let text = Text::new(bytes);
+            let text = InlineText::<SHORT>::new(bytes);
             assert_eq!(text.as_bytes(), *bytes);
             let written = postcard::to_stdvec(&text).expect("bytes");
-            assert_eq!(postcard::from_bytes::<Text>(&written).expect("own bytes"), text);
+            assert_eq!(postcard::from_bytes::<InlineText<SHORT>>(&written).expect("own bytes"), text);
             assert_eq!(route_hash_of(&text), route_hash_of(bytes));
-            assert_eq!(texts.iter().filter(|other| Text::new(other) == text).count(), 1);
+            for other in &texts {
+                let (order, other) = (bytes.cmp(other), InlineText::new(other));
+                assert_eq!((text.cmp(&other), text == other), (order, order.is_eq()));
+            }
         }
-        assert_eq!(size_of::<Text>(), 104);
     }
 }

@@ -1,5 +1,6 @@
 //! What `--memory` can say, and how much memory there is to take a share of.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,6 +15,16 @@ pub enum MemoryLimit {
     Bytes(u64),
     /// So many hundredths of the machine's memory or its cgroup's limit, whichever is less.
     Percent(u8),
+}
+
+impl fmt::Display for MemoryLimit {
+    /// As it can be typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemoryLimit::Bytes(bytes) => write!(f, "{bytes}"),
+            MemoryLimit::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
 }
 
 impl FromStr for MemoryLimit {
@@ -35,6 +46,9 @@ impl FromStr for MemoryLimit {
 }
 
 impl MemoryLimit {
+    /// What a process may use unless it is told: the rest is left to others and to the page cache.
+    pub const DEFAULT: MemoryLimit = MemoryLimit::Percent(70);
+
     /// The limit in bytes, given how many there are; `None` for a share of an unknown amount.
     pub fn bytes(self, available: Option<u64>) -> Option<u64> {
         match self {

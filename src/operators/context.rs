@@ -77,6 +77,8 @@ pub struct ProcessShared {
     pub memory: Budget,
     /// Bytes of input read by all workers of this process.
     pub bytes: Arc<AtomicU64>,
+    /// Bytes that each scan reads in the end, at the workers of all processes that have its files.
+    planned: Arc<Mutex<BTreeMap<usize, u64>>>,
     /// How splits come to workers.
     pub assignment: SplitAssignment,
     /// Whether the files of a scan are those of this process alone, for its workers alone.
@@ -104,6 +106,11 @@ impl ProcessShared {
     #[must_use]
     pub fn with_local_shards(self, local: bool) -> Self {
         ProcessShared { local_shards: local, ..self }
+    }
+
+    /// Bytes of input that all scans which were built so far read in the end.
+    pub fn planned_bytes(&self) -> u64 {
+        locked(&self.planned).values().sum()
     }
 
     /// The same in the hands of a worker.
@@ -259,6 +266,8 @@ impl WorkerContext {
         index: usize,
         peers: usize,
     ) -> Arc<SplitQueue> {
+        // Every worker plans the same, and again when the dataflow is run again.
+        locked(&self.process.planned).insert(scan, input.bytes_to_read());
         let local = self.process.local_shards;
         let (index, peers) = if local { (index % self.workers, self.workers) } else { (index, peers) };
         match self.process.assignment {

@@ -1,4 +1,4 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, distinct, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, `reduce_by_text`, distinct, join, count, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].
@@ -20,6 +20,7 @@ mod partitions;
 mod pipe;
 mod reduce_by_any_key;
 mod reduce_by_key;
+mod reduce_by_text;
 mod router;
 mod scan;
 mod sort;
@@ -38,6 +39,7 @@ pub use notify::{Notificator, UnaryNotify};
 pub use pipe::Pipe;
 pub use reduce_by_any_key::ReduceByAnyKey;
 pub use reduce_by_key::ReduceByKey;
+pub use reduce_by_text::ReduceByText;
 pub use scan::Scan;
 pub use sort::Sort;
 pub use sort_within_key::SortWithinKey;

@@ -178,9 +178,13 @@ impl<R: Row> Reading<R> {
     ) -> Result<bool, Error> {
         let counters = &context.counters;
         let (mut records, mut bytes, mut parsed) = (0, 0, 0);
+        let mut more = true;
         while records < ROUND_RECORDS && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
-                let Some((split, reader)) = self.next()? else { return Ok(false) };
+                let Some((split, reader)) = self.next()? else {
+                    more = false;
+                    break;
+                };
                 self.current = Some((split.file, reader));
                 continue;
             };
@@ -202,6 +206,6 @@ impl<R: Row> Reading<R> {
             }
         }
         context.process.bytes.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-        Ok(true)
+        Ok(more)
     }
 }

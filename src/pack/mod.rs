@@ -191,7 +191,7 @@ fn write_all(
     loop {
         progress.set_message("packing");
         progress.set_position(0);
-        progress.set_length(input.bytes());
+        progress.set_length(input.bytes_to_read());
         let files = Files { directory: room, job };
         let runs = runs::runs(&input, job)?;
         let written = Mutex::new(Vec::new());
@@ -237,7 +237,7 @@ fn verify(
     loop {
         progress.set_message("verifying");
         progress.set_position(0);
-        progress.set_length(input.bytes());
+        progress.set_length(input.bytes_to_read());
         let splits: Vec<_> = input.splits().iter().map(|split| vec![split.clone()]).collect();
         let total = Mutex::new(AnswerHash::default());
         let miscut = read_groups(

@@ -60,6 +60,9 @@ pub struct RunReport {
     pub bytes_per_second: f64,
     /// Peak resident memory, added up over all processes; absent where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
+    /// Resident memory when the workers started, before any row, added up over all processes; absent where the system does not
+    /// tell.
+    pub base_rss_bytes: Option<u64>,
     /// Bytes of records that went from one worker to another.
     pub exchanged_bytes: u64,
     /// Bytes the group tables occupied at the end of the input, added up over all workers.
@@ -158,6 +161,8 @@ pub struct WorkerFigures {
     pub groups: u64,
     /// Processor time used.
     pub busy_seconds: f64,
+    /// From its start to the end of its dataflow.
+    pub elapsed_seconds: f64,
     /// How long its scans were held back because too much was in flight or an earlier scan had not ended.
     pub wait_seconds: f64,
 }
@@ -280,7 +285,16 @@ mod tests {
     use super::*;
 
     fn worker(busy_seconds: f64) -> WorkerFigures {
-        WorkerFigures { index: 0, splits: 0, bytes: 0, rows: 0, groups: 0, busy_seconds, wait_seconds: 0.0 }
+        WorkerFigures {
+            index: 0,
+            splits: 0,
+            bytes: 0,
+            rows: 0,
+            groups: 0,
+            busy_seconds,
+            elapsed_seconds: busy_seconds,
+            wait_seconds: 0.0,
+        }
     }
 
     #[test]
@@ -315,6 +329,7 @@ mod tests {
             rows_per_second: 1.0,
             bytes_per_second: 1.0,
             peak_rss_bytes: None,
+            base_rss_bytes: None,
             exchanged_bytes: 0,
             group_bytes: 0,
             memory_limit_bytes: None,

@@ -83,7 +83,7 @@ fn each_file_is_an_epoch_and_the_answer_that_of_a_full_run() {
 #[test]
 fn files_that_come_are_added_and_old_ones_are_not_read_again() {
     let home = Home::with(&[part(0)]);
-    let words = "-w 2 --json --top 3 --state state --follow --poll 0.05";
+    let words = "-w 2 --json --top 3 --state state --poll 0.05";
     let epochs =
         |home: &Home| fs::read_to_string(home.path().join("state/manifest.json")).unwrap_or_default();
     let mut running = incremental(&home, words).start();
@@ -160,7 +160,7 @@ fn what_cannot_be_added_is_an_error() {
     judged(&home, &run(""), "");
     run("-n 2").ended_with(2);
     run("-w 0").ended_with(2);
-    run("--poll 1").ended_with(2);
+    run("--poll 0").ended_with(2);
     run("-k 9").failed_saying("holds the state of query2 -k 8");
     for (bad, said) in [
         (

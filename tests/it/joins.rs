@@ -193,13 +193,20 @@ fn one_key_of_the_build_side_may_be_larger_than_memory() {
 }
 
 /// Rankings and visits: some pages have no visit, some visits no page.
-fn tables(count: u64) -> (Home, Vec<(String, i64)>, Vec<[String; 4]>) {
+type Tables = (Home, Vec<(String, i64)>, Vec<[String; 4]>);
+
+fn tables(count: u64) -> Tables {
+    tables_from(count, |visitor| format!("10.0.0.{visitor}"))
+}
+
+/// The same from forty visitors whose addresses are these.
+fn tables_from(count: u64, address: impl Fn(u64) -> String) -> Tables {
     let mut random = Random(9);
     let pages: Vec<_> = (0..count).map(|page| (key(page), random.below(2_000) as i64)).collect();
     let visits: Vec<_> = (0..(10 * count).min(30_000))
         .map(|_| {
             let day = format!("1980-0{}-0{}", 1 + random.below(4), 1 + random.below(9));
-            let address = format!("10.0.0.{}", random.below(40));
+            let address = address(random.below(40));
             // Eighths: sums are exact, and equal ones occur.
             [address, key(random.below(count / 3 * 4)), day, format!("{}", random.below(8) as f64 / 8.0)]
         })
@@ -291,11 +298,27 @@ fn a_join_that_spills_keeps_its_process_within_its_limit() {
 
 #[test]
 fn query_3_is_that_of_a_plain_judge() {
-    let (home, pages, visits) = tables(300);
-    for inclusive in [false, true] {
+    assert_judged(&tables(300), &[false, true], &["auto", "broadcast", "hash"]);
+}
+
+#[test]
+fn query_3_takes_addresses_whole() {
+    // Once addresses that begin with the same 40 characters were one. Twos that differ in the last character, on both sides of each
+    // length that something is made for, and of all that the column allows.
+    let lengths = [2, 15, 16, 17, 22, 23, 40, 41, 101, 116];
+    let address = |visitor: u64| {
+        let length = lengths[(visitor / 2) as usize % lengths.len()];
+        format!("{}{}", "f".repeat(length - 1), visitor % 2 + visitor / 20 * 2)
+    };
+    assert_judged(&tables_from(300, address), &[true], &["broadcast", "hash"]);
+}
+
+/// Query 3 at 1 to 3 workers in 1 and 2 processes against a nested loop.
+fn assert_judged((home, pages, visits): &Tables, inclusive: &[bool], joins: &[&str]) {
+    for &inclusive in inclusive {
         let mut groups: BTreeMap<&str, (f64, i64, i64)> = BTreeMap::new();
         let (from, to) = ("1980-01-03", "1980-04-02");
-        for [address, url, day, revenue] in &visits {
+        for [address, url, day, revenue] in visits {
             let strict = from < &day[..] && &day[..] < to;
             let Some((_, rank)) = pages.iter().find(|(page, _)| page == url) else { continue };
             if strict || inclusive && (day == from || day == to) {
@@ -308,15 +331,16 @@ fn query_3_is_that_of_a_plain_judge() {
         let flag = if inclusive { "--inclusive" } else { "" };
         let mut hashes = Vec::new();
         for (workers, processes) in (1..=3).flat_map(|workers| [(workers, 1), (workers, 2)]) {
-            for join in ["auto", "broadcast", "hash"] {
+            for join in joins {
                 let words = format!(
-                    "-w {workers} -n {processes} --join {join} --from {from} --to {to} {flag} --top 5 --split-size 4K"
+                    "-w {workers} -n {processes} --join {join} --from {from} --to {to} {flag} --top 50 --split-size 4K"
                 );
-                let ran = query(&home, env!("CARGO_BIN_EXE_query3"), &words);
+                let ran = query(home, env!("CARGO_BIN_EXE_query3"), &words);
                 let answer = ran.json();
                 ran.check(answer["groups"] == groups.len(), "groups");
-                let chosen = if join == "hash" { "hash" } else { "broadcast" };
+                let chosen = if *join == "hash" { "hash" } else { "broadcast" };
                 ran.check(answer["join"] == chosen, "how it was joined");
+                ran.check(answer["top"].as_array().unwrap().len() == groups.len(), "all of them");
                 for (given, (address, (revenue, ranks, count))) in
                     answer["top"].as_array().unwrap().iter().zip(&expected)
                 {

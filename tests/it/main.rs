@@ -14,16 +14,23 @@ mod compression;
 mod cost;
 /// The CSV reader against a plain one on any bytes, its exact messages, and the plan it reads by.
 mod csv;
+/// What `pack --describe` says of files, to the letter.
+mod describe;
 /// The examples that have tables of their own, with real processes, against plain judges.
 mod examples;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
+/// Parquet that `pack` and `generate` write, read by other programs.
+mod foreign_readers;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.
 mod generate;
 /// A thousand connections that mean no good, while a job runs.
 mod hostile;
 /// Query 2 kept current: files that come, change, go and are half written, and runs that are killed.
 mod incremental;
+/// The same where the files are in S3 or on an HTTP server.
+#[cfg(feature = "object-store")]
+mod incremental_stores;
 /// Joins against a nested loop; Queries 1 and 3 against a plain judge.
 mod joins;
 /// Several processes of one program on one machine, started by the first.
@@ -42,8 +49,14 @@ mod pack;
 mod packed;
 /// Parquet of other programs against CSV of the same rows, and damaged files.
 mod parquet;
+/// Values of Parquet that are none of their column, skipped or named.
+mod parquet_misfits;
+/// Pages of Parquet that a query passes over by the page index, and damage to it.
+mod parquet_pages;
 /// The operator `pipe`: programs that do as they should, in any order, and those that do not.
 mod pipe;
+/// How many bytes a run is going to read, as the progress bar has it.
+mod progress;
 /// Query 2 from files to answer, with real processes, against a plain judge.
 mod query2;
 /// How Query 2 fails: what it says, its exit code, and that nothing is left behind.

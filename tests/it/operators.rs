@@ -11,11 +11,11 @@ use std::sync::Arc;
 use millrace::formats::parts::{Form, Output};
 use millrace::formats::row_writer::RowFormat;
 use millrace::input::{Input, InputOptions, Row, SplitAssignment};
-use millrace::keys::Prefix;
+use millrace::keys::{Prefix, ShortText};
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, Round, Scan,
-    UnaryNotify, WorkerContext, WriteParts,
+    Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, ReduceByText, Round,
+    Scan, UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::{Column, ColumnType, RANKINGS};
 use timely::ExchangeData;
@@ -184,6 +184,41 @@ fn reduce_by_any_key_is_a_map() {
                 model.len()
             );
         }
+    }
+}
+
+#[test]
+fn reduce_by_text_is_a_map() {
+    // Catches a text that is cut, or taken for another: of equal beginnings, on both sides of each length that something is made for, and with
+    // zero bytes at the end, which are the padding of a fixed-width key.
+    let mut random = Random(31);
+    let lengths = [0, 1, 7, 8, 15, 16, 17, 22, 23, 40, 41, 102, 103, 300];
+    let texts: Vec<Vec<u8>> = (0..40_000)
+        .map(|_| {
+            let mut text = vec![b'x'; lengths[random.below(lengths.len() as u64) as usize]];
+            if let Some(last) = text.last_mut() {
+                *last = random.below(3) as u8;
+            }
+            text.extend(random.below(500).to_string().bytes().filter(|_| random.below(2) == 0));
+            text
+        })
+        .collect();
+    let mut model = BTreeMap::<_, u64>::new();
+    texts.iter().zip(0..).for_each(|(text, value)| *model.entry(text.clone()).or_default() += value);
+    let model: Vec<_> = model.into_iter().collect();
+    let (longest, zero_at_end) =
+        (model.iter().map(|(text, _)| text.len()).max(), |text: &[u8]| text.last() == Some(&0));
+    assert!(longest > Some(300) && model.iter().any(|(text, _)| text.len() < 16 && zero_at_end(text)));
+    let records: Arc<[_]> = texts.iter().map(|text| ShortText::new(text)).zip(0u64..).collect();
+    for workers in 1..=3 {
+        let records = Arc::clone(&records);
+        let groups = run(workers, move |scope| {
+            share(scope, &records).reduce_by_text(|sum, more| *sum += more).gather()
+        });
+        let mut groups: Vec<_> =
+            groups.into_iter().map(|(text, sum)| (text.as_bytes().to_vec(), sum)).collect();
+        groups.sort_unstable();
+        assert!(groups == model, "{workers} workers: {} groups, not {}", groups.len(), model.len());
     }
 }
 

@@ -160,28 +160,80 @@ proptest! {
     /// Catches a value that some format writes as another, or cannot read.
     #[test]
     fn rows_are_the_same_after_every_format(
-        rows in proptest::collection::vec((any::<String>(), any::<Option<i32>>(), any::<u32>(), 0_i32..2_932_896), 1..60),
+        lines in proptest::collection::vec(any_line(), 0..60),
+        repeated in 1_usize..9,
     ) {
-        let mut text = Vec::new();
-        for (name, number, share, day) in &rows {
-            millrace::formats::write_field(&mut text, name.as_bytes());
-            let number = number.map(|number| number.to_string()).unwrap_or_default();
-            // What is written must be how `pack` writes it, to be compared as text.
-            let share = f32::from_bits(*share);
-            let share = if share.is_nan() { 0.5 } else { share };
-            let exact = zmij::Buffer::new().format(f64::from(share) / 3.0).to_owned();
-            let share = if share.is_infinite() { format!("{share}") } else { shortest(share) };
-            let day = millrace::tables::Date::from_days(*day);
-            text.extend_from_slice(format!(",{number},{share},{day},{number},{exact}\n").as_bytes());
-        }
+        // The same line again and again: columns of few values, or of one.
+        let lines: Vec<_> = lines.iter().flat_map(|line| std::iter::repeat_n(line.as_bytes(), repeated)).collect();
+        let text = lines.concat();
         for format in FORMATS {
             prop_assert_eq!(&there_and_back(ALL_TYPES, &text, format), &text, "{}", format);
         }
     }
 }
 
-fn shortest(value: f32) -> String {
-    zmij::Buffer::new().format_finite(value).to_owned()
+/// A row of all types as `pack` writes it: any text, quotes and line ends among them, numbers to the ends of their types, floats
+/// that are none, days from the year 0 on; each but the text may be missing.
+fn any_line() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        any::<String>(),
+        "[\"',;\r\n\t ]{0,12}",
+        Just(String::new()),
+        Just("same".to_owned()),
+        "[a-z]{300,9000}",
+    ];
+    let number = prop_oneof![any::<i32>(), Just(i32::MIN), Just(i32::MAX), -9..9_i32];
+    let wide = prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), -9..9_i64];
+    let share =
+        prop_oneof![any::<u32>().prop_map(f32::from_bits), Just(f32::NAN), Just(f32::INFINITY), Just(-0.0)];
+    let exact = prop_oneof![
+        any::<u64>().prop_map(f64::from_bits),
+        Just(f64::NAN),
+        Just(f64::NEG_INFINITY),
+        Just(-0.0)
+    ];
+    let day = (-719_528..2_932_897).prop_map(|days| millrace::tables::Date::from_days(days).to_string());
+    let missing = || proptest::option::weighted(0.8, Just(()));
+    let or_missing = |value: String, there: Option<()>| there.map(|()| value).unwrap_or_default();
+    let missing = [missing(), missing(), missing(), missing(), missing()];
+    (name, number, share, day, wide, exact, missing).prop_map(
+        move |(name, number, share, day, wide, exact, there)| {
+            let mut field = Vec::new();
+            millrace::formats::write_field(&mut field, name.as_bytes());
+            let share = match share {
+                share if share.is_finite() => zmij::Buffer::new().format_finite(share).to_owned(),
+                share => share.to_string(),
+            };
+            let exact = match exact {
+                exact if exact.is_finite() => zmij::Buffer::new().format_finite(exact).to_owned(),
+                exact => exact.to_string(),
+            };
+            let fields = [number.to_string(), share, day, wide.to_string(), exact];
+            let fields = fields.into_iter().zip(there).map(|(value, there)| or_missing(value, there));
+            let fields: Vec<_> = fields.collect();
+            format!("{},{}\n", String::from_utf8(field).unwrap(), fields.join(","))
+        },
+    )
+}
+
+/// Catches a run or a dictionary of one value that goes wrong at the edge of a block, and a file of one row.
+#[test]
+fn blocks_of_one_value_and_files_of_one_row_survive_every_format() {
+    let line = "\"the, same\",-7,NaN,1969-07-20,-9223372036854775808,-inf\n";
+    for format in FORMATS {
+        for rows in [1, 2_000] {
+            let text = line.repeat(rows);
+            assert!(
+                there_and_back(ALL_TYPES, text.as_bytes(), format) == text.as_bytes(),
+                "{format}, {rows}"
+            );
+        }
+    }
+    // More than a block of either.
+    for format in ["packed", "parquet"] {
+        let text = line.repeat(140_000) + "other,1,1.0,1970-01-01,1,1.0\n" + &",,,,,\n".repeat(70_000);
+        assert!(there_and_back(ALL_TYPES, text.as_bytes(), format) == text.as_bytes(), "{format}");
+    }
 }
 
 #[test]
@@ -237,30 +289,6 @@ fn a_signal_leaves_nothing() {
     assert!(ran.stderr.contains("stopped by SIGINT"), "{}", ran.stderr);
     assert_eq!(home.listing("out"), ["absent"]);
     assert!(ran.taken < Duration::from_secs(40));
-}
-
-#[test]
-fn files_are_described_and_their_first_rows_shown() {
-    let home = Home::with(&[("part-0".into(), rows(1, 900).concat())]);
-    packed(&home, &[&VISITS[..], &["--to", "packed"]].concat());
-    for (path, said) in [
-        ("data/csv/t/uservisits", "1 file"),
-        ("data/packed/t/uservisits", "1 block in 1 split"),
-        ("data/packed/t/uservisits/part-00000.mrp", "written as (blocks)"),
-    ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
-        command.args(["--describe", path, "--head", "3"]);
-        let ran = home.runner(command).run();
-        ran.ended_with(0);
-        for said in [said, "900 rows", "adRevenue", "visitDate", "DEU-DE"] {
-            ran.check(ran.stdout.contains(said), said);
-        }
-        ran.check(ran.stdout.matches("DEU-DE").count() == 3, "three rows");
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
-    command.args(["--describe", "data/csv"]);
-    let ran = home.runner(command).run();
-    ran.ended_with(2).check(ran.stderr.contains("does not say which table it is"), "which table");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use millrace::Error;
 use millrace::input::{FormatChoice, Input, InputOptions, Row};
@@ -70,13 +70,18 @@ where
 
 /// Runs a script with the interpreter that has the writers, and gives what it prints.
 pub(crate) fn pyarrow(script: &str, words: &[&OsStr]) -> String {
+    let ran = python(script, words);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+/// The same, however it ends.
+pub(crate) fn python(script: &str, words: &[&OsStr]) -> Output {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/parquet_writers");
     let installed = Command::new(here.join("install")).output().expect("the script starts");
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     let python = String::from_utf8(installed.stdout).unwrap();
-    let ran = Command::new(python.trim()).arg(here.join(script)).args(words).output().expect("Python starts");
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    String::from_utf8(ran.stdout).unwrap()
+    Command::new(python.trim()).arg(here.join(script)).args(words).output().expect("Python starts")
 }
 
 /// A home with so many rows as CSV, and the directory of those that others wrote of them.

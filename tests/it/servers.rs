@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,17 @@ pub(crate) fn s3(root: &Path, public: bool) -> SocketAddr {
         });
     });
     address
+}
+
+/// Gives a command the keys of the S3 server, and nothing else of what this machine knows of stores.
+pub(crate) fn with_credentials(command: &mut Command, home: &Path) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        if name.starts_with("AWS_") || name.ends_with("_PROXY") {
+            command.env_remove(&name).env_remove(name.to_ascii_lowercase());
+        }
+    }
+    command.env("HOME", home).env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
 }
 
 /// What becomes of a request on its way.

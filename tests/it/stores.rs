@@ -13,8 +13,8 @@ use std::time::Duration;
 use millrace::formats::compression::{Compression, Encoder};
 use rustix::process::Signal;
 
-use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3};
-use crate::support::{Home, Ran, Runner, rows};
+use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3, with_credentials};
+use crate::support::{Home, Ran, Random, Runner, parse, rows};
 
 /// Some 1.3 MB in three files, the second compressed: small enough for a debug build, large enough for many splits.
 fn visits() -> Home {
@@ -45,16 +45,7 @@ fn bucket(home: &Home) -> PathBuf {
 fn query(home: &Home, words: &str, data: &str) -> Runner {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
     command.args(words.split_whitespace()).args(["--json", "--set", "t", "--data", data]);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().to_ascii_uppercase();
-        if name.starts_with("AWS_") || name.ends_with("_PROXY") {
-            command.env_remove(&name).env_remove(name.to_ascii_lowercase());
-        }
-    }
-    command
-        .env("HOME", home.path())
-        .env("AWS_ACCESS_KEY_ID", KEY_ID)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    with_credentials(&mut command, home.path());
     home.runner(command)
 }
 
@@ -93,6 +84,86 @@ fn s3_gives_the_answer_of_a_directory() {
     let most = bytes + 3 * (68 << 10) + splits * (4 << 10);
     ran.check((bytes..=most).contains(&figure("bytes")), &format!("nothing is fetched twice: {input}"));
     ran.check(figure("requests") <= splits + 6, &format!("a request for each split: {input}"));
+}
+
+/// The table of the bucket in another format, below `FORMAT/uservisits`; userAgent is long, and never twice the same.
+fn packed(home: &Home, format: &str, file_size: &str) -> String {
+    let text = home.path().join("wide/csv/t/uservisits");
+    if !text.exists() {
+        fs::create_dir_all(&text).unwrap();
+        let mut random = Random(1);
+        let mut noise = |bytes: usize| -> String {
+            (0..bytes).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
+        };
+        let row = |row: Vec<Vec<u8>>| {
+            let mut row: Vec<_> = row.into_iter().map(|field| String::from_utf8(field).unwrap()).collect();
+            (row[1], row[4]) = (noise(60), noise(60));
+            row.join(",") + "\n"
+        };
+        let lines: String = parse(&rows(4, 6_000).concat()).into_iter().map(row).collect();
+        fs::write(text.join("part-0"), lines).unwrap();
+    }
+    let place = format!("{format}-{file_size}/uservisits");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "wide", "--set", "t", "--table", "uservisits", "--to", format]);
+    command.arg("--output").arg(bucket(home).join("visits").join(&place)).args(["--file-size", file_size]);
+    home.runner(command).run().ended_with(0);
+    place
+}
+
+#[test]
+fn every_format_gives_the_answer_of_a_directory() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    let mut expected = None;
+    for format in
+        ["csv", "packed", "parquet", "csv.deflate", "csv.gz", "csv.zst", "csv.sz", "csv.lz4", "csv.bz2"]
+    {
+        let place = packed(&home, format, "100KB");
+        let expected = expected.get_or_insert_with(|| hash(&query(&home, "-w 1", "wide").run()));
+        for words in ["-w 2 --split-size 64K", "-n 2 -w 1", "-w 3 --memory 40MB"] {
+            let endpoint = format!("{words} --s3-endpoint http://{server}");
+            let ran = query(&home, &endpoint, &format!("s3://visits/{place}/")).run();
+            ran.check(hash(&ran) == *expected, &format!("{format}, {words}"));
+        }
+    }
+}
+
+/// Catches bytes of columns that the query does not read, and bytes that are fetched twice.
+#[test]
+fn of_column_files_only_the_footer_and_the_columns_that_are_read_are_fetched() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for format in ["packed", "parquet"] {
+        let place = packed(&home, format, "100MB");
+        let directory = bucket(&home).join("visits").join(&place);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.arg("--describe").arg(&directory);
+        let described = home.runner(command).run();
+        described.ended_with(0);
+        let column_bytes = |name: &str| -> u64 {
+            let line = described.stdout.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            line.split_whitespace().nth(2).unwrap().replace(',', "").parse().unwrap()
+        };
+        let extension = if format == "packed" { "mrp" } else { "parquet" };
+        let file = fs::read(directory.join(format!("part-00000.{extension}"))).unwrap();
+        let footer = match format {
+            // The first magic, and the end at once, in which there are columns too.
+            "packed" => 8 + (64 << 10),
+            // What is behind the footer, and the footer.
+            _ => 8 + u64::from(u32::from_le_bytes(file[file.len() - 8..][..4].try_into().unwrap())),
+        };
+        let expected = footer + column_bytes("sourceIP") + column_bytes("adRevenue");
+        assert!(expected * 4 < file.len() as u64, "{format}: most of the file is not read");
+        for words in ["-w 1", "-w 2"] {
+            let words = format!("{words} --report report.json --s3-endpoint http://{server}");
+            query(&home, &words, &format!("s3://visits/{place}/")).run().ended_with(0);
+            let report = fs::read(home.path().join("report.json")).unwrap();
+            let input = &serde_json::from_slice::<serde_json::Value>(&report).unwrap()["input"];
+            assert_eq!(input["fetched"]["bytes"], expected, "{format} of {} bytes: {input}", file.len());
+            assert_eq!(input["fetched"]["requests"], 4, "{format}: {input}");
+        }
+    }
 }
 
 #[test]

@@ -62,6 +62,105 @@ fn every_case_and_the_plain_loop_agree_with_the_judge() {
     assert!(drawn.contains("plain loop") && drawn.ends_with("</svg>\n"));
 }
 
+/// A home with files of other tables, too.
+fn with_tables(tables: &[(&str, &[&[u8]])]) -> Home {
+    let home = Home::new();
+    for (table, files) in tables {
+        let directory = home.table().with_file_name(table);
+        fs::create_dir_all(&directory).unwrap();
+        for (index, bytes) in files.iter().enumerate() {
+            fs::write(directory.join(format!("part-{index}")), bytes).unwrap();
+        }
+    }
+    home
+}
+
+/// The plain loop and the query with 1 and 2 workers, which end in an error where they differ; gives the rows of the answer.
+fn agreed(home: &Home, query: &str, words: &str) -> u64 {
+    let ran =
+        sweep(home, &format!("--query {query} --workers 1,2 --rounds 1 --baseline --json j -- {words}"))
+            .run();
+    ran.ended_with(0).check(ran.stdout.contains("; 3 runs agree\n"), "the plain loop is one of them");
+    let found: Value = serde_json::from_slice(&fs::read(home.path().join("j")).unwrap()).unwrap();
+    found["answer"]["rows"].as_u64().unwrap()
+}
+
+#[test]
+fn the_plain_loops_agree_with_their_queries_on_the_benchmarks_tables() {
+    let home = Home::new();
+    std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/data"), home.path().join("bundled"))
+        .unwrap();
+    for (query, some, more) in [
+        ("query1", "-x 100", "-x 10"),
+        ("query3", "--to 1983-01-01", "--to 2010-01-01"),
+        ("query4", "--top 1", "--top 2"),
+    ] {
+        let few = agreed(&home, query, &format!("{some} --data bundled --set tiny"));
+        let many = agreed(&home, query, &format!("{more} --data bundled --set tiny"));
+        assert!(few > 0 && (many > few || query == "query4"), "{query}: {few} and {many} rows");
+    }
+}
+
+#[test]
+fn the_plain_loop_of_query_1_reads_every_row() {
+    // The last file lacks its newline; a rank is not above itself.
+    let files: [&[u8]; 3] = [b"a,10,1\nbb,11,1\nbb,11,1\n,12,1\n", b"", b"c,-3,1\nd,2147483647,2"];
+    let home = with_tables(&[("rankings", &files)]);
+    for (threshold, rows) in [(10, 4), (-4, 6), (-3, 5), (12, 1)] {
+        assert_eq!(agreed(&home, "query1", &format!("-x {threshold} --data data --set t")), rows);
+    }
+}
+
+#[test]
+fn the_plain_loop_of_query_3_joins_what_the_query_joins() {
+    // The page p is named twice, q not at all; days on the bounds; a visit of a file without a last newline.
+    let rankings: [&[u8]; 2] = [b"p,10,1\nr,20,1\n", b"p,5,1"];
+    let visit = |address: &str, page: &str, day: &str, revenue: &str| {
+        format!("{address},{page},{day},{revenue},agent,USA,en,word,1\n")
+    };
+    let visits = [
+        visit("1.1.1.1", "p", "1980-01-01", "0.5"),
+        visit("1.1.1.1", "p", "1980-01-02", "0.1"),
+        visit("123.123.123.123", "q", "1980-01-02", "0.25"),
+        visit("123.123.123.123", "r", "1980-02-02", "1.5E-3"),
+        visit("1.1.1.2", "r", "1980-04-01", "0.75"),
+        visit("1.1.1.3", "r", "1980-03-31", "0.75").trim_end().to_owned(),
+    ];
+    let visits = visits.concat();
+    let home = with_tables(&[("rankings", &rankings), ("uservisits", &[visits.as_bytes(), b""])]);
+    for (words, rows) in [
+        ("", 3),
+        ("--inclusive --join hash", 4),
+        ("--from 1980-01-02 --top 3", 2),
+        ("--to 1980-01-03", 1),
+        ("--from 1990-01-01 --to 1991-01-01", 0),
+    ] {
+        assert_eq!(agreed(&home, "query3", &format!("{words} --data data --set t")), rows, "{words}");
+    }
+    fs::write(home.table().join("part-1"), visit("1:2:3:4:5:6:7:8:9", "p", "1980-01-03", "1")).unwrap();
+    let ran = sweep(&home, "--query query3 --plain-loop -- --data data --set t").run();
+    ran.failed_saying("error: the plain loop cannot read ");
+}
+
+#[test]
+fn the_plain_loop_of_query_4_finds_pages_and_links() {
+    // Blocks are of 1 MiB: the first file has several, with pages and links at their bounds.
+    let mut long = Vec::new();
+    for page in 0..40_000 {
+        long.extend_from_slice(format!("http://page/{} 1.2.3.4 1999 text/html 9\n", page % 50).as_bytes());
+        long.extend_from_slice(format!("see https://b/{}> httphttp://x/\x0by\n\n", page % 700).as_bytes());
+    }
+    let files: [&[u8]; 5] = [
+        &long,
+        b"\nno header http://a\nhttp a b c d\nhttps://c https:// http:// x\rhttp://d",
+        b"",
+        b"http://a  1 2 3 4\nhttp://a 1 2 3 http://in-header",
+        b"text alone\n",
+    ];
+    let home = with_tables(&[("documents", &files)]);
+    assert_eq!(agreed(&home, "query4", "--data data --set t"), 50 + 700 + 1 + 4);
+}
+
 #[test]
 fn a_wrong_answer_is_an_error_and_no_time_is_told() {
     let home = Home::new();
@@ -81,8 +180,12 @@ fn a_query_that_fails_says_so_in_its_own_words() {
     let ran = sweep(&home, "--query nonesuch --workers 1").run();
     ran.ended_with(2)
         .check(ran.stderr.contains("there is no program ") && ran.stderr.contains("--query query2"), "help");
-    let ran = sweep(&home, "--query query4 --baseline").run();
-    ran.ended_with(2).check(ran.stderr.contains("there is no plain loop for query4"), "help");
+    let ran = sweep(&home, "--query query2_incremental --baseline").run();
+    ran.ended_with(2).check(
+        ran.stderr.contains("there is no plain loop for query2_incremental")
+            && ran.stderr.contains("--query query1, query2, query3, query4, or leave --baseline out"),
+        "help",
+    );
     let ran = sweep(&home, "--query query2 --plain-loop -- --colour red").run();
     ran.ended_with(2).check(ran.stderr.contains("unexpected argument '--colour'"), "the query's flags");
 }
@@ -94,4 +197,17 @@ fn the_plain_loop_refuses_what_it_cannot_read() {
     sweep(&home, words).run().failed_saying("error: the plain loop cannot read ");
     fs::write(home.table().join("part-0"), b"1.1.1.1,p\n").unwrap();
     sweep(&home, words).run().failed_saying("error: the plain loop cannot read ");
+    for rankings in [&b"p\n"[..], b"p,1\n", b"p,many,1\n", b"\"p\",1,1\n"] {
+        let home = with_tables(&[("rankings", &[rankings]), ("uservisits", &[b""])]);
+        for query in ["query1", "query3"] {
+            let ran = sweep(&home, &format!("--query {query} --plain-loop -- --data data --set t")).run();
+            ran.failed_saying("error: the plain loop cannot read ");
+        }
+    }
+    let home = with_tables(&[]);
+    // The gzip file of nothing.
+    fs::write(home.table().join("part-0.gz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0").unwrap();
+    sweep(&home, words)
+        .run()
+        .failed_saying("error: the plain loop reads plain files of this machine only, not ");
 }

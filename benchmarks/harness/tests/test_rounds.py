@@ -73,6 +73,14 @@ class Rounds(unittest.TestCase):
         self.assertEqual([(row["engine"], row["seconds"], row["failure"]) for row in rows],
                          [("absent", None, "no Java"), ("judge", 0.5, None)] * 2)
 
+    def test_every_row_is_kept_when_it_is_complete(self):
+        self.peer("judge", f"echo '{result()}'")
+        block, kept = Block(10, "2A", HELD, (Case("judge", 2), Case("absent", 2))), []
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None,
+                         unavailable={"absent": "no Java"}, keep=lambda row: kept.append(dict(row)))
+        self.assertEqual(kept, rows)
+        self.assertEqual(len(kept), 4)
+
     def test_wrong_only_once(self):
         self.peer("judge", f"echo '{result()}'")
         self.peer("late", f"if [ $round = 1 ]; then echo '{result(revenue=1.0)}'; else echo '{result()}'; fi")

@@ -7,7 +7,7 @@ from harness import validation
 
 def run(scale, case, seconds):
     """A run with two seconds of processor time and 100 MB."""
-    report = {"seconds": {"total": seconds}, "workers_detail": [{"busy_seconds": 2.0}], "peak_rss_bytes": 100_000_000}
+    report = {"seconds": {"total": seconds}, "workers_detail": [{"busy_seconds": 2.0, "elapsed_seconds": 4.0}], "peak_rss_bytes": 100_000_000}
     return {"scale": scale, "case": case, "report": report}
 
 
@@ -21,7 +21,7 @@ class Comparison(unittest.TestCase):
 
     def test_errors_are_of_the_prediction_against_the_measured(self):
         text = validation.comparison(self.runs(10.0), self.predictions(11.0), 100)
-        self.assertIn("| 1,600 | `-n 2 -w 1` | 11.000 | 10.000 | 10.000 to 10.000 | +10% | +10% | 90 | 100 |", text)
+        self.assertIn("| 1,600 | `-n 2 -w 1` | 11.000 | 10.000 | 10.000 to 10.000 | +10% | +10% | 50% | 90 | 100 | -10% |", text)
         self.assertIn("9 of 9 times are within 20%", text)
 
     def test_misses_are_in_bold_and_not_counted(self):

@@ -49,7 +49,7 @@ struct Options {
     /// How often each case is run; the median is told, with the least and the greatest
     #[arg(long, value_name = "N", default_value = "3")]
     rounds: NonZeroU32,
-    /// Compare with a plain loop in one thread, hand-written for the query; there is one for query2, on CSV
+    /// Compare with a plain loop in one thread, hand-written for the query; there is one for query1 to query4, on plain text
     #[arg(long)]
     baseline: bool,
     /// Run the plain loop once in this process, and print its answer as JSON

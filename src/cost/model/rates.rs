@@ -16,6 +16,7 @@ struct Report {
     input: Input,
     seconds: Seconds,
     peak_rss_bytes: Option<u64>,
+    base_rss_bytes: Option<u64>,
     exchanged_bytes: u64,
     group_bytes: u64,
     spilled_bytes: u64,
@@ -38,6 +39,8 @@ struct Seconds {
 struct Worker {
     groups: u64,
     busy_seconds: f64,
+    /// Reports of older programs do not tell.
+    elapsed_seconds: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -74,10 +77,14 @@ pub struct Rates {
     pub group_exponent: f64,
     /// Memory of the tables for each group.
     pub bytes_per_group: f64,
-    /// Peak memory apart from that, for each worker; none where the system did not tell.
+    /// Memory of a process before it has any row; 0 where the report does not tell, and it is then counted by worker.
+    pub base_bytes_per_process: f64,
+    /// Peak memory apart from both, for each worker; none where the system did not tell.
     pub other_bytes_per_worker: Option<f64>,
-    /// Time in which not even the busiest worker computed: to start, connect, and gather the answer.
+    /// Time outside of the dataflow: to start, connect, commit and gather the answer.
     pub startup_seconds: f64,
+    /// Part of the time of the dataflow in which the busiest worker had a processor, from 0 to 1.
+    pub processor_share: f64,
     /// Processor time of the busiest worker over the mean of all.
     pub imbalance: f64,
 }
@@ -108,7 +115,11 @@ impl Rates {
         let (rows, all) = (input.rows as f64, workers_detail.len() as f64);
         let groups = workers_detail.iter().map(|worker| worker.groups).sum::<u64>();
         let sent_away = (all - 1.0) / all;
-        let other = |peak: u64| peak.saturating_sub(report.group_bytes) as f64 / all;
+        let base = report.base_rss_bytes.unwrap_or(0);
+        let other = |peak: u64| peak.saturating_sub(report.group_bytes).saturating_sub(base) as f64 / all;
+        // Without it, all that the busiest did not compute is taken for start and end.
+        let elapsed =
+            workers_detail.iter().filter_map(|worker| worker.elapsed_seconds).fold(busiest, f64::max);
         Ok(Rates {
             query: report.query,
             processes: report.processes,
@@ -122,8 +133,10 @@ impl Rates {
             groups,
             group_exponent: exponent(rows, groups as f64),
             bytes_per_group: if groups > 0 { report.group_bytes as f64 / groups as f64 } else { 0.0 },
+            base_bytes_per_process: base as f64 / report.processes as f64,
             other_bytes_per_worker: report.peak_rss_bytes.map(other),
-            startup_seconds: (seconds.total - busiest).max(0.0),
+            startup_seconds: (seconds.total - elapsed).max(0.0),
+            processor_share: busiest / elapsed,
             imbalance: busiest * all / sum,
         })
     }
@@ -145,14 +158,18 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// 1,000,000 rows of 169 bytes by two workers, 3 and 1 seconds of work, in 3.25 s; 400,000 groups of 25 bytes.
+    /// 1,000,000 rows of 169 bytes by two workers, 3 and 1 seconds of work, in 3.25 s, of which 0.15 s outside of the dataflow; 400,000 groups
+    /// of 25 bytes, and 6 MB before the first row.
     pub(crate) fn report(change: impl FnOnce(&mut Value)) -> Result<Rates, &'static str> {
         let mut report = json!({
             "query": "query2", "processes": 1, "workers": 2,
             "input": {"rows": 1_000_000, "bytes": 169_000_000},
             "seconds": {"connect": 0.01, "run": 3.24, "total": 3.25},
-            "peak_rss_bytes": 30_000_000, "exchanged_bytes": 8_000_000, "group_bytes": 10_000_000, "spilled_bytes": 0,
-            "workers_detail": [{"groups": 150_000, "busy_seconds": 3.0}, {"groups": 250_000, "busy_seconds": 1.0}],
+            "peak_rss_bytes": 30_000_000, "base_rss_bytes": 6_000_000, "exchanged_bytes": 8_000_000, "group_bytes": 10_000_000, "spilled_bytes": 0,
+            "workers_detail": [
+                {"groups": 150_000, "busy_seconds": 3.0, "elapsed_seconds": 3.1},
+                {"groups": 250_000, "busy_seconds": 1.0, "elapsed_seconds": 3.09},
+            ],
             "machine": {"cpu": "a processor", "cores": 2},
         });
         change(&mut report);
@@ -173,9 +190,33 @@ pub(super) mod tests {
             "half the records stayed where they were"
         );
         assert!(near(rates.bytes_per_group, 25.0), "10 MB over 400,000 groups");
-        assert!(near(rates.other_bytes_per_worker.unwrap(), 10e6), "30 - 10 MB over 2 workers");
-        assert!(near(rates.startup_seconds, 0.25), "3.25 less the 3 of the busiest");
+        assert!(near(rates.base_bytes_per_process, 6e6));
+        assert!(near(rates.other_bytes_per_worker.unwrap(), 7e6), "30 - 10 - 6 MB over 2 workers");
+        assert!(near(rates.startup_seconds, 0.15), "3.25 less the 3.1 of the dataflow");
+        assert!(near(rates.processor_share, 3.0 / 3.1));
         assert!(near(rates.imbalance, 1.5), "3 over the mean of 2");
+    }
+
+    /// Once, what a process takes before it has any row was counted for each worker.
+    #[test]
+    fn processes_have_a_part_of_their_own() {
+        let two = report(|report| report["processes"] = json!(2)).unwrap();
+        assert!(near(two.base_bytes_per_process, 3e6) && near(two.other_bytes_per_worker.unwrap(), 7e6));
+    }
+
+    #[test]
+    fn reports_of_older_programs_tell_less() {
+        let old = report(|report| {
+            report.as_object_mut().unwrap().remove("base_rss_bytes");
+            for worker in report["workers_detail"].as_array_mut().unwrap() {
+                worker.as_object_mut().unwrap().remove("elapsed_seconds");
+            }
+        });
+        let old = old.unwrap();
+        assert!(near(old.startup_seconds, 0.25), "3.25 less the 3 of the busiest");
+        assert!(near(old.processor_share, 1.0));
+        assert!(near(old.other_bytes_per_worker.unwrap(), 10e6), "30 - 10 MB over 2 workers");
+        assert!(old.base_bytes_per_process.abs() < 1e-9);
     }
 
     #[test]

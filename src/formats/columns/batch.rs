@@ -1,9 +1,11 @@
 //! Some rows, column by column.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::cell::Cell;
+use crate::BadRecord;
 use crate::formats::field_error::FieldError;
 use crate::formats::row::{Fields, RowDeserializer};
 use crate::input::Row;
@@ -65,15 +67,15 @@ impl Texts {
 }
 
 impl Batch {
-    /// Gives the rows from `from` on to `emit`. A row that does not make the struct ends it: which one, and why.
+    /// Gives some rows to `emit`. A row that does not make the struct ends it: which one, and why.
     // Not inlined: one loop for all column formats, of which what is called here alone may become a part.
     #[inline(never)]
     pub(super) fn read<R: Row>(
         &self,
-        from: usize,
+        rows: Range<usize>,
         mut emit: impl FnMut(R::Of<'_>),
     ) -> Result<(), (usize, FieldError)> {
-        for row in from..self.rows {
+        for row in rows {
             match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
                 Ok(read) => emit(read),
                 Err(error) => return Err((row, error)),
@@ -93,16 +95,62 @@ impl Batch {
     pub(crate) fn texts(&self, row: usize) -> Vec<Option<String>> {
         let text = |column: &Column| match column.cell(row) {
             Cell::Null => None,
+            Cell::Text(text) => Some(legible(text)),
             cell => Some(cell.to_string()),
         };
         self.columns.iter().map(text).collect()
     }
 
-    /// One row for a message.
-    pub(super) fn shown(&self, row: usize) -> String {
-        let cells = self.columns.iter().map(|column| column.cell(row).to_string());
-        cells.collect::<Vec<_>>().join(",")
+    /// One row for a message, without the values that are not known.
+    pub(super) fn shown(&self, row: usize, unknown: impl Fn(usize) -> bool) -> String {
+        let cell = |(index, column): (usize, &Column)| {
+            if unknown(index) { "?".to_owned() } else { column.cell(row).to_string() }
+        };
+        self.columns.iter().enumerate().map(cell).collect::<Vec<_>>().join(",")
     }
+
+    /// Leaves out some rows.
+    #[cold]
+    pub(super) fn leave_out(&mut self, rows: impl Iterator<Item = usize>) {
+        let mut keep = vec![true; self.rows];
+        rows.for_each(|row| keep[row] = false);
+        for column in &mut self.columns {
+            match &mut column.values {
+                Values::Int(values) => retain(values, &keep),
+                Values::Float(values) => retain(values, &keep),
+                Values::Double(values) => retain(values, &keep),
+                Values::Date(values) => retain(values, &keep),
+                Values::Text(texts) => retain(&mut texts.spans, &keep),
+            }
+            if !column.present.is_empty() {
+                retain(&mut column.present, &keep);
+            }
+        }
+        self.rows = keep.iter().filter(|keep| **keep).count();
+    }
+}
+
+fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut row = 0;
+    values.retain(|_| {
+        row += 1;
+        keep[row - 1]
+    });
+}
+
+/// A text for people: cut where it is long, and escaped where it would break the line or is no text.
+fn legible(bytes: &[u8]) -> String {
+    const SHOWN: usize = 80;
+    let Ok(text) = str::from_utf8(bytes) else { return BadRecord::shorten(bytes) };
+    let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| at);
+    let mut shown = String::new();
+    for letter in text[..end].chars() {
+        if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    if end < text.len() {
+        shown += &format!("… ({} bytes more)", text.len() - end);
+    }
+    shown
 }
 
 impl Column {

@@ -43,25 +43,59 @@ pub(crate) struct ColumnRange {
 impl BlockPlan {
     /// Whether no row of the block can be among the values of all `ranges`. What cannot be compared, NaN included, may be.
     pub(crate) fn is_outside(&self, ranges: &[ColumnRange]) -> bool {
-        ranges.iter().any(|range| {
-            let Some(Some(Limits { least, greatest })) = self.limits.get(range.column) else { return false };
-            let below = match &range.from {
-                ops::Bound::Included(from) => greatest < from,
-                ops::Bound::Excluded(from) => greatest <= from,
-                ops::Bound::Unbounded => false,
-            };
-            let above = match &range.to {
-                ops::Bound::Included(to) => least > to,
-                ops::Bound::Excluded(to) => least >= to,
-                ops::Bound::Unbounded => false,
-            };
-            let same = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(least);
-            let comparable = |bound: &ops::Bound<Value>| match bound {
-                ops::Bound::Included(value) | ops::Bound::Excluded(value) => same(value),
-                ops::Bound::Unbounded => true,
-            };
-            (below && comparable(&range.from)) || (above && comparable(&range.to))
-        })
+        ranges.iter().any(|range| self.limits_of(range).is_some_and(|limits| range.excludes(limits)))
+    }
+
+    /// Whether each value of a range's column is known to be in it.
+    pub(crate) fn is_inside(&self, range: &ColumnRange) -> bool {
+        self.limits_of(range).is_some_and(|limits| range.includes(limits))
+    }
+
+    fn limits_of(&self, range: &ColumnRange) -> Option<&Limits> {
+        self.limits.get(range.column)?.as_ref()
+    }
+}
+
+impl ColumnRange {
+    /// Whether no value between these limits is in the range.
+    pub(crate) fn excludes(&self, limits: &Limits) -> bool {
+        let Limits { least, greatest } = limits;
+        let below = match &self.from {
+            ops::Bound::Included(from) => greatest < from,
+            ops::Bound::Excluded(from) => greatest <= from,
+            ops::Bound::Unbounded => false,
+        };
+        let above = match &self.to {
+            ops::Bound::Included(to) => least > to,
+            ops::Bound::Excluded(to) => least >= to,
+            ops::Bound::Unbounded => false,
+        };
+        (below && is_comparable(&self.from, least)) || (above && is_comparable(&self.to, least))
+    }
+
+    /// Whether each value between these limits is in the range.
+    fn includes(&self, limits: &Limits) -> bool {
+        let Limits { least, greatest } = limits;
+        let above = match &self.from {
+            ops::Bound::Included(from) => least >= from,
+            ops::Bound::Excluded(from) => least > from,
+            ops::Bound::Unbounded => true,
+        };
+        let below = match &self.to {
+            ops::Bound::Included(to) => greatest <= to,
+            ops::Bound::Excluded(to) => greatest < to,
+            ops::Bound::Unbounded => true,
+        };
+        above && below && is_comparable(&self.from, least) && is_comparable(&self.to, least)
+    }
+}
+
+fn is_comparable(bound: &ops::Bound<Value>, with: &Value) -> bool {
+    match bound {
+        ops::Bound::Included(value) | ops::Bound::Excluded(value) => {
+            std::mem::discriminant(value) == std::mem::discriminant(with)
+        }
+        ops::Bound::Unbounded => true,
     }
 }
 
@@ -84,6 +118,10 @@ mod tests {
         assert!(outside(&ints, Unbounded, Excluded(Value::Int(10))));
         assert!(!outside(&ints, Unbounded, Included(Value::Int(10))));
         assert!(!outside(&ints, Included(Value::Date(99)), Unbounded), "another type");
+        let inside = |from, to| ints.is_inside(&ColumnRange { column: 1, from, to });
+        assert!(inside(Included(Value::Int(10)), Included(Value::Int(20))));
+        assert!(!inside(Excluded(Value::Int(10)), Unbounded) && !inside(Unbounded, Excluded(Value::Int(20))));
+        assert!(!inside(Unbounded, Included(Value::Date(99))), "another type");
         assert!(
             !ints.is_outside(&[ColumnRange { column: 0, from: Included(Value::Int(99)), to: Unbounded }]),
             "unknown"

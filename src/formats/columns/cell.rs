@@ -234,7 +234,7 @@ mod tests {
         let mut emit = |row: Kinds<'_>| {
             rows.push(format!("{} {} {} {} {:?}", row.text, row.rank, row.revenue, row.day, row.maybe));
         };
-        let fault = batch.read::<Kinds<'_>>(0, &mut emit).err().map(|(row, error)| {
+        let fault = batch.read::<Kinds<'_>>(0..batch.rows, &mut emit).err().map(|(row, error)| {
             let (field, reason) = error.into_parts();
             (row, field, reason)
         });

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use super::{Column, Limits, Value, Values};
 use crate::keys::PlaceHasher;
@@ -64,7 +65,7 @@ impl Filling {
     }
 
     /// Appends some rows of a column to the `before` rows that it has.
-    pub(super) fn extend(&mut self, column: &Column, before: usize, rows: std::ops::Range<usize>) {
+    pub(super) fn extend(&mut self, column: &Column, before: usize, rows: Range<usize>) {
         let present = |row: usize| column.present.is_empty() || column.present[row];
         if !column.present.is_empty() || !self.present.is_empty() {
             self.present.resize(before, true);
@@ -100,12 +101,12 @@ impl Filling {
         }
     }
 
-    /// The least and greatest value, where they are known.
-    pub(in crate::formats) fn limits(&self) -> Option<Limits> {
-        let there = |row: &usize| self.present.is_empty() || self.present[*row];
+    /// The least and greatest value of some rows, where they are known.
+    pub(in crate::formats) fn limits(&self, rows: Range<usize>) -> Option<Limits> {
+        let rows = || rows.clone().filter(|row| self.present.is_empty() || self.present[*row]);
         let of_ints = |values: &[i64]| {
-            let rows = || (0..values.len()).filter(there).map(|row| values[row]);
-            Some((rows().min()?, rows().max()?))
+            let values = || rows().map(|row| values[row]);
+            Some((values().min()?, values().max()?))
         };
         let (least, greatest) = match &self.values {
             Filled::Ints(values) | Filled::Longs(values) => {
@@ -117,24 +118,26 @@ impl Filling {
                 (Value::Date(least as i32), Value::Date(greatest as i32))
             }
             Filled::Floats(values) => {
-                let rows = || (0..values.len()).filter(there).map(|row| f32::from_bits(values[row]));
+                let values = || rows().map(|row| f32::from_bits(values[row]));
                 // A NaN is beyond no limit.
-                if rows().any(f32::is_nan) {
+                if values().any(f32::is_nan) {
                     return None;
                 }
-                (Value::Float(rows().reduce(f32::min)?), Value::Float(rows().reduce(f32::max)?))
+                (Value::Float(values().reduce(f32::min)?), Value::Float(values().reduce(f32::max)?))
             }
             Filled::Doubles(values) => {
-                let rows = || (0..values.len()).filter(there).map(|row| f64::from_bits(values[row]));
-                if rows().any(f64::is_nan) {
+                let values = || rows().map(|row| f64::from_bits(values[row]));
+                if values().any(f64::is_nan) {
                     return None;
                 }
-                (Value::Double(rows().reduce(f64::min)?), Value::Double(rows().reduce(f64::max)?))
+                (Value::Double(values().reduce(f64::min)?), Value::Double(values().reduce(f64::max)?))
             }
             Filled::Texts { bytes, ends } => {
-                let rows =
-                    || texts(bytes, ends).enumerate().filter(|(row, _)| there(row)).map(|(_, text)| text);
-                let (least, greatest) = (rows().min()?, rows().max()?);
+                let text = |row: usize| {
+                    let start = row.checked_sub(1).map_or(0, |before| ends[before]);
+                    &bytes[start as usize..ends[row] as usize]
+                };
+                let (least, greatest) = (rows().map(text).min()?, rows().map(text).max()?);
                 let least = &least[..least.len().min(LIMIT_BYTES)];
                 (Value::Text(least.to_vec()), Value::Text(shortened_up(greatest)?))
             }

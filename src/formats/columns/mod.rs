@@ -9,6 +9,7 @@
 //! | `gather`, `filling` | rows gathered into a block that is to be written |
 //! | `reader` | one split as rows: batches one after the other |
 //! | `blocks` | where a file's blocks lie and what statistics say of them |
+//! | `testing` | batches for tests |
 
 mod batch;
 mod blocks;
@@ -17,6 +18,8 @@ mod cell;
 mod filling;
 mod gather;
 mod reader;
+#[cfg(test)]
+pub(in crate::formats) mod testing;
 
 pub(in crate::formats) use batch::push_day;
 pub(crate) use batch::{Batch, Column, Texts, Values};
@@ -25,7 +28,7 @@ pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
 pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
 pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
-pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded};
+pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 
 use std::sync::Arc;
 
@@ -54,6 +57,15 @@ impl ColumnFile {
             ColumnFile::Parquet(file) => file.blocks(),
             ColumnFile::Packed(file) => file.blocks(),
         }
+    }
+
+    /// How many bytes of a block a reader of these columns goes through.
+    pub(crate) fn bytes_of(&self, block: usize, wanted: &[Wanted]) -> u64 {
+        let bytes = |wanted: &Wanted| match self {
+            ColumnFile::Parquet(file) => file.bytes_of(block, wanted.column),
+            ColumnFile::Packed(file) => file.bytes_of(block, wanted.column),
+        };
+        wanted.iter().map(bytes).sum()
     }
 
     /// Of each block, the bytes of each column of the table and how its values are written.

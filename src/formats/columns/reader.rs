@@ -13,6 +13,21 @@ use crate::{BadRecord, Error};
 pub(crate) trait Decode {
     /// Decodes the rows that come next, in place of those in `batch`; `None` at the end. A batch of no rows may come before it.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Decoded>, Error>;
+
+    /// Values of the last batch that the file has and their columns cannot have, by row. In their place is any value.
+    fn misfits(&self) -> &[Misfit] {
+        &[]
+    }
+}
+
+/// A value that is none of its column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misfit {
+    /// Index of the row in its batch.
+    pub(crate) row: usize,
+    /// Index of the column in its batch.
+    pub(crate) column: usize,
+    pub(crate) reason: String,
 }
 
 /// What was gone through for a batch.
@@ -55,14 +70,21 @@ impl<D: Decode> ColumnReader<D> {
         self.source.range.clone()
     }
 
-    /// Decodes the next rows into `batch`; `None` at the end.
+    /// Decodes the next rows into `batch`, without those that have misfits if they are to be skipped; `None` at the end.
     pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Block>, Error> {
         let Some(decoded) = self.decoder.next_batch(batch)? else { return Ok(None) };
+        let all = batch.rows;
+        if let Some(Misfit { row, column, reason }) = self.decoder.misfits().first() {
+            if self.source.bad_records == BadRecords::Fail {
+                return Err(self.bad_record(decoded, batch, *row, Some(*column), reason.clone()));
+            }
+            batch.leave_out(self.decoder.misfits().iter().map(|misfit| misfit.row));
+        }
         Ok(Some(Block {
             rows: batch.rows as u64,
             bytes: decoded.bytes,
             text_bytes: decoded.decompressed,
-            ..Block::default()
+            bad_records: (all - batch.rows) as u64,
         }))
     }
 
@@ -73,22 +95,43 @@ impl<D: Decode> ColumnReader<D> {
     ) -> Result<Option<Block>, Error> {
         let Some(decoded) = self.decoder.next_batch(&mut self.batch)? else { return Ok(None) };
         let mut block = Block { bytes: decoded.bytes, text_bytes: decoded.decompressed, ..Block::default() };
+        let mut misfits = self.decoder.misfits();
         let mut from = 0;
-        while let Err((row, error)) = self.batch.read::<R>(from, &mut emit) {
-            let (field, reason) = error.into_parts();
+        loop {
+            let to = misfits.first().map_or(self.batch.rows, |misfit| misfit.row);
+            let (row, field, reason) = match self.batch.read::<R>(from..to, &mut emit) {
+                Ok(()) => match misfits.first() {
+                    Some(Misfit { row, column, reason }) => (*row, Some(*column), reason.clone()),
+                    None => break,
+                },
+                Err((row, error)) => {
+                    let (field, reason) = error.into_parts();
+                    (row, field, reason)
+                }
+            };
             if self.source.bad_records == BadRecords::Fail {
-                return Err(self.bad_record(decoded, row, field, reason));
+                return Err(self.bad_record(decoded, &self.batch, row, field, reason));
             }
             block.bad_records += 1;
             from = row + 1;
+            misfits = &misfits[misfits.partition_point(|misfit| misfit.row < from)..];
         }
         block.rows = self.batch.rows as u64 - block.bad_records;
         Ok(Some(block))
     }
 
     #[cold]
-    fn bad_record(&self, decoded: Decoded, row: usize, field: Option<usize>, reason: String) -> Error {
+    fn bad_record(
+        &self,
+        decoded: Decoded,
+        batch: &Batch,
+        row: usize,
+        field: Option<usize>,
+        reason: String,
+    ) -> Error {
         let columns = self.source.table.columns;
+        let is_misfit =
+            |column| self.decoder.misfits().iter().any(|misfit| (misfit.row, misfit.column) == (row, column));
         Error::BadRecord(Box::new(BadRecord {
             path: self.source.path.to_path_buf(),
             byte: decoded.block_at,
@@ -97,7 +140,7 @@ impl<D: Decode> ColumnReader<D> {
             row: Some(decoded.first_row + row as u64 + 1),
             column: field.map(|field| columns[self.source.wanted[field].column].name.to_owned()),
             reason,
-            text: self.batch.shown(row),
+            text: batch.shown(row, is_misfit),
         }))
     }
 }

@@ -15,7 +15,7 @@ const SNAPPY_WINS: usize = 2;
 const SNAPPY_LEAST_BYTES: usize = 256;
 
 /// Appends the region of a column to `file`, and says what the footer has to say of it.
-pub(super) fn encode(filling: &Filling, file: &mut Vec<u8>) -> Region {
+pub(super) fn encode(filling: &Filling, rows: usize, file: &mut Vec<u8>) -> Region {
     let mut body = Vec::new();
     let nulls = filling.present.contains(&false);
     if nulls {
@@ -43,7 +43,7 @@ pub(super) fn encode(filling: &Filling, file: &mut Vec<u8>) -> Region {
         encoding,
         snappy: snappy.is_some(),
         nulls,
-        limits: filling.limits(),
+        limits: filling.limits(0..rows),
     }
 }
 

@@ -63,6 +63,11 @@ impl PackedFile {
         &self.blocks
     }
 
+    /// Of a column of a block: its bytes in the file.
+    pub(crate) fn bytes_of(&self, block: usize, column: usize) -> u64 {
+        self.regions[block][column].1.bytes.into()
+    }
+
     /// Of each block, the bytes of each column of the table and how its values are written.
     pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
         let way = |region: &Region| {

@@ -67,7 +67,11 @@ impl<W: Write> PackedWriter<W> {
 impl<W: Write> BlockWriter<W> {
     fn write(&mut self, block: &Gathering) -> io::Result<()> {
         self.encoded.clear();
-        let regions = block.columns.iter().map(|column| encode::encode(column, &mut self.encoded)).collect();
+        let regions = block
+            .columns
+            .iter()
+            .map(|column| encode::encode(column, block.rows, &mut self.encoded))
+            .collect();
         self.to.write_all(&self.encoded)?;
         self.footer.blocks.push(BlockEntry { rows: block.rows as u32, regions });
         Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::codec::Codec;
+use super::index::ChunkIndexPlace;
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
 use crate::Error;
@@ -17,8 +18,14 @@ pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 pub(super) const TAIL_BYTES: u64 = 8;
 /// No footer is larger; what says so is damaged.
 const MOST_FOOTER_BYTES: u64 = 1 << 30;
-/// Under this key a file may have the checksum of its footer, and of each column chunk with its page headers.
+/// So the names of programs begin whose footers have a checksum.
+const CREATOR: &[u8] = b"millrace ";
+/// Under this key a file has the checksum of its footer, and of each column chunk with its page headers.
 pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
+/// Under this key a column chunk may have the checksum of each of its pages, headers included, for who does not read all of them.
+pub(super) const PAGES_CHECKSUMS_KEY: &[u8] = b"millrace.pages.crc32";
+/// Under this key a column chunk may have the checksums of its offset index and of its column index.
+pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
 
@@ -39,6 +46,7 @@ pub(super) struct Chunk {
     pub(super) end: u64,
     pub(super) codec: Codec,
     pub(super) checksum: Option<u32>,
+    pub(super) index: Option<ChunkIndexPlace>,
 }
 
 /// What a footer says.
@@ -54,7 +62,11 @@ pub(super) struct Footer {
 pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
     let bytes = footer_bytes(&file.open()?, &file.path)?;
     let fault = |reason: &str| damaged(&file.path, file.bytes.saturating_sub(TAIL_BYTES), reason);
-    let (footer, _) = thrift::read_struct(&bytes).map_err(|_| fault("its footer cannot be read"))?;
+    let (footer, length) = thrift::read_struct(&bytes).map_err(|_| fault("its footer cannot be read"))?;
+    // A signature follows where columns are encrypted.
+    if length < bytes.len() && footer.get(8).is_none() {
+        return Err(fault("its footer ends before it is said to"));
+    }
     check(&footer, &bytes).ok_or_else(|| fault("its footer's checksum is not that of its bytes"))?;
     let found = leaves(&footer).ok_or_else(|| fault("its footer's schema makes no tree"))?;
     let columns = table.columns.iter().map(|column| resolve(&file.path, table, *column, &found));
@@ -98,11 +110,17 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
                 ))
             })?;
             let checksum = checksum_of(meta.list(8));
-            chunks.push(Chunk { start: places[*index].0, end: places[*index].1, codec, checksum });
+            let (start, end) = places[*index];
+            let index = ChunkIndexPlace::of(&group.list(1)[*index], body);
+            chunks.push(Chunk { start, end, codec, checksum, index });
             limits.push(meta.get(12).and_then(|statistics| bounds(statistics, leaf)));
         }
         read.blocks.push(BlockPlan { bytes: start..end, rows, limits });
         read.chunks.push(chunks);
+    }
+    let rows = read.blocks.iter().try_fold(0_u64, |rows, block| rows.checked_add(block.rows));
+    if rows.is_none() || rows != footer.size(3) {
+        return Err(fault("its row groups have other rows than its footer says"));
     }
     Ok(read)
 }
@@ -143,15 +161,23 @@ pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, E
 
 /// The checksum among key-value pairs, if it is there.
 fn checksum_of(pairs: &[Value<'_>]) -> Option<u32> {
-    let pair = pairs.iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY))?;
-    u32::from_str_radix(str::from_utf8(pair.bytes(2)?).ok()?, 16).ok()
+    checksums_of(pairs, CHECKSUM_KEY)?.first().copied()
 }
 
-/// `None` where a footer has another checksum than it says.
+/// The checksums under a key, eight digits each, if they are there.
+pub(super) fn checksums_of(pairs: &[Value<'_>], key: &[u8]) -> Option<Vec<u32>> {
+    let pair = pairs.iter().find(|pair| pair.bytes(1) == Some(key))?;
+    let checksum = |digits: &[u8]| u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+    pair.bytes(2)?.chunks(NO_CHECKSUM.len()).map(checksum).collect()
+}
+
+/// `None` where a footer of ours has another checksum than it says.
 fn check(footer: &Value<'_>, bytes: &[u8]) -> Option<()> {
-    let Some(pair) = footer.list(5).iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY)) else {
+    // Other programs keep the pairs of the files they read when they write what they made of them.
+    if !footer.bytes(6).is_some_and(|by| by.starts_with(CREATOR)) {
         return Some(());
-    };
+    }
+    let pair = footer.list(5).iter().find(|pair| pair.bytes(1) == Some(CHECKSUM_KEY))?;
     let digits = pair.bytes(2).filter(|digits| digits.len() == NO_CHECKSUM.len())?;
     let said = checksum_of(std::slice::from_ref(pair))?;
     let at = memchr::memmem::find_iter(bytes, digits).last()?;
@@ -312,7 +338,11 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
     );
     let either =
         |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
-    let (least, greatest) = (either(6, 2)?, either(5, 1)?);
+    limits(either(6, 2)?, either(5, 1)?, leaf)
+}
+
+/// Bounds by the bytes of the least and the greatest value.
+pub(super) fn limits(least: &[u8], greatest: &[u8], leaf: &Leaf) -> Option<Limits> {
     let value = |bytes: &[u8]| {
         Some(match (leaf.conversion, leaf.physical) {
             (Conversion::Int { signed: true }, Physical::I32) => {

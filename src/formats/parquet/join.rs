@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
 
 use super::footer::{MAGIC, TAIL_BYTES, damaged, footer_bytes};
+use super::index_writer::{COLUMN_INDEX, ChunkIndex, OFFSET_INDEX};
 use super::thrift::{self, Value};
-use super::write::write_footer;
+use super::write::{Groups, write_footer};
 use crate::Error;
-use crate::formats::file::append;
+use crate::formats::file::{PlannedFile, append};
 use crate::input::InputFile;
 use crate::tables::Column;
 
@@ -15,52 +18,67 @@ use crate::tables::Column;
 pub(crate) struct Joined<'a> {
     to: &'a mut File,
     at: u64,
-    rows: u64,
-    groups: Vec<Value<'static>>,
+    groups: Groups,
 }
 
 impl<'a> Joined<'a> {
     pub(crate) fn start(to: &'a mut File) -> io::Result<Self> {
         to.write_all(MAGIC)?;
-        Ok(Joined { to, at: MAGIC.len() as u64, rows: 0, groups: Vec::new() })
+        Ok(Joined { to, at: MAGIC.len() as u64, groups: Groups::default() })
     }
 
     /// Appends the rows of a file that our writer made of the same columns.
     pub(crate) fn add(&mut self, part: &InputFile) -> Result<(), Error> {
-        let bytes = footer_bytes(&part.open()?, &part.path)?;
-        let body = MAGIC.len() as u64..part.bytes - TAIL_BYTES - bytes.len() as u64;
-        let fault = || damaged(&part.path, body.end, "its footer cannot be read");
+        let file = part.open()?;
+        let bytes = footer_bytes(&file, &part.path)?;
+        let footer_at = part.bytes - TAIL_BYTES - bytes.len() as u64;
+        let fault = || damaged(&part.path, footer_at, "its footer cannot be read");
         let (footer, _) = thrift::read_struct(&bytes).map_err(|_| fault())?;
-        self.rows += footer.size(3).ok_or_else(fault)?;
-        let by = self.at as i64 - body.start as i64;
+        self.groups.rows += footer.size(3).ok_or_else(fault)?;
+        let start = MAGIC.len() as u64;
+        let by = self.at as i64 - start as i64;
+        // The page index is made again, as it tells places in the file.
+        let starts = footer.list(4).iter().flat_map(|group| group.list(1)).flat_map(index_starts);
+        let body = start..starts.min().unwrap_or(footer_at);
         for group in footer.list(4) {
             let mut group = group.clone().into_owned();
             shift_group(&mut group, by);
-            self.groups.push(group);
+            let read = |range| read_part(&file, &part.path, footer_at, range);
+            self.groups.indexes.push(ChunkIndex::take_all(&mut group, by, read)?.ok_or_else(fault)?);
+            self.groups.metas.push(group);
         }
         self.at += body.end - body.start;
         append(part, body, self.to)
     }
 
     pub(crate) fn finish(self, columns: &[Column]) -> io::Result<()> {
-        write_footer(self.to, columns, self.rows, self.groups)
+        write_footer(self.to, self.at, columns, self.groups)
     }
+}
+
+/// Where the parts of a column chunk's page index start.
+fn index_starts(chunk: &Value<'_>) -> impl Iterator<Item = u64> {
+    [OFFSET_INDEX, COLUMN_INDEX].into_iter().filter_map(move |field| chunk.size(field))
+}
+
+/// Reads some bytes of a file that lie before its footer.
+fn read_part(file: &PlannedFile, path: &Path, end: u64, range: Range<u64>) -> Result<Vec<u8>, Error> {
+    if range.end > end {
+        return Err(damaged(path, range.start, "its page index would lie in its footer"));
+    }
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    file.read_at(&mut bytes, range.start).map_err(Error::file("read", path))?;
+    Ok(bytes)
 }
 
 /// Moves a row group by so many bytes: wherever its footer says where something is.
 fn shift_group(group: &mut Value<'_>, by: i64) {
-    shift(group, 5, by);
+    group.shift(5, by);
     let Some(Value::List(chunks)) = group.get_mut(1) else { return };
     for chunk in chunks {
-        shift(chunk, 2, by);
+        chunk.shift(2, by);
         if let Some(meta) = chunk.get_mut(3) {
-            [9, 11].into_iter().for_each(|field| shift(meta, field, by));
+            [9, 11].into_iter().for_each(|field| meta.shift(field, by));
         }
-    }
-}
-
-fn shift(of: &mut Value<'_>, field: i16, by: i64) {
-    if let Some(Value::I64(at)) = of.get_mut(field) {
-        *at += by;
     }
 }

@@ -4,19 +4,24 @@
 //! | --- | --- |
 //! | `thrift` | the protocol of footers and page headers |
 //! | `footer` | where columns lie, their types, statistics |
+//! | `index` | which pages a query may want |
 //! | `pages` | one column chunk, page by page |
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
 //! | `values` | the file's types as the table's |
 //! | `join` | one file of several |
-//! | `write`, `page_writer` | making files |
+//! | `write`, `page_writer`, `index_writer` | making files |
 
 mod codec;
 mod encodings;
 mod footer;
+mod index;
+mod index_writer;
 mod join;
 mod page_writer;
 mod pages;
+#[cfg(test)]
+mod tests;
 mod thrift;
 mod values;
 mod write;
@@ -24,12 +29,14 @@ mod write;
 pub(crate) use join::Joined;
 pub(crate) use write::ParquetWriter;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use self::footer::{Chunk, Leaf};
+use self::index::{Selection, bytes_to_select, select};
 use self::pages::Pages;
-use super::columns::{Batch, BlockPlan, Column, Decode, Decoded, Values, Wanted};
+use super::columns::{Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, Values, Wanted};
 use crate::Error;
 use crate::formats::file::PlannedFile;
 use crate::input::InputFile;
@@ -67,6 +74,13 @@ impl ParquetFile {
         &self.blocks
     }
 
+    /// Of a column of a block: its bytes in the file.
+    pub(crate) fn bytes_of(&self, block: usize, column: usize) -> u64 {
+        let chunk = &self.chunks[block][column];
+        // Of a block without rows nothing is read.
+        if self.blocks[block].rows == 0 { 0 } else { chunk.end - chunk.start }
+    }
+
     /// Of each block, the bytes of each column of the table and how they are compressed.
     pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
         let way = |chunk: &Chunk| (chunk.end - chunk.start, format!("{:?}", chunk.codec).to_lowercase());
@@ -77,31 +91,46 @@ impl ParquetFile {
 /// Decodes some of a file's blocks.
 pub(crate) struct ParquetDecoder {
     footer: Arc<ParquetFile>,
-    file: PlannedFile,
+    /// Of which all columns read: a clone of it would know nothing of what was said to be read.
+    file: Arc<PlannedFile>,
     wanted: Arc<[Wanted]>,
+    /// Values outside of which no row is wanted.
+    ranges: Arc<[ColumnRange]>,
     blocks: std::vec::IntoIter<usize>,
     /// Of the block whose turn it is.
     columns: Vec<Pages>,
     block: usize,
-    rows_left: u64,
+    /// Whether its page index is to be read before anything else of it.
+    is_indexed: bool,
+    /// Those of its rows that come next, and the ones behind a gap.
+    rows: Range<u64>,
+    more: std::vec::IntoIter<Range<u64>>,
+    /// Of the last batch.
+    misfits: Vec<Misfit>,
 }
 
 impl ParquetDecoder {
-    /// Says what will be read, and reads nothing yet. `blocks` are indices into [`ParquetFile::blocks`], ascending.
+    /// Says what will be read, and reads nothing yet. `blocks` are indices into [`ParquetFile::blocks`], ascending; rows outside of
+    /// `ranges` may be left out.
     pub(crate) fn open(
         footer: &Arc<ParquetFile>,
         file: PlannedFile,
         wanted: Arc<[Wanted]>,
+        ranges: Arc<[ColumnRange]>,
         blocks: Vec<usize>,
     ) -> Self {
         let mut decoder = ParquetDecoder {
             footer: Arc::clone(footer),
-            file,
+            file: file.into(),
             wanted,
+            ranges,
             blocks: blocks.into_iter(),
             columns: Vec::new(),
             block: 0,
-            rows_left: 0,
+            is_indexed: false,
+            rows: 0..0,
+            more: Vec::new().into_iter(),
+            misfits: Vec::new(),
         };
         decoder.next_block();
         decoder
@@ -109,52 +138,103 @@ impl ParquetDecoder {
 
     /// Goes on to the next block that has rows; false at the end.
     fn next_block(&mut self) -> bool {
-        let footer = &self.footer;
-        let Some(block) = self.blocks.find(|block| footer.blocks[*block].rows > 0) else {
+        let Some(block) = self.blocks.find(|block| self.footer.blocks[*block].rows > 0) else {
             self.columns.clear();
             return false;
         };
-        let chunks = &footer.chunks[block];
-        let ranges = self.wanted.iter().map(|wanted| chunks[wanted.column].start..chunks[wanted.column].end);
-        self.file.will_read(&ranges.collect::<Vec<_>>());
-        let pages = self.wanted.iter().map(|&Wanted { column, as_text }| {
-            let (file, path) = (self.file.clone(), Arc::clone(&footer.path));
-            Pages::new(file, path, footer.leaves[column].clone(), as_text, &chunks[column])
-        });
-        self.columns = pages.collect();
         self.block = block;
-        self.rows_left = footer.blocks[block].rows;
+        let index = bytes_to_select(&self.footer, block, &self.wanted, &self.ranges);
+        self.is_indexed = !index.is_empty();
+        if self.is_indexed {
+            self.file.will_read(&index);
+        } else {
+            self.start(None);
+        }
         true
+    }
+
+    /// Prepares to read the block, or what was selected of it.
+    fn start(&mut self, selection: Option<Selection>) {
+        let footer = &self.footer;
+        let chunks = &footer.chunks[self.block];
+        let (rows, pieces) = match selection {
+            Some(Selection { rows, pieces }) => (rows, pieces.into_iter().map(Some).collect()),
+            None => (vec![0..footer.blocks[self.block].rows; 1], vec![None; self.wanted.len()]),
+        };
+        let mut bytes = Vec::new();
+        for (Wanted { column, .. }, pieces) in self.wanted.iter().zip(&pieces) {
+            match pieces {
+                Some(pieces) => bytes.extend(pieces.iter().map(|piece| piece.bytes.clone())),
+                None => bytes.push(chunks[*column].start..chunks[*column].end),
+            }
+        }
+        self.more = rows.into_iter();
+        self.columns.clear();
+        if self.more.as_slice().is_empty() {
+            return;
+        }
+        self.file.will_read(&bytes);
+        for (&Wanted { column, as_text }, pieces) in self.wanted.iter().zip(pieces) {
+            let (file, path) = (Arc::clone(&self.file), Arc::clone(&footer.path));
+            let leaf = footer.leaves[column].clone();
+            self.columns.push(Pages::new(file, path, leaf, as_text, &chunks[column], pieces));
+        }
+    }
+
+    /// Goes on to the next rows that are to be read, if the last ones were; false at the end.
+    fn next_rows(&mut self) -> Result<bool, Error> {
+        while self.rows.is_empty() {
+            if std::mem::take(&mut self.is_indexed) {
+                let selection = select(&self.file, &self.footer, self.block, &self.wanted, &self.ranges)?;
+                self.start(selection);
+            }
+            if let Some(rows) = self.more.next() {
+                self.columns.iter_mut().for_each(|pages| pages.seek(rows.start));
+                self.rows = rows;
+            } else if !self.next_block() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
 impl Decode for ParquetDecoder {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Decoded>, Error> {
-        if self.rows_left == 0 && !self.next_block() {
+        if !self.next_rows()? {
             return Ok(None);
         }
         let none = || Column { values: Values::Int(Vec::new()), present: Vec::new() };
         batch.columns.resize_with(self.columns.len(), none);
-        let before: u64 = self.columns.iter().map(Pages::at).sum();
-        let mut rows = BATCH_ROWS.min(usize::try_from(self.rows_left).unwrap_or(BATCH_ROWS));
+        let block = &self.footer.blocks[self.block];
+        let left = self.rows.end - self.rows.start;
+        let mut rows = BATCH_ROWS.min(usize::try_from(left).unwrap_or(BATCH_ROWS));
         for pages in &mut self.columns {
-            rows = rows.min(pages.rows(self.rows_left)?);
+            rows = rows.min(pages.rows(block.rows - self.rows.start)?);
         }
-        for (pages, column) in self.columns.iter_mut().zip(&mut batch.columns) {
+        self.misfits.clear();
+        for (index, (pages, column)) in self.columns.iter_mut().zip(&mut batch.columns).enumerate() {
+            let misfit =
+                |(row, reason): (usize, &str)| Misfit { row, column: index, reason: reason.to_owned() };
+            self.misfits.extend(pages.misfits(rows).map(misfit));
             pages.take(rows, column);
         }
+        self.misfits.sort_by_key(|misfit| misfit.row);
         batch.rows = rows;
-        let block = &self.footer.blocks[self.block];
-        let first_row = self.footer.first_rows[self.block] + (block.rows - self.rows_left);
-        self.rows_left -= rows as u64;
-        if self.rows_left == 0 {
+        let first_row = self.footer.first_rows[self.block] + self.rows.start;
+        self.rows.start += rows as u64;
+        if self.rows.is_empty() && self.more.as_slice().is_empty() {
             self.columns.iter_mut().try_for_each(Pages::finish)?;
         }
         Ok(Some(Decoded {
-            bytes: self.columns.iter().map(Pages::at).sum::<u64>() - before,
+            bytes: self.columns.iter_mut().map(Pages::take_gone).sum(),
             decompressed: self.columns.iter_mut().map(Pages::take_decompressed).sum(),
             block_at: block.bytes.start,
             first_row,
         }))
+    }
+
+    fn misfits(&self) -> &[Misfit] {
+        &self.misfits
     }
 }

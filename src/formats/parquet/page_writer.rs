@@ -1,9 +1,11 @@
 //! One column of a row group as pages.
 
+use std::ops::Range;
+
 use super::encodings::{PLAIN, RLE, RLE_DICTIONARY};
 use super::thrift::{self, Value, write_varint};
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{Dictionary, Filled, Filling, texts};
+use crate::formats::columns::{Dictionary, Filled, Filling, Limits, texts};
 
 /// Rows of a page: two batches of a reader.
 const PAGE_ROWS: usize = 16 << 10;
@@ -21,7 +23,20 @@ pub(super) struct Chunk {
     pub(super) snappy: bool,
     /// Bytes of all pages before compression, headers included.
     pub(super) uncompressed: usize,
+    /// The pages of its rows.
+    pub(super) pages: Vec<Page>,
+    /// Of each page with its header, that of the dictionary first.
+    pub(super) checksums: Vec<u32>,
+}
+
+/// What the page index tells of a page.
+pub(super) struct Page {
+    /// Its bytes in the chunk, with its header.
+    pub(super) bytes: Range<u64>,
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
     pub(super) nulls: usize,
+    pub(super) limits: Option<Limits>,
 }
 
 impl Chunk {
@@ -30,8 +45,29 @@ impl Chunk {
         if self.dictionary_bytes > 0 { &[PLAIN, RLE, RLE_DICTIONARY] } else { &[PLAIN, RLE] }
     }
 
-    /// Appends a page, of which `header` has what its kind wants.
-    fn push(&mut self, kind: i32, header: (i16, Value<'static>), body: &[u8]) {
+    /// Rows without a value.
+    pub(super) fn nulls(&self) -> usize {
+        self.pages.iter().map(|page| page.nulls).sum()
+    }
+
+    /// The least and greatest value, where they are known.
+    pub(super) fn limits(&self) -> Option<Limits> {
+        let mut all: Option<Limits> = None;
+        for page in self.pages.iter().filter(|page| page.nulls < page.rows) {
+            let Limits { least, greatest } = page.limits.clone()?;
+            all = Some(match all {
+                Some(all) => Limits {
+                    least: if least < all.least { least } else { all.least },
+                    greatest: if greatest > all.greatest { greatest } else { all.greatest },
+                },
+                None => Limits { least, greatest },
+            });
+        }
+        all
+    }
+
+    /// Appends a page, of which `header` has what its kind wants; says where it is.
+    fn push(&mut self, kind: i32, header: (i16, Value<'static>), body: &[u8]) -> Range<u64> {
         let compressed = self.snappy.then(|| snap::raw::Encoder::new().compress_vec(body).ok()).flatten();
         let stored = compressed.as_deref().unwrap_or(body);
         let mut page = Vec::new();
@@ -44,8 +80,11 @@ impl Chunk {
         ];
         thrift::write(&Value::Struct(fields), &mut page);
         self.uncompressed += page.len() + body.len();
+        self.checksums.push(checksum([&page, stored]));
+        let start = self.bytes.len() as u64;
         self.bytes.extend_from_slice(&page);
         self.bytes.extend_from_slice(stored);
+        start..self.bytes.len() as u64
     }
 }
 
@@ -98,12 +137,12 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
         dictionary_bytes: 0,
         snappy: body.snappy_wins(),
         uncompressed: 0,
-        nulls: rows - there.len(),
+        pages: Vec::new(),
+        checksums: Vec::new(),
     };
     if let Body::Dictionary { distinct, count, .. } = &body {
         let header = Value::Struct(vec![(1, Value::I32(*count as i32)), (2, number(PLAIN))]);
-        chunk.push(2, (7, header), distinct);
-        chunk.dictionary_bytes = chunk.bytes.len() as u64;
+        chunk.dictionary_bytes = chunk.push(2, (7, header), distinct).end;
     }
     // Values before the page.
     let mut before = 0;
@@ -123,7 +162,9 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
             (3, number(RLE)),
             (4, number(RLE)),
         ];
-        chunk.push(0, (5, Value::Struct(header)), &page);
+        let bytes = chunk.push(0, (5, Value::Struct(header)), &page);
+        let (first_row, rows, limits) = (of_page.start, of_page.len(), filling.limits(of_page));
+        chunk.pages.push(Page { bytes, first_row, rows, nulls: rows - count, limits });
     }
     Ok(chunk)
 }
@@ -163,7 +204,7 @@ impl Body {
     }
 
     /// Appends some of the values, and says how they are encoded.
-    fn write(&self, range: std::ops::Range<usize>, to: &mut Vec<u8>) -> i64 {
+    fn write(&self, range: Range<usize>, to: &mut Vec<u8>) -> i64 {
         match self {
             Body::Plain { bytes, ends } => {
                 let end_of = |index: usize| index.checked_sub(1).map_or(0, |index| ends[index]);

@@ -1,4 +1,4 @@
-//! The pages of one column chunk, one after the other: read, checked, decompressed and decoded.
+//! The pages of one column chunk, one after the other or those that the page index says: read, checked, decompressed and decoded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::codec::Codec;
 use super::encodings::{self, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::{Chunk, Leaf, damaged};
+use super::index::Piece;
 use super::thrift::{self, Fault, Value};
+use super::values::{Converted, Misfits};
 use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{Column, Texts, Values};
@@ -23,18 +25,24 @@ const MOST_HEADER_BYTES: usize = 8 << 20;
 
 /// Reads one column chunk.
 pub(super) struct Pages {
-    file: PlannedFile,
+    file: Arc<PlannedFile>,
     path: Arc<Path>,
     leaf: Leaf,
     as_text: bool,
     codec: Codec,
     window: Window,
+    /// Of the whole chunk, where that is read.
     checksum: Option<u32>,
-    dictionary: Option<Values>,
-    /// The page whose turn it is, and how many of its rows were taken.
+    /// What is read of the chunk, where that is not all.
+    pieces: Option<Vec<Piece>>,
+    dictionary: Option<Converted>,
+    /// The page whose turn it is, rows of it with a value that the column cannot have, and how many rows were taken.
     page: Column,
+    misfits: Misfits,
     rows: usize,
     taken: usize,
+    /// Which row of the block is taken next.
+    next_row: u64,
 }
 
 /// Bytes of the chunk that were read and not yet used.
@@ -43,16 +51,34 @@ struct Window {
     used: usize,
     /// Offset of the first byte that is not used.
     at: u64,
+    /// Up to where there is something to read.
     end: u64,
     hasher: Option<flate2::Crc>,
+    /// Bytes that were used, and what they decompressed to, since somebody asked.
+    gone: u64,
     decompressed: u64,
 }
 
 impl Pages {
-    pub(super) fn new(file: PlannedFile, path: Arc<Path>, leaf: Leaf, as_text: bool, chunk: &Chunk) -> Self {
-        let hasher = chunk.checksum.map(|_| flate2::Crc::new());
-        let window =
-            Window { bytes: Vec::new(), used: 0, at: chunk.start, end: chunk.end, hasher, decompressed: 0 };
+    /// Reads all of a chunk, or some pieces of it.
+    pub(super) fn new(
+        file: Arc<PlannedFile>,
+        path: Arc<Path>,
+        leaf: Leaf,
+        as_text: bool,
+        chunk: &Chunk,
+        pieces: Option<Vec<Piece>>,
+    ) -> Self {
+        let checksum = chunk.checksum.filter(|_| pieces.is_none());
+        let window = Window {
+            bytes: Vec::new(),
+            used: 0,
+            at: chunk.start,
+            end: chunk.end,
+            hasher: checksum.map(|_| flate2::Crc::new()),
+            gone: 0,
+            decompressed: 0,
+        };
         Pages {
             file,
             path,
@@ -60,17 +86,20 @@ impl Pages {
             as_text,
             codec: chunk.codec,
             window,
-            checksum: chunk.checksum,
+            checksum,
+            pieces,
             dictionary: None,
             page: Column { values: Values::Int(Vec::new()), present: Vec::new() },
+            misfits: Misfits::new(),
             rows: 0,
             taken: 0,
+            next_row: 0,
         }
     }
 
-    /// Offset of the byte that is read next.
-    pub(super) fn at(&self) -> u64 {
-        self.window.at
+    /// Bytes that were gone through since the last call.
+    pub(super) fn take_gone(&mut self) -> u64 {
+        std::mem::take(&mut self.window.gone)
     }
 
     /// Bytes that pages decompressed to since the last call.
@@ -81,15 +110,63 @@ impl Pages {
     /// How many rows the page still has; at its end, those of the next. There is one, as the chunk has `left` rows more.
     pub(super) fn rows(&mut self, left: u64) -> Result<usize, Error> {
         while self.taken == self.rows {
-            self.next_page(left)?;
+            if self.pieces.is_some() { self.next_piece()? } else { self.next_page(left)? }
         }
         Ok(self.rows - self.taken)
+    }
+
+    /// Passes over rows up to one that is in a piece.
+    pub(super) fn seek(&mut self, row: u64) {
+        let first = self.next_row - self.taken as u64;
+        if (first..first + self.rows as u64).contains(&row) {
+            self.taken = (row - first) as usize;
+        } else {
+            (self.rows, self.taken) = (0, 0);
+        }
+        self.next_row = row;
+    }
+
+    /// Goes to the piece with the row that is taken next, by way of the dictionary if there is one that was not read.
+    fn next_piece(&mut self) -> Result<(), Error> {
+        let pieces = self.pieces.as_deref().unwrap_or_default();
+        let is_dictionary = |piece: &&Piece| piece.rows.is_empty() && self.dictionary.is_none();
+        let of_row = |piece: &&Piece| piece.rows.contains(&self.next_row);
+        let Some(piece) =
+            pieces.first().filter(is_dictionary).or_else(|| pieces.iter().find(of_row)).cloned()
+        else {
+            return Err(self.fault(self.window.at, "the page index lacks a row"));
+        };
+        self.window.jump(piece.bytes.start, piece.run_end);
+        if let Some(said) = piece.checksum {
+            let length = usize::try_from(piece.bytes.end - piece.bytes.start).unwrap_or(usize::MAX);
+            self.fill(length)?;
+            if checksum([&self.window.rest()[..length]]) != said {
+                return Err(self.fault(piece.bytes.start, "the checksum of a page is not that of its bytes"));
+            }
+        }
+        let rows = piece.rows.end - piece.rows.start;
+        (self.rows, self.taken) = (0, 0);
+        self.next_page(rows)?;
+        let found = if rows == 0 { self.dictionary.is_some() } else { self.rows as u64 == rows };
+        if !found {
+            return Err(self.fault(piece.bytes.start, "a page is another than its page index says"));
+        }
+        self.taken = (self.next_row - piece.rows.start).min(rows) as usize;
+        Ok(())
+    }
+
+    /// Which of the next `rows` have a value that the column cannot have, and why.
+    pub(super) fn misfits(&self, rows: usize) -> impl Iterator<Item = (usize, &str)> {
+        let before = |end: usize| self.misfits.partition_point(|(row, _)| *row < end);
+        let inside = &self.misfits[before(self.taken)..before(self.taken + rows)];
+        inside.iter().map(|(row, reason)| (row - self.taken, reason.as_str()))
     }
 
     /// Puts the next `rows` in place of those of `column`.
     pub(super) fn take(&mut self, rows: usize, column: &mut Column) {
         let range = self.taken..self.taken + rows;
         self.taken = range.end;
+        self.next_row += rows as u64;
         column.present.clear();
         if !self.page.present.is_empty() {
             column.present.extend_from_slice(&self.page.present[range.clone()]);
@@ -121,7 +198,9 @@ impl Pages {
                 return Err(self.fault(start, "the checksum of its column chunk is not that of its bytes"));
             }
         }
-        self.window.at = self.window.end;
+        if self.pieces.is_none() {
+            self.window.advance_to_end();
+        }
         Ok(())
     }
 
@@ -249,13 +328,17 @@ impl Pages {
         } else {
             header.values
         };
-        let mut values = match header.encoding {
+        let Converted { mut values, mut misfits } = match header.encoding {
             RLE_DICTIONARY | PLAIN_DICTIONARY => self.look_up(at, page.get(from..).unwrap_or(&[]), count)?,
             encoding => self.values(at, header, encoding, page, from, count)?,
         };
         if count == header.values {
             present.clear();
         } else {
+            if !misfits.is_empty() {
+                let rows: Vec<_> = (0..present.len()).filter(|row| present[*row]).collect();
+                misfits.iter_mut().for_each(|(index, _)| *index = rows[*index]);
+            }
             match &mut values {
                 Values::Int(values) => spread(values, &present),
                 Values::Float(values) => spread(values, &present),
@@ -265,6 +348,7 @@ impl Pages {
             }
         }
         self.page = Column { values, present };
+        self.misfits = misfits;
         (self.rows, self.taken) = (header.values, 0);
         Ok(())
     }
@@ -278,24 +362,19 @@ impl Pages {
         page: &Arc<Vec<u8>>,
         from: usize,
         count: usize,
-    ) -> Result<Values, Error> {
+    ) -> Result<Converted, Error> {
         // A dictionary is plain under either name.
         let plain = header.kind == Kind::Dictionary && !matches!(header.encoding, PLAIN | PLAIN_DICTIONARY);
         let raw = self.leaf.physical.decode(encoding, page, from, count, MOST_PAGE_BYTES).filter(|_| !plain);
         let raw = raw.ok_or_else(|| {
             self.fault(at, &format!("the values of a page cannot be read (encoding {})", header.encoding))
         })?;
-        self.leaf.conversion.convert(raw, self.as_text).map_err(|reason| {
-            Error::Data(format!(
-                "{}, page at byte {at}, column {}: {reason}",
-                self.path.display(),
-                self.leaf.name
-            ))
-        })
+        let converted = self.leaf.conversion.convert(raw, self.as_text);
+        converted.ok_or_else(|| self.fault(at, "the values of a page are of another type than its column"))
     }
 
     /// Decodes `count` indices into the dictionary.
-    fn look_up(&self, at: u64, bytes: &[u8], count: usize) -> Result<Values, Error> {
+    fn look_up(&self, at: u64, bytes: &[u8], count: usize) -> Result<Converted, Error> {
         let no_indices = || self.fault(at, "the indices of a page cannot be read");
         let Some(dictionary) = &self.dictionary else {
             return Err(self.fault(at, "a page has indices into a dictionary that is not there"));
@@ -305,7 +384,7 @@ impl Pages {
             let (width, rest) = bytes.split_first().ok_or_else(no_indices)?;
             encodings::runs(rest, (*width).into(), count, &mut indices).ok_or_else(no_indices)?;
         }
-        let gathered = match dictionary {
+        let gathered = match &dictionary.values {
             Values::Int(values) => gather(values, &indices).map(Values::Int),
             Values::Float(values) => gather(values, &indices).map(Values::Float),
             Values::Double(values) => gather(values, &indices).map(Values::Double),
@@ -313,13 +392,43 @@ impl Pages {
             Values::Text(texts) => gather(&texts.spans, &indices)
                 .map(|spans| Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans })),
         };
-        gathered.ok_or_else(|| self.fault(at, "an index of a page lies beyond its dictionary"))
+        let values =
+            gathered.ok_or_else(|| self.fault(at, "an index of a page lies beyond its dictionary"))?;
+        let misfits = if dictionary.misfits.is_empty() {
+            Misfits::new()
+        } else {
+            let of_dictionary = |index: &u32| {
+                let found = dictionary.misfits.binary_search_by_key(&(*index as usize), |misfit| misfit.0);
+                Some(dictionary.misfits[found.ok()?].1.clone())
+            };
+            let rows = indices.iter().enumerate();
+            rows.filter_map(|(row, index)| Some((row, of_dictionary(index)?))).collect()
+        };
+        Ok(Converted { values, misfits })
     }
 }
 
 impl Window {
     fn rest(&self) -> &[u8] {
         &self.bytes[self.used..]
+    }
+
+    /// Goes to a byte of the chunk, from which on it is read up to another one.
+    fn jump(&mut self, at: u64, end: u64) {
+        let ahead = at.checked_sub(self.at).and_then(|ahead| usize::try_from(ahead).ok());
+        if let Some(ahead) = ahead.filter(|ahead| *ahead < self.bytes.len() - self.used) {
+            self.used += ahead;
+        } else {
+            self.bytes.clear();
+            self.used = 0;
+        }
+        (self.at, self.end) = (at, end);
+    }
+
+    /// Leaves out what is left.
+    fn advance_to_end(&mut self) {
+        self.gone += self.end - self.at;
+        self.at = self.end;
     }
 
     /// Uses up `count` bytes, which are there.
@@ -329,6 +438,7 @@ impl Window {
         }
         self.used += count;
         self.at += count as u64;
+        self.gone += count as u64;
     }
 }
 

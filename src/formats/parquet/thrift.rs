@@ -34,6 +34,13 @@ impl<'a> Value<'a> {
         fields.iter_mut().find(|(id, _)| *id == field).map(|(_, value)| value)
     }
 
+    /// Adds to a field that is an integer of 64 bits, if it is there.
+    pub(super) fn shift(&mut self, field: i16, by: i64) {
+        if let Some(Value::I64(at)) = self.get_mut(field) {
+            *at = at.wrapping_add(by);
+        }
+    }
+
     /// With copies of bytes that are somebody else's.
     pub(super) fn into_owned(self) -> Value<'static> {
         match self {
@@ -211,7 +218,11 @@ pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
             to.extend_from_slice(bytes);
         }
         Value::List(values) => {
-            let kind = values.first().map_or(12, Value::kind);
+            // Old readers know but one of the two kinds of a boolean in a list.
+            let kind = match values.first() {
+                Some(Value::Bool(_)) => 1,
+                first => first.map_or(12, Value::kind),
+            };
             if values.len() < 15 {
                 to.push((values.len() as u8) << 4 | kind);
             } else {
@@ -265,6 +276,7 @@ mod tests {
             (20, Value::List((0..20).map(Value::I64).collect())),
             (21, Value::Bytes(b"text".into())),
             (22, Value::Struct(vec![(3, Value::I8(-1)), (4, Value::Bool(false))])),
+            (23, Value::List(vec![Value::Bool(false), Value::Bool(true)])),
             (400, Value::I64(i64::MIN)),
         ]);
         let mut bytes = Vec::new();

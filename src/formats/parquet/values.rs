@@ -147,57 +147,91 @@ fn texts(bytes: &Arc<Vec<u8>>, spans: Vec<(u32, u32)>) -> Raw {
     Raw::Texts(Texts { bytes: Arc::clone(bytes), spans })
 }
 
+/// A page's values as the table has them. One that cannot be such has any value here, and is a misfit.
+pub(super) struct Converted {
+    pub(super) values: Values,
+    pub(super) misfits: Misfits,
+}
+
+/// Which values are none of their column, ascending, and why.
+pub(super) type Misfits = Vec<(usize, String)>;
+
+/// Converts all values at once. Only where that fails it is asked of each value whether it can be, and why not.
+fn each<V, T: Default>(
+    values: impl Iterator<Item = V> + Clone,
+    convert: impl Fn(V) -> Result<T, String>,
+) -> (Vec<T>, Misfits) {
+    if let Ok(converted) = values.clone().map(&convert).collect::<Result<Vec<_>, _>>() {
+        return (converted, Misfits::new());
+    }
+    let mut misfits = Misfits::new();
+    let converted = values.enumerate().map(|(index, value)| {
+        convert(value).unwrap_or_else(|reason| {
+            misfits.push((index, reason));
+            T::default()
+        })
+    });
+    (converted.collect(), misfits)
+}
+
 impl Conversion {
-    /// Makes a column's values of a page's; why not, where one is none.
-    pub(super) fn convert(self, raw: Raw, as_text: bool) -> Result<Values, String> {
-        let values = match (self, raw) {
+    /// Makes a column's values of a page's; `None` where those are of a type that the column's schema does not have.
+    pub(super) fn convert(self, raw: Raw, as_text: bool) -> Option<Converted> {
+        let all = |values| (values, Misfits::new());
+        let days = |(days, misfits)| (Values::Date(days), misfits);
+        let (values, misfits) = match (self, raw) {
             (Conversion::Int { signed: true }, Raw::I32(values)) => {
-                Values::Int(values.into_iter().map(i64::from).collect())
+                all(Values::Int(values.into_iter().map(i64::from).collect()))
             }
             (Conversion::Int { signed: false }, Raw::I32(values)) => {
-                Values::Int(values.into_iter().map(|value| i64::from(value as u32)).collect())
+                all(Values::Int(values.into_iter().map(|value| i64::from(value as u32)).collect()))
             }
-            (Conversion::Int { signed }, Raw::I64(values)) => {
-                match values.iter().find(|value| !signed && **value < 0) {
-                    Some(value) => return Err(format!("{} is beyond {}", *value as u64, i64::MAX)),
-                    None => Values::Int(values),
-                }
+            (Conversion::Int { signed: true }, Raw::I64(values)) => all(Values::Int(values)),
+            (Conversion::Int { signed: false }, Raw::I64(values)) => {
+                let beyond = |value: i64| format!("{} is beyond {}", value as u64, i64::MAX);
+                let fits = |value: &i64| if *value < 0 { Err(beyond(*value)) } else { Ok(()) };
+                let (_, misfits) = each(values.iter(), fits);
+                (Values::Int(values), misfits)
             }
-            (Conversion::Float, Raw::F32(values)) => Values::Float(values),
+            (Conversion::Float, Raw::F32(values)) => all(Values::Float(values)),
             (Conversion::Float, Raw::F64(values)) => {
-                Values::Float(values.into_iter().map(|value| value as f32).collect())
+                all(Values::Float(values.into_iter().map(|value| value as f32).collect()))
             }
-            (Conversion::Double, Raw::F64(values)) => Values::Double(values),
+            (Conversion::Double, Raw::F64(values)) => all(Values::Double(values)),
             (Conversion::Double, Raw::F32(values)) => {
-                Values::Double(values.into_iter().map(f64::from).collect())
+                all(Values::Double(values.into_iter().map(f64::from).collect()))
             }
-            (Conversion::Decimal { scale }, raw) => Values::Float(decimals(raw, scale)?),
-            (Conversion::Date, Raw::I32(values)) => Values::Date(values),
+            (Conversion::Decimal { scale }, raw) => {
+                let (decimals, misfits) = decimals(raw, scale)?;
+                (Values::Float(decimals), misfits)
+            }
+            (Conversion::Date, Raw::I32(values)) => all(Values::Date(values)),
             (Conversion::Timestamp { a_day }, Raw::I64(values)) => {
-                let day = |value: i64| {
+                let day = |value: &i64| {
                     let day =
                         i32::try_from(value.div_euclid(a_day)).ok().filter(|_| value.rem_euclid(a_day) == 0);
                     day.ok_or_else(|| format!("the timestamp {value} is no midnight, so it is no day"))
                 };
-                Values::Date(values.into_iter().map(day).collect::<Result<_, _>>()?)
+                days(each(values.iter(), day))
             }
-            (Conversion::Timestamp96, Raw::Texts(texts)) => each_text(&texts, day_of_96)?,
-            (Conversion::DateText, Raw::Texts(texts)) => each_text(&texts, |text| {
+            (Conversion::Timestamp96, Raw::Texts(texts)) => days(each_text(&texts, day_of_96)),
+            (Conversion::DateText, Raw::Texts(texts)) => days(each_text(&texts, |text| {
                 let day = Date::parse(text).map(Date::days);
                 day.ok_or_else(|| format!("`{}` is not a day written yyyy-MM-dd", BadRecord::shorten(text)))
-            })?,
-            (Conversion::Text, Raw::Texts(texts)) => Values::Text(texts),
-            _ => return Err("its values are of another type than its column".to_owned()),
+            })),
+            (Conversion::Text, Raw::Texts(texts)) => all(Values::Text(texts)),
+            _ => return None,
         };
-        Ok(match values {
+        let values = match values {
             Values::Date(days) if as_text => Values::Text(date_texts(&days)),
             values => values,
-        })
+        };
+        Some(Converted { values, misfits })
     }
 }
 
-fn each_text(texts: &Texts, day: impl Fn(&[u8]) -> Result<i32, String>) -> Result<Values, String> {
-    (0..texts.spans.len()).map(|index| day(texts.get(index))).collect::<Result<_, _>>().map(Values::Date)
+fn each_text<T: Default>(texts: &Texts, convert: impl Fn(&[u8]) -> Result<T, String>) -> (Vec<T>, Misfits) {
+    each(0..texts.spans.len(), |index| convert(texts.get(index)))
 }
 
 fn day_of_96(value: &[u8]) -> Result<i32, String> {
@@ -220,22 +254,20 @@ fn date_texts(days: &[i32]) -> Texts {
     Texts { bytes: Arc::new(bytes), spans }
 }
 
-fn decimals(raw: Raw, scale: u32) -> Result<Vec<f32>, String> {
-    Ok(match raw {
-        Raw::I32(values) => values.into_iter().map(|value| decimal(value.into(), scale)).collect(),
-        Raw::I64(values) => values.into_iter().map(|value| decimal(value.into(), scale)).collect(),
-        Raw::Texts(texts) => (0..texts.spans.len())
-            .map(|index| {
-                let bytes = texts.get(index);
-                let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { -1 } else { 0 };
-                if bytes.len() > 16 {
-                    return Err("a decimal has more than 38 digits".to_owned());
-                }
-                let value = bytes.iter().fold(sign, |value: i128, byte| value << 8 | i128::from(*byte));
-                Ok(decimal(value, scale))
-            })
-            .collect::<Result<_, _>>()?,
-        Raw::F32(_) | Raw::F64(_) => return Err("its values are of another type than its column".to_owned()),
+fn decimals(raw: Raw, scale: u32) -> Option<(Vec<f32>, Misfits)> {
+    let all = |values| (values, Misfits::new());
+    Some(match raw {
+        Raw::I32(values) => all(values.into_iter().map(|value| decimal(value.into(), scale)).collect()),
+        Raw::I64(values) => all(values.into_iter().map(|value| decimal(value.into(), scale)).collect()),
+        Raw::Texts(texts) => each_text(&texts, |bytes| {
+            let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { -1 } else { 0 };
+            if bytes.len() > 16 {
+                return Err("a decimal has more than 38 digits".to_owned());
+            }
+            let value = bytes.iter().fold(sign, |value: i128, byte| value << 8 | i128::from(*byte));
+            Ok(decimal(value, scale))
+        }),
+        Raw::F32(_) | Raw::F64(_) => return None,
     })
 }
 

@@ -62,6 +62,10 @@ impl Object {
     pub(crate) fn version(&self) -> &str {
         match self.0 {}
     }
+
+    pub(crate) fn listed_version(&self) -> &str {
+        match self.0 {}
+    }
 }
 
 /// A file of a store that is read.

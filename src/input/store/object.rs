@@ -29,6 +29,8 @@ struct Parts {
     key: Key,
     bytes: u64,
     version: Version,
+    /// What its list told of its version.
+    listed_version: String,
 }
 
 /// What tells two versions of a file apart.
@@ -77,8 +79,11 @@ impl Eq for Object {}
 impl Object {
     /// A file as a list has it.
     pub(super) fn listed(bucket: Arc<Bucket>, meta: ObjectMeta) -> Self {
+        // What has no time, as a manifest, has the beginning of all times.
+        let changed = (meta.last_modified.timestamp() > 0).then(|| meta.last_modified.to_rfc3339());
+        let listed_version = meta.e_tag.clone().or(changed).unwrap_or_default();
         let version = Version { exact: false, text: meta.e_tag.unwrap_or_default() };
-        Object(Arc::new(Parts { bucket, key: meta.location, bytes: meta.size, version }))
+        Object(Arc::new(Parts { bucket, key: meta.location, bytes: meta.size, version, listed_version }))
     }
 
     /// What all files of these stores share.
@@ -94,6 +99,11 @@ impl Object {
     /// What differs where the file does.
     pub(crate) fn version(&self) -> &str {
         &self.0.version.text
+    }
+
+    /// What its list told that differs where the file does: its `ETag`, or when it was changed; empty where neither is known.
+    pub(crate) fn listed_version(&self) -> &str {
+        &self.0.listed_version
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -129,6 +139,7 @@ impl Object {
             key: parts.key.clone(),
             bytes: parts.bytes,
             version: seen.unwrap_or_else(|| parts.version.clone()),
+            listed_version: parts.listed_version.clone(),
         }));
         Ok((object, head))
     }

@@ -1,0 +1,35 @@
+"""The file results.jsonl of a run: a line for every single run of a case, written as soon as it is made."""
+
+import json
+import os
+
+FILE = "results.jsonl"
+# Written when all is measured, README.md last: a folder that lacks it is of a run that was cut off.
+AT_THE_END = ("summary.md", "README.md")
+
+
+class Results:
+    """Appends rows to the file of a run. The folder is made with the first row, so a run that measured nothing leaves none."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.rows = []
+        self.file = None
+
+    def keep(self, row):
+        """Adds a row, on disk before the next case is run."""
+        if self.file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Of an earlier run in the same folder they would tell that this one came to its end.
+            for name in AT_THE_END:
+                (self.folder / name).unlink(missing_ok=True)
+            self.file = open(self.folder / FILE, "w", encoding="utf-8")
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.rows.append(row)
+
+    def close(self):
+        """Closes the file; nothing is written here that was not before."""
+        if self.file is not None:
+            self.file.close()

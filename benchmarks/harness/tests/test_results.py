@@ -1,0 +1,84 @@
+"""Rows are on disk as soon as they are made: would catch a run whose crash loses what was measured before, or that looks finished."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+from harness import bench, machine, report
+from harness.peers import Failure
+from harness.results import Results
+
+
+class Kept(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.out = Path(folder.name) / "run"
+
+    def on_disk(self):
+        return [json.loads(line) for line in (self.out / "results.jsonl").read_text().splitlines()]
+
+    def test_each_row_is_on_disk_before_the_next_is_made(self):
+        results = Results(self.out)
+        self.addCleanup(results.close)
+        self.assertFalse(self.out.exists(), "a run that fails before its first row leaves no folder in the way")
+        for number in range(3):
+            results.keep({"round": number, "seconds": None})
+            self.assertEqual([row["round"] for row in self.on_disk()], list(range(number + 1)))
+
+    def test_what_an_earlier_run_left_does_not_vouch_for_this_one(self):
+        self.out.mkdir()
+        for name in ("README.md", "summary.md", "results.jsonl"):
+            (self.out / name).write_text("of the run before\n")
+        results = Results(self.out)
+        self.addCleanup(results.close)
+        results.keep({"round": 0})
+        self.assertEqual([file.name for file in self.out.iterdir()], ["results.jsonl"])
+        self.assertEqual(self.on_disk(), [{"round": 0}])
+
+    def bench(self, measure):
+        """A whole run whose measuring is `measure`."""
+        with mock.patch.object(bench, "measure", measure), mock.patch.object(bench, "say") as say, \
+                mock.patch.object(bench.signal, "signal"):
+            code = bench.main(["--out", str(self.out), "--rows", "10"])
+        return code, [call.args[0] for call in say.call_args_list]
+
+    def test_a_run_that_is_cut_off_keeps_its_rows_and_has_no_readme(self):
+        def killed(_, keep):
+            keep({"round": 0, "failure": None})
+            keep({"round": 1, "failure": None})
+            raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            self.bench(killed)
+        self.assertEqual([row["round"] for row in self.on_disk()], [0, 1])
+        self.assertEqual([file.name for file in self.out.iterdir()], ["results.jsonl"])
+        code, said = self.bench(killed)
+        self.assertEqual(code, 2)
+        self.assertIn("a run is never overwritten", said[0])
+
+    def test_a_failure_says_where_the_rows_before_it_are(self):
+        def failing(_, keep):
+            keep({"round": 0, "failure": None})
+            raise Failure("the disk is full")
+
+        code, said = self.bench(failing)
+        self.assertEqual(code, 1)
+        self.assertIn("the disk is full", said[0])
+        self.assertIn("the 1 runs before that are kept in", said[1])
+        self.assertEqual(len(self.on_disk()), 1)
+
+    def test_the_readme_comes_last(self):
+        self.out.mkdir()
+        facts = {"machine": machine.describe()}
+        broken = mock.patch.object(report, "summary", side_effect=ZeroDivisionError)
+        with broken, self.assertRaises(ZeroDivisionError):
+            report.write(self.out, [], SimpleNamespace(limited=False), facts)
+        self.assertFalse((self.out / "README.md").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,149 @@
+//! Query 3 as a loop: all of rankings as text in memory, a table that borrows its keys from it, and one pass over the visits.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+
+use clap::Parser;
+use memchr::{memchr, memchr_iter};
+use millrace::Error;
+use millrace::cli::JobArguments;
+use millrace::keys::{PlaceHasher, Prefix};
+use millrace::report::AnswerHash;
+use millrace::tables::{Date, RANKINGS, USERVISITS};
+
+use super::{files, integer, parse, read, unreadable};
+
+/// Bytes of an address in the table; an IPv4 address has 15 at most, and longer ones are refused.
+const ADDRESS: usize = 16;
+
+/// The flags of query3, of which those that shape the answer count.
+#[derive(Parser)]
+struct Query3 {
+    #[arg(long, default_value = "1980-01-01", value_parser = day)]
+    from: String,
+    #[arg(long, default_value = "1980-04-01", value_parser = day)]
+    to: String,
+    #[arg(long)]
+    inclusive: bool,
+    #[arg(long)]
+    top: Option<usize>,
+    #[arg(long)]
+    join: Option<String>,
+    #[command(flatten)]
+    job: JobArguments,
+}
+
+impl Query3 {
+    /// Days are compared as they are written, which has the same order.
+    fn is_within(&self, day: &[u8]) -> bool {
+        let (from, to) = (self.from.as_bytes(), self.to.as_bytes());
+        if self.inclusive { from <= day && day <= to } else { from < day && day < to }
+    }
+}
+
+fn day(text: &str) -> Result<String, &'static str> {
+    Date::parse(text.as_bytes())
+        .map(|_| text.to_owned())
+        .ok_or("not a day of the calendar, written as 1980-01-31")
+}
+
+/// The rows of rankings that name one page, which is one unless the data is odd.
+#[derive(Default)]
+struct Page {
+    rows: u32,
+    ranks: i64,
+}
+
+/// The visits of an address, each as often as rankings names its page.
+#[derive(Default)]
+struct Group {
+    revenue: f64,
+    ranks: i64,
+    visits: u64,
+}
+
+type Pages<'a> = HashMap<&'a [u8], Page, PlaceHasher>;
+type Groups = HashMap<Prefix<ADDRESS>, Group, PlaceHasher>;
+
+pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
+    let options: Query3 = parse("query3", "--from, --to, --inclusive", arguments)?;
+    let mut rankings = Vec::new();
+    for path in files(&options.job, "query3", &RANKINGS)? {
+        let text = fs::read(&path).map_err(Error::file("read", &path))?;
+        rankings.push((path, text));
+    }
+    let (mut pages, mut rows) = (Pages::default(), 0);
+    for (path, text) in &rankings {
+        add_pages(text, &mut pages, &mut rows).ok_or_else(|| unreadable(path))?;
+    }
+    let mut groups = Groups::default();
+    for path in files(&options.job, "query3", &USERVISITS)? {
+        read(&path, |text| add_visits(text, &options, &pages, &mut groups, &mut rows))?;
+    }
+    let mut hash = AnswerHash::default();
+    for (address, Group { revenue, ranks, visits }) in &groups {
+        let rank = *ranks as f64 / *visits as f64;
+        hash.add(&[address.as_bytes(), &revenue.to_le_bytes(), &rank.to_le_bytes()]);
+    }
+    Ok((hash, rows))
+}
+
+/// Adds a file of rankings to the table of pages.
+fn add_pages<'a>(text: &'a [u8], pages: &mut Pages<'a>, rows: &mut u64) -> Option<()> {
+    if memchr(b'"', text).is_some() {
+        return None;
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+        let (url, behind) = line.split_at(memchr(b',', line)?);
+        let digits = &behind[1..];
+        let rank = integer(&digits[..memchr(b',', digits)?])?;
+        let page = pages.entry(url).or_default();
+        page.rows += 1;
+        page.ranks += i64::from(rank);
+        *rows += 1;
+        rest = after;
+    }
+    Some(())
+}
+
+/// Adds the visits of `text` that are within the time to the groups. Fields, pages and groups are a loop each, so that the processor
+/// waits for several rows at once where a table is not in its caches.
+fn add_visits(
+    text: &[u8],
+    options: &Query3,
+    pages: &Pages<'_>,
+    groups: &mut Groups,
+    rows: &mut u64,
+) -> Option<()> {
+    if memchr(b'"', text).is_some() {
+        return None;
+    }
+    let mut visits = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+        let mut commas = memchr_iter(b',', line);
+        let (first, second, third) = (commas.next()?, commas.next()?, commas.next()?);
+        if options.is_within(&line[second + 1..third]) {
+            let revenue: f32 = str::from_utf8(&line[third + 1..commas.next()?]).ok()?.parse().ok()?;
+            let address = (first <= ADDRESS).then(|| Prefix::<ADDRESS>::new(&line[..first], ADDRESS))?;
+            visits.push((&line[first + 1..second], address, revenue));
+        }
+        *rows += 1;
+        rest = after;
+    }
+    let ranked: Vec<_> = (visits.into_iter())
+        .filter_map(|(url, address, revenue)| pages.get(url).map(|page| (address, revenue, page)))
+        .collect();
+    for (address, revenue, page) in ranked {
+        let group = groups.entry(address).or_default();
+        // f32 in f64: exact, as in the query.
+        group.revenue += f64::from(revenue) * f64::from(page.rows);
+        group.ranks += page.ranks;
+        group.visits += u64::from(page.rows);
+    }
+    Some(())
+}
