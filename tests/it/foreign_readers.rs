@@ -81,7 +81,7 @@ fn other_programs_read_what_pack_writes() {
         ("many", many.iter().map(String::as_str).collect()),
     ];
     for (name, lines) in cases {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.join("\n") + "\n";
         let [text, parquet] = packed(&home, name, ALL_TYPES, text.as_bytes(), "100MB");
         are_the_same(&text, &parquet, ALL_TYPES, lines.len());
     }
@@ -148,7 +148,8 @@ fn a_file_that_pyarrow_made_of_ours_is_read() {
 #[test]
 fn other_programs_find_a_changed_byte_and_another_value() {
     let home = Home::new();
-    let lines: String = (0..200_i64).map(|row| format!("{},{}\n", row * row, row * 977 % 1000)).collect();
+    let lines: Vec<_> = (0..200_i64).map(|row| format!("{},{}\n", row * row, row * 977 % 1000)).collect();
+    let lines = lines.concat();
     let columns = "number:int,other:int";
     let [text, parquet] = packed(&home, "numbers", columns, lines.as_bytes(), "1MB");
     are_the_same(&text, &parquet, columns, 200);
