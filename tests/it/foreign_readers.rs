@@ -81,7 +81,7 @@ fn other_programs_read_what_pack_writes() {
         ("many", many.iter().map(String::as_str).collect()),
     ];
     for (name, lines) in cases {
-        let text = lines.join("\n") + "\n";
+        let text: String = lines.iter().flat_map(|line| [*line, "\n"]).collect();
         let [text, parquet] = packed(&home, name, ALL_TYPES, text.as_bytes(), "100MB");
         are_the_same(&text, &parquet, ALL_TYPES, lines.len());
     }
