@@ -17,6 +17,15 @@ USERVISITS = {
 }
 
 
+def flags(query):
+    """What makes it this query of its program in Millrace; nothing for one without parameters."""
+    if query in THRESHOLDS:
+        return ["--threshold", str(THRESHOLDS[query])]
+    if query in PREFIXES:
+        return ["-k", str(PREFIXES[query])]
+    return ["--from", FIRST_DAY, "--to", DAYS[query]] if query in DAYS else []
+
+
 def result_columns(query):
     """The columns of a query's result with their SQL types; rows are ranked by the second, ties by the first."""
     if query in THRESHOLDS:

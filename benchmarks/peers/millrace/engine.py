@@ -20,7 +20,7 @@ def start(options):
     which = [HERE / "install", "--which", f"query{options.query[0]}"]
     program = subprocess.run(which, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     command = [program, "--data", str(options.data), "--set", options.set, "--format", options.format,
-               *parameters(options.query), "--top", str(options.top), "-w", str(options.workers),
+               *queries.flags(options.query), "--top", str(options.top), "-w", str(options.workers),
                "--json", "--no-progress"]
     if options.processes > 1:
         command += ["-n", str(options.processes)]
@@ -30,15 +30,6 @@ def start(options):
     if options.memory_bytes:
         command += ["--memory", f"{options.memory_bytes}B", "--spill-dir", str(options.spill)]
     return command
-
-
-def parameters(query):
-    """What makes it this query of its program."""
-    if query in queries.THRESHOLDS:
-        return ["--threshold", str(queries.THRESHOLDS[query])]
-    if query in queries.PREFIXES:
-        return ["-k", str(queries.PREFIXES[query])]
-    return ["--from", queries.FIRST_DAY, "--to", queries.DAYS[query]]
 
 
 def run(command, options):

@@ -14,7 +14,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 use millrace::Error;
 use millrace::cli::{self, JobArguments};
 use millrace::input::{FormatChoice, Input, InputOptions, Row};
@@ -122,6 +122,31 @@ fn read(path: &Path, mut lines: impl FnMut(&[u8]) -> Option<()>) -> Result<(), E
             block.resize(2 * held, 0);
         }
     }
+}
+
+/// Gives the lines of `text` without their newlines. `None` where there are quotes, or a line that cannot be read.
+#[inline]
+fn lines<'t>(text: &'t [u8], mut take: impl FnMut(&'t [u8]) -> Option<()>) -> Option<()> {
+    if memchr(b'"', text).is_some() {
+        return None;
+    }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        take(&rest[..end])?;
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    Some(())
+}
+
+/// A row of rankings: the URL and its rank.
+#[inline]
+fn page(line: &[u8]) -> Option<(&[u8], i32)> {
+    let (url, behind) = line.split_at(memchr(b',', line)?);
+    // Digits are few: a search would take longer to start than to find the comma.
+    let digits = &behind[1..];
+    let rank = integer(&digits[..digits.iter().position(|byte| *byte == b',')?])?;
+    Some((url, rank))
 }
 
 fn unreadable(path: &Path) -> Error {

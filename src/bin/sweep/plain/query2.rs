@@ -5,13 +5,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 use millrace::cli::JobArguments;
 use millrace::keys::{PlaceHasher, Prefix};
 use millrace::report::AnswerHash;
 use millrace::{Error, tables};
 
-use super::{files, parse, read};
+use super::{files, lines, parse, read};
 
 /// The flags of query2, of which those that shape the answer count.
 #[derive(Parser)]
@@ -55,20 +55,14 @@ struct Totals<const WIDTH: usize> {
 
 impl<const WIDTH: usize> Totals<WIDTH> {
     fn add(&mut self, text: &[u8]) -> Option<()> {
-        if memchr(b'"', text).is_some() {
-            return None;
-        }
-        let mut start = 0;
-        while start < text.len() {
-            let end = memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
-            let line = &text[start..end];
+        lines(text, |line| {
             let mut commas = memchr_iter(b',', line);
             let address = commas.next()?;
             let (before, after) = (commas.nth(1)?, commas.next()?);
             let revenue: f32 = std::str::from_utf8(&line[before + 1..after]).ok()?.parse().ok()?;
             self.batch.push((Prefix::new(&line[..address], self.length), revenue));
-            start = end + 1;
-        }
+            Some(())
+        })?;
         self.rows += self.batch.len() as u64;
         for (prefix, revenue) in self.batch.drain(..) {
             *self.groups.entry(prefix).or_default() += f64::from(revenue);

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::fs;
 
 use clap::Parser;
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 use millrace::Error;
 use millrace::cli::JobArguments;
 use millrace::keys::{PlaceHasher, Prefix};
 use millrace::report::AnswerHash;
 use millrace::tables::{Date, RANKINGS, USERVISITS};
 
-use super::{files, integer, parse, read, unreadable};
+use super::{files, lines, page, parse, read, unreadable};
 
 /// Bytes of an address in the table; an IPv4 address has 15 at most, and longer ones are refused.
 const ADDRESS: usize = 16;
@@ -91,22 +91,14 @@ pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
 
 /// Adds a file of rankings to the table of pages.
 fn add_pages<'a>(text: &'a [u8], pages: &mut Pages<'a>, rows: &mut u64) -> Option<()> {
-    if memchr(b'"', text).is_some() {
-        return None;
-    }
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
-        let (url, behind) = line.split_at(memchr(b',', line)?);
-        let digits = &behind[1..];
-        let rank = integer(&digits[..memchr(b',', digits)?])?;
+    lines(text, |line| {
+        let (url, rank) = page(line)?;
         let page = pages.entry(url).or_default();
         page.rows += 1;
         page.ranks += i64::from(rank);
         *rows += 1;
-        rest = after;
-    }
-    Some(())
+        Some(())
+    })
 }
 
 /// Adds the visits of `text` that are within the time to the groups. Fields, pages and groups are a loop each, so that the processor
@@ -118,13 +110,8 @@ fn add_visits(
     groups: &mut Groups,
     rows: &mut u64,
 ) -> Option<()> {
-    if memchr(b'"', text).is_some() {
-        return None;
-    }
     let mut visits = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+    lines(text, |line| {
         let mut commas = memchr_iter(b',', line);
         let (first, second, third) = (commas.next()?, commas.next()?, commas.next()?);
         if options.is_within(&line[second + 1..third]) {
@@ -133,8 +120,8 @@ fn add_visits(
             visits.push((&line[first + 1..second], address, revenue));
         }
         *rows += 1;
-        rest = after;
-    }
+        Some(())
+    })?;
     let ranked: Vec<_> = (visits.into_iter())
         .filter_map(|(url, address, revenue)| pages.get(url).map(|page| (address, revenue, page)))
         .collect();
