@@ -22,15 +22,16 @@ const MOST_BYTES: u64 = 16 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct ChunkIndexPlace {
     /// Parquet's offset index, of where pages are.
-    places: Part,
+    pub(super) places: Part,
     /// Parquet's column index, of bounds.
-    bounds: Option<Part>,
+    pub(super) bounds: Option<Part>,
     /// Of each page with its header, that of the dictionary first; none where the file has none.
     page_checksums: Vec<u32>,
 }
 
+/// A structure of the page index, by where it is in the file.
 #[derive(Debug, Clone)]
-struct Part {
+pub(super) struct Part {
     bytes: Range<u64>,
     checksum: Option<u32>,
 }
@@ -85,6 +86,14 @@ impl Part {
             ));
         }
         Ok(bytes)
+    }
+
+    /// Reads it for who copies it.
+    pub(super) fn value(&self, file: &PlannedFile, path: &Path) -> Result<Value<'static>, Error> {
+        let bytes = self.read(file, path)?;
+        let (value, _) = thrift::read_struct(&bytes)
+            .map_err(|_| damaged(path, self.bytes.start, "a page index cannot be read"))?;
+        Ok(value.into_owned())
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::path::Path;
 
 use super::footer::INDEX_CHECKSUMS_KEY;
+use super::index::ChunkIndexPlace;
 use super::page_writer::{Chunk, Page};
 use super::thrift::{self, Value};
 use super::write::{digits, limit_bytes, pair, structure};
+use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::Limits;
+use crate::formats::file::PlannedFile;
 use crate::tables::ColumnType;
 
 /// What the index tells of one column chunk.
@@ -33,22 +37,23 @@ impl ChunkIndex {
         ChunkIndex { bounds: bounds(kind, &chunk.pages), places: structure([(1, Value::List(places))]) }
     }
 
-    /// Takes it out of a row group that `read` reads the bytes of and that moves by so many; `None` where it is not there.
-    pub(super) fn take_all<E>(
+    /// Takes it out of a row group that moves by so many bytes, of a file whose footer starts at `end`; `None` where it is not there.
+    pub(super) fn take_all(
         group: &mut Value<'static>,
         by: i64,
-        mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
-    ) -> Result<Option<Vec<Self>>, E> {
+        end: u64,
+        file: &PlannedFile,
+        path: &Path,
+    ) -> Result<Option<Vec<Self>>, Error> {
         let mut indexes = Vec::new();
         for chunk in chunks_of(group) {
-            let mut part = |at: i16| -> Result<Option<Value<'static>>, E> {
-                let Some(range) = part_of(chunk, at) else { return Ok(None) };
-                let bytes = read(range)?;
-                Ok(thrift::read_struct(&bytes).ok().map(|(value, _)| value.into_owned()))
-            };
-            let (Some(mut places), bounds) = (part(OFFSET_INDEX)?, part(COLUMN_INDEX)?) else {
+            let place = ChunkIndexPlace::of(chunk, end);
+            let has_bounds = part_of(chunk, COLUMN_INDEX).is_some();
+            let Some(place) = place.filter(|place| place.bounds.is_some() == has_bounds) else {
                 return Ok(None);
             };
+            let mut places = place.places.value(file, path)?;
+            let bounds = place.bounds.map(|part| part.value(file, path)).transpose()?;
             if let Some(Value::List(pages)) = places.get_mut(1) {
                 pages.iter_mut().for_each(|page| page.shift(1, by));
             }

@@ -2,15 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::Range;
-use std::path::Path;
 
 use super::footer::{MAGIC, TAIL_BYTES, damaged, footer_bytes};
 use super::index_writer::{COLUMN_INDEX, ChunkIndex, OFFSET_INDEX};
 use super::thrift::{self, Value};
 use super::write::{Groups, write_footer};
 use crate::Error;
-use crate::formats::file::{PlannedFile, append};
+use crate::formats::file::append;
 use crate::input::InputFile;
 use crate::tables::Column;
 
@@ -43,8 +41,8 @@ impl<'a> Joined<'a> {
         for group in footer.list(4) {
             let mut group = group.clone().into_owned();
             shift_group(&mut group, by);
-            let read = |range| read_part(&file, &part.path, footer_at, range);
-            self.groups.indexes.push(ChunkIndex::take_all(&mut group, by, read)?.ok_or_else(fault)?);
+            let index = ChunkIndex::take_all(&mut group, by, footer_at, &file, &part.path)?;
+            self.groups.indexes.push(index.ok_or_else(fault)?);
             self.groups.metas.push(group);
         }
         self.at += body.end - body.start;
@@ -59,16 +57,6 @@ impl<'a> Joined<'a> {
 /// Where the parts of a column chunk's page index start.
 fn index_starts(chunk: &Value<'_>) -> impl Iterator<Item = u64> {
     [OFFSET_INDEX, COLUMN_INDEX].into_iter().filter_map(move |field| chunk.size(field))
-}
-
-/// Reads some bytes of a file that lie before its footer.
-fn read_part(file: &PlannedFile, path: &Path, end: u64, range: Range<u64>) -> Result<Vec<u8>, Error> {
-    if range.end > end {
-        return Err(damaged(path, range.start, "its page index would lie in its footer"));
-    }
-    let mut bytes = vec![0; (range.end - range.start) as usize];
-    file.read_at(&mut bytes, range.start).map_err(Error::file("read", path))?;
-    Ok(bytes)
 }
 
 /// Moves a row group by so many bytes: wherever its footer says where something is.

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -58,6 +59,13 @@ fn small_file(groups: i64) -> Vec<u8> {
     joined(&TABLE, &(0..groups).map(|seed| mixed(24, seed)).collect::<Vec<_>>())
 }
 
+/// A file of one batch.
+fn written(table: &Table, batch: &Batch) -> Vec<u8> {
+    let mut writer = ParquetWriter::create(Vec::new(), table).unwrap();
+    writer.write(batch).unwrap();
+    writer.finish().unwrap()
+}
+
 /// A file that is joined of one file for each batch.
 fn joined(table: &Table, batches: &[Batch]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
@@ -65,15 +73,38 @@ fn joined(table: &Table, batches: &[Batch]) -> Vec<u8> {
     let mut file = File::create(&path).unwrap();
     let mut whole = Joined::start(&mut file).unwrap();
     for batch in batches {
-        let mut writer = ParquetWriter::create(Vec::new(), table).unwrap();
-        writer.write(batch).unwrap();
         let part = directory.path().join("part");
-        let bytes = writer.finish().unwrap();
+        let bytes = written(table, batch);
         std::fs::write(&part, &bytes).unwrap();
         whole.add(&InputFile::local(&part, bytes.len() as u64)).unwrap();
     }
     whole.finish(table.columns).unwrap();
     std::fs::read(&path).unwrap()
+}
+
+/// Where the page indexes of a file are: between its last page and its footer.
+fn indexes_of(bytes: &[u8]) -> Range<usize> {
+    let (_file, input) = input_of(bytes);
+    let whole = ParquetFile::open(&input, &TABLE).unwrap();
+    let pages = whole.chunks.iter().flatten().map(|chunk| chunk.end as usize).max().unwrap();
+    let length = u32::from_le_bytes(*bytes[bytes.len() - 8..].first_chunk().unwrap()) as usize;
+    pages..bytes.len() - 8 - length
+}
+
+/// Catches an index that was damaged after it was written and gets a new checksum, as a joined file's index is made again.
+#[test]
+fn a_damaged_index_is_not_joined() {
+    let bytes = written(&TABLE, &mixed(24, 1));
+    let indexes = indexes_of(&bytes);
+    assert!(!indexes.is_empty(), "there is an index");
+    for at in indexes {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let (_file, input) = input_of(&changed);
+        let mut to = tempfile::tempfile().unwrap();
+        let error = Joined::start(&mut to).unwrap().add(&input).expect_err("a damaged index is believed");
+        assert!(matches!(error, Error::Data(_)), "{error:?}");
+    }
 }
 
 /// What a query can learn of a file: all rows, and which it may pass over.
@@ -115,13 +146,10 @@ fn every_changed_byte_is_an_error_or_changes_nothing() {
     // who wrote the file, but nothing that is read.
     let name = memchr::memmem::find(&bytes, b"millrace version").unwrap();
     let is_of_no_weight = |at: usize| at < 4 || (name - 48..name + "millrace ".len()).contains(&at);
-    let footer =
-        bytes.len() - 8 - u32::from_le_bytes(*bytes[bytes.len() - 8..].first_chunk().unwrap()) as usize;
     // Page indexes lie between the last page and the footer: they are read where a filter asks, and tested there.
-    let whole = input_of(&bytes);
-    let whole = ParquetFile::open(&whole.1, &TABLE).unwrap();
-    let pages = whole.chunks.iter().flatten().map(|chunk| chunk.end as usize).max().unwrap();
-    let is_of_no_weight = |at: usize| is_of_no_weight(at) || (pages..footer).contains(&at);
+    let indexes = indexes_of(&bytes);
+    let footer = indexes.end;
+    let is_of_no_weight = |at: usize| is_of_no_weight(at) || indexes.contains(&at);
     for at in 0..bytes.len() {
         // One bit and all of them; in the footer, where each means something else, every bit.
         let bits = if at < footer { at % 8..at % 8 + 1 } else { 0..8 };
