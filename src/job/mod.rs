@@ -33,7 +33,7 @@ use crate::cost::RunCost;
 use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
-use crate::memory::{Budget, keep_pages_small};
+use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
     AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Profile, Progress, RunReport, Seconds,
@@ -138,11 +138,11 @@ impl Job {
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
-        keep_pages_small(settings.memory_bytes, settings.workers);
         let budget = Budget::new(settings.memory_bytes, settings.spill_dir.clone(), settings.workers);
         let read_ahead = if input::is_remote(&settings.data) { settings.store.read_ahead_bytes } else { 0 };
         let shared = ProcessShared::new(settings.assignment, budget.with_read_ahead(read_ahead))
             .with_local_shards(settings.local_shards);
+        shared.memory.begin_with_small_pages(settings.workers);
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
         watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
         if settings.cluster.index() == 0 {

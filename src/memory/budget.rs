@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::pages::Pages;
+
 /// What a process takes whatever its reducers hold, and more for each worker: the program, reading, routing, and what
 /// the allocator keeps for each thread. Measured with Query 2C, whose peak stays below its limit with this.
 const PROCESS_BYTES: u64 = 24_000_000;
 const WORKER_BYTES: u64 = 24_000_000;
-/// A reducer tells the others only of changes at least this large, and of one in 256 of its fair share.
+/// A reducer tells the others of changes of one in 256 of its fair share, but no smaller and no larger ones.
 const LEAST_STEP_BYTES: usize = 16 << 10;
+const GREATEST_STEP_BYTES: usize = 512 << 10;
 
 /// What the memory of a process may be spent on; shared by its workers.
 ///
@@ -28,6 +31,7 @@ struct Shared {
     seats: AtomicUsize,
     in_flight: AtomicUsize,
     queues_spilled: AtomicU64,
+    pages: Pages,
 }
 
 impl Default for Budget {
@@ -68,7 +72,14 @@ impl Budget {
             seats: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             queues_spilled: AtomicU64::new(0),
+            pages: Pages::default(),
         }))
+    }
+
+    /// Has this process take its memory in small pages from here on: until its reducers hold a mebibyte together, or for
+    /// good where the limit leaves less than 256 MiB for each of so many workers. Linux only.
+    pub fn begin_with_small_pages(&self, workers: usize) {
+        self.0.pages.begin_small(self.0.limit, workers);
     }
 
     /// Where to spill to.
@@ -148,7 +159,8 @@ impl Seat {
     /// Says that the reducer now holds `bytes`. Costs a comparison, unless they are many more or fewer than before.
     pub fn hold(&mut self, bytes: usize) {
         self.held = bytes;
-        if bytes.abs_diff(self.told) >= LEAST_STEP_BYTES.max(self.share_bytes() / 256) {
+        let step = (self.share_bytes() / 256).clamp(LEAST_STEP_BYTES, GREATEST_STEP_BYTES);
+        if bytes.abs_diff(self.told) >= step {
             self.tell(bytes);
         }
     }
@@ -156,7 +168,8 @@ impl Seat {
     fn tell(&mut self, bytes: usize) {
         let held = &self.budget.0.held;
         if bytes > self.told {
-            held.fetch_add(bytes - self.told, Ordering::Relaxed);
+            let more = bytes - self.told;
+            self.budget.0.pages.note_held(held.fetch_add(more, Ordering::Relaxed) + more);
         } else {
             held.fetch_sub(self.told - bytes, Ordering::Relaxed);
         }

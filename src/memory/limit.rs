@@ -66,22 +66,6 @@ pub fn available_bytes() -> Option<u64> {
     machine.into_iter().chain(cgroup_limit(&groups, Path::new("/sys/fs/cgroup"))).min()
 }
 
-/// With a limit that leaves less than this for each worker, what huge pages round up is no longer lost in it: 15 to 25 MB for each
-/// worker, measured in Query 3 with a spilling join.
-const LEAST_FOR_HUGE_PAGES: u64 = 256 << 20;
-
-/// Has this process take memory in small pages where its limit is so small that it would be exceeded by the unused parts
-/// of huge ones: all of a huge page is resident once a byte of it is used. Large tables are a tenth slower without.
-pub fn keep_pages_small(limit: Option<u64>, workers: usize) {
-    if limit.is_some_and(|limit| limit / (workers.max(1) as u64) < LEAST_FOR_HUGE_PAGES) {
-        #[cfg(target_os = "linux")]
-        {
-            // Where the system cannot, the peak is higher, and the answer the same.
-            let _ = rustix::thread::disable_transparent_huge_pages(true);
-        }
-    }
-}
-
 /// The least limit of the groups in `memberships`, which is `/proc/self/cgroup`, and of those above them.
 ///
 /// Version 2 has one hierarchy, mounted at `mount` or, beside version 1, at `unified`; version 1 has one for each

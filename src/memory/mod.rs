@@ -12,12 +12,13 @@
 mod budget;
 mod codec;
 mod limit;
+mod pages;
 mod sequence;
 mod spill;
 mod store;
 
 pub use budget::{Budget, Seat};
-pub use limit::{MemoryLimit, available_bytes, keep_pages_small};
+pub use limit::{MemoryLimit, available_bytes};
 pub use sequence::{Sequence, SequenceReader, held_bytes, map_bytes, owned_bytes};
 pub use spill::{Run, SpillFile};
 pub use store::{Extent, Store};
