@@ -13,9 +13,7 @@ pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
 /// The same where another byte is between fields.
 #[inline]
 fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
-    // Counted to the end, so that many bytes are compared at once.
-    let special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
-    if field.iter().filter(|&byte| special(byte)).count() > 0 {
+    if has_special(delimiter, field) {
         row.push(b'"');
         for &byte in field {
             if byte == b'"' {
@@ -26,6 +24,24 @@ fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
         row.push(b'"');
     } else {
         row.extend_from_slice(field);
+    }
+}
+
+/// Whether a field holds a byte for which it must be quoted. Without a branch for each byte or a loop over the last few:
+/// they are looked at again with those before them.
+#[inline]
+fn has_special(delimiter: u8, field: &[u8]) -> bool {
+    let is_special = |byte: u8| (byte == delimiter) | (byte == b'"') | (byte == b'\n') | (byte == b'\r');
+    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &byte| any | is_special(byte));
+    // Of a known length each, so that their bytes are compared at once.
+    let any_of_16 = |bytes: &[u8; 16]| any(bytes);
+    let any_of_8 = |bytes: &[u8; 8]| any(bytes);
+    if let Some(last) = field.last_chunk() {
+        any_of_16(last) || field.as_chunks().0.iter().any(any_of_16)
+    } else if let (Some(first), Some(last)) = (field.first_chunk(), field.last_chunk()) {
+        any_of_8(first) | any_of_8(last)
+    } else {
+        any(field)
     }
 }
 
@@ -108,5 +124,19 @@ mod tests {
         assert_eq!(written(b""), "");
         assert_eq!(written(b"a,b"), "\"a,b\"");
         assert_eq!(written(b"say \"hi\"\n"), "\"say \"\"hi\"\"\n\"");
+    }
+
+    #[test]
+    fn a_special_byte_is_found_wherever_it_is() {
+        for length in 0..70 {
+            let plain = vec![b'x'; length];
+            assert!(!has_special(b',', &plain));
+            for (place, special) in (0..length).flat_map(|place| b",\"\n\r".map(|special| (place, special))) {
+                let mut field = plain.clone();
+                field[place] = special;
+                assert!(has_special(b',', &field), "{special} at {place} of {length}");
+                assert_eq!(has_special(b'\t', &field), special != b',');
+            }
+        }
     }
 }
