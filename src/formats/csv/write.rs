@@ -31,8 +31,9 @@ fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
 /// they are looked at again with those before them.
 #[inline]
 fn has_special(delimiter: u8, field: &[u8]) -> bool {
-    let is_special = |byte: u8| (byte == delimiter) | (byte == b'"') | (byte == b'\n') | (byte == b'\r');
-    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &byte| any | is_special(byte));
+    let special = [delimiter, b'"', b'\n', b'\r'];
+    let ones = |byte: u8| special.iter().fold(0, |ones, &special| ones | u8::from(byte == special));
+    let any = |bytes: &[u8]| bytes.iter().fold(0, |any, &byte| any | ones(byte)) != 0;
     // Of a known length each, so that their bytes are compared at once.
     let any_of_16 = |bytes: &[u8; 16]| any(bytes);
     let any_of_8 = |bytes: &[u8; 8]| any(bytes);
