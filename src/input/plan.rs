@@ -11,10 +11,10 @@ use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
 use crate::formats::columns::{ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted};
-use crate::formats::csv::{CsvReader, PageReader, Source};
+use crate::formats::csv::{CsvReader, PageReader, Source, WantedField};
 use crate::formats::packed::{PackedDecoder, PackedFile};
 use crate::formats::parquet::{ParquetDecoder, ParquetFile};
-use crate::tables::{ColumnType, Date, Layout, Table};
+use crate::tables::{Date, Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -95,17 +95,6 @@ impl<R: Row> Input<R> {
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let wanted = projection::resolve::<R>(table)?;
         let listed = files::list(table, options)?;
-        let is_double = |wanted: &&Wanted| table.columns[wanted.column].kind == ColumnType::Double;
-        if listed.format == Format::Csv
-            && let Some(wanted) = wanted.iter().find(is_double)
-        {
-            // Text does not say how wide a float is, and a rounded one would be another answer than that of other formats.
-            return Err(Error::Data(format!(
-                "table {} is text, and its column {} is a double, which queries read from Parquet and packed files only\n  try: \
-                 pack it first, or make it a float",
-                table.name, table.columns[wanted.column].name
-            )));
-        }
         Self::of_columns(table, wanted, listed, options)
     }
 
@@ -346,7 +335,11 @@ impl<R: Row> Input<R> {
                     compression: file.compression,
                     range: split.range.clone(),
                     table: plan.table,
-                    wanted: plan.wanted.iter().map(|wanted| wanted.column).collect(),
+                    wanted: plan
+                        .wanted
+                        .iter()
+                        .map(|wanted| WantedField::of(&plan.table, wanted.column))
+                        .collect(),
                     bad_records: plan.bad_records,
                     block_bytes: plan.block_bytes,
                 };

@@ -98,7 +98,7 @@ impl TakeRow for BatchBuilder {
     #[inline]
     fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError> {
         for (index, column) in self.columns.iter_mut().enumerate() {
-            if let Err(error) = column.push(self.rows, fields.field(index).0) {
+            if let Err(error) = column.push(self.rows, fields.field(index).text) {
                 self.columns[..index].iter_mut().for_each(|column| column.truncate(self.rows));
                 return Err(error.of_field(index));
             }

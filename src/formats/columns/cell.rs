@@ -94,7 +94,7 @@ macro_rules! texts {
         #[inline]
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, FieldError> {
             match self {
-                Cell::Text(text) => FieldDeserializer(text).$method($($argument,)* visitor),
+                Cell::Text(text) => FieldDeserializer::of_text(text).$method($($argument,)* visitor),
                 other => Err(other.unreadable($wanted)),
             }
         }
@@ -131,7 +131,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         match self {
             Cell::Float(value) => visitor.visit_f32(value),
-            // Rounded, as text is that a query reads as one.
+            // Rounded, as a double in text is.
             Cell::Double(value) => visitor.visit_f32(value as f32),
             other => Err(other.unreadable("f32")),
         }

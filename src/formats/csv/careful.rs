@@ -3,6 +3,7 @@
 //! It walks the same index as the fast way, one row at a time, and leaves where each field lies.
 
 use super::Dialect;
+use super::WantedField;
 use super::field::FieldDeserializer;
 use crate::formats::row::Fields;
 
@@ -101,9 +102,9 @@ impl CarefulRow {
     }
 
     /// Takes the doubled quotes out of the wanted fields.
-    pub(super) fn unescape(&mut self, text: &[u8], wanted: &[usize]) {
+    pub(super) fn unescape(&mut self, text: &[u8], wanted: &[WantedField]) {
         self.unescaped.clear();
-        for &column in wanted {
+        for &WantedField { column, .. } in wanted {
             let span = &mut self.spans[column];
             if span.kind != Kind::Escaped {
                 continue;
@@ -120,7 +121,7 @@ impl CarefulRow {
     }
 
     /// The wanted fields, after [`Self::unescape`].
-    pub(super) fn fields<'a>(&'a self, text: &'a [u8], wanted: &'a [usize]) -> CarefulFields<'a> {
+    pub(super) fn fields<'a>(&'a self, text: &'a [u8], wanted: &'a [WantedField]) -> CarefulFields<'a> {
         CarefulFields { row: self, text, wanted }
     }
 }
@@ -130,7 +131,7 @@ impl CarefulRow {
 pub(super) struct CarefulFields<'a> {
     row: &'a CarefulRow,
     text: &'a [u8],
-    wanted: &'a [usize],
+    wanted: &'a [WantedField],
 }
 
 impl<'a> Fields<'a> for CarefulFields<'a> {
@@ -143,8 +144,9 @@ impl<'a> Fields<'a> for CarefulFields<'a> {
 
     #[inline]
     fn field(self, index: usize) -> FieldDeserializer<'a> {
-        let span = self.row.spans[self.wanted[index]];
+        let WantedField { column, is_double } = self.wanted[index];
+        let span = self.row.spans[column];
         let text = if span.kind == Kind::Unescaped { &self.row.unescaped[..] } else { self.text };
-        FieldDeserializer(&text[span.start..span.end])
+        FieldDeserializer { text: &text[span.start..span.end], is_double }
     }
 }

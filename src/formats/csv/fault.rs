@@ -68,7 +68,9 @@ impl Judge {
             decompressed: source.compression.is_some(),
             line: Some(survey.newlines + 1),
             row: None,
-            column: fault.field.map(|field| source.table.columns[source.wanted[field]].name.to_owned()),
+            column: fault
+                .field
+                .map(|field| source.table.columns[source.wanted[field].column].name.to_owned()),
             reason: fault.reason,
             text: BadRecord::shorten(record.strip_suffix(b"\r").unwrap_or(record)),
         })))

@@ -9,12 +9,22 @@ use crate::formats::field_error::FieldError;
 
 /// Reads one field's text, quotes already taken off.
 #[derive(Clone, Copy)]
-pub(in crate::formats) struct FieldDeserializer<'a>(pub(in crate::formats) &'a [u8]);
+pub(in crate::formats) struct FieldDeserializer<'a> {
+    pub(in crate::formats) text: &'a [u8],
+    /// Whether its column holds floats of 64 bits: every format gives the same value, however wide the query's field is.
+    pub(in crate::formats) is_double: bool,
+}
 
 impl<'a> FieldDeserializer<'a> {
+    /// A field that is no float.
+    #[inline]
+    pub(in crate::formats) fn of_text(text: &'a [u8]) -> Self {
+        FieldDeserializer { text, is_double: false }
+    }
+
     #[inline]
     fn as_str(self) -> Result<&'a str, FieldError> {
-        std::str::from_utf8(self.0).map_err(|_| FieldError::unreadable(self.0, "UTF-8 text"))
+        std::str::from_utf8(self.text).map_err(|_| FieldError::unreadable(self.text, "UTF-8 text"))
     }
 }
 
@@ -22,9 +32,9 @@ macro_rules! integers {
     ($($method:ident $visit:ident $integer:ident $parse:ident)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-            match number::$parse(self.0).and_then(|value| $integer::try_from(value).ok()) {
+            match number::$parse(self.text).and_then(|value| $integer::try_from(value).ok()) {
                 Some(value) => visitor.$visit(value),
-                None => Err(FieldError::unreadable(self.0, stringify!($integer))),
+                None => Err(FieldError::unreadable(self.text, stringify!($integer))),
             }
         }
     )*};
@@ -48,24 +58,33 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
 
     #[inline]
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        match number::parse_f32(self.0) {
+        let value = if self.is_double {
+            number::parse_f64(self.text).map(|value| value as f32)
+        } else {
+            number::parse_f32(self.text)
+        };
+        match value {
             Some(value) => visitor.visit_f32(value),
-            None => Err(FieldError::unreadable(self.0, "f32")),
+            None => Err(FieldError::unreadable(self.text, "f32")),
         }
     }
 
-    /// A float column holds 32-bit floats in every format, so a wider field gets the same value, widened.
     #[inline]
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        match number::parse_f32(self.0) {
-            Some(value) => visitor.visit_f64(f64::from(value)),
-            None => Err(FieldError::unreadable(self.0, "f32, widened to f64")),
+        let (value, expected) = if self.is_double {
+            (number::parse_f64(self.text), "f64")
+        } else {
+            (number::parse_f32(self.text).map(f64::from), "f32, widened to f64")
+        };
+        match value {
+            Some(value) => visitor.visit_f64(value),
+            None => Err(FieldError::unreadable(self.text, expected)),
         }
     }
 
     #[inline]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        match self.0 {
+        match self.text {
             b"true" => visitor.visit_bool(true),
             b"false" => visitor.visit_bool(false),
             other => Err(FieldError::unreadable(other, "bool (true or false)")),
@@ -77,18 +96,18 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
         let mut characters = self.as_str()?.chars();
         match (characters.next(), characters.next()) {
             (Some(character), None) => visitor.visit_char(character),
-            _ => Err(FieldError::unreadable(self.0, "one character")),
+            _ => Err(FieldError::unreadable(self.text, "one character")),
         }
     }
 
     #[inline]
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        visitor.visit_borrowed_bytes(self.0)
+        visitor.visit_borrowed_bytes(self.text)
     }
 
     #[inline]
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        visitor.visit_borrowed_bytes(self.0)
+        visitor.visit_borrowed_bytes(self.text)
     }
 
     #[inline]
@@ -103,7 +122,7 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        if self.0.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.text.is_empty() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     #[inline]
@@ -128,7 +147,7 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
     /// The plan refuses every other shape before a row is read, see `input::probe`.
     #[cold]
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
-        Err(FieldError::unreadable(self.0, "a nested value"))
+        Err(FieldError::unreadable(self.text, "a nested value"))
     }
 
     forward_to_deserialize_any! { unit unit_struct seq tuple tuple_struct map struct identifier ignored_any }

@@ -43,7 +43,7 @@ pub(crate) use reader::CsvReader;
 use crate::formats::compression::Compression;
 use crate::formats::file::PlannedFile;
 use crate::input::BadRecords;
-use crate::tables::{Layout, Table};
+use crate::tables::{ColumnType, Layout, Table};
 use index::Marks;
 
 /// The longest row there may be: what a reader keeps in memory of one file is bounded by it.
@@ -58,10 +58,25 @@ pub(crate) struct Source {
     pub(crate) range: Range<u64>,
     pub(crate) table: Table,
     /// Columns of the table, in the order of the query's struct.
-    pub(crate) wanted: Arc<[usize]>,
+    pub(crate) wanted: Arc<[WantedField]>,
     pub(crate) bad_records: BadRecords,
     /// How much of the file to read at once.
     pub(crate) block_bytes: usize,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WantedField {
+    column: usize,
+    /// Whether it holds floats of 64 bits, which the text of a float does not say.
+    is_double: bool,
+}
+
+impl WantedField {
+    /// This column of a table.
+    pub(crate) fn of(table: &Table, column: usize) -> Self {
+        WantedField { column, is_double: table.columns[column].kind == ColumnType::Double }
+    }
 }
 
 /// How rows and fields are told apart.

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::fault::{Fault, Judge};
 use super::field::FieldDeserializer;
 use super::window::{Stage, Window};
-use super::{MAX_ROW_BYTES, Source};
+use super::{MAX_ROW_BYTES, Source, WantedField};
 use crate::Error;
 use crate::formats::columns::BatchBuilder;
 use crate::formats::row::{EachRow, Fields, TakeRow};
@@ -198,7 +198,7 @@ impl PageReader {
 struct PageFields<'a> {
     url: &'a [u8],
     text: &'a [u8],
-    wanted: &'a [usize],
+    wanted: &'a [WantedField],
 }
 
 impl<'a> Fields<'a> for PageFields<'a> {
@@ -211,6 +211,6 @@ impl<'a> Fields<'a> for PageFields<'a> {
 
     #[inline]
     fn field(self, index: usize) -> FieldDeserializer<'a> {
-        FieldDeserializer(if self.wanted[index] == 0 { self.url } else { self.text })
+        FieldDeserializer::of_text(if self.wanted[index].column == 0 { self.url } else { self.text })
     }
 }

@@ -7,7 +7,7 @@ use super::fault::{Fault, Judge, Verdict};
 use super::field::FieldDeserializer;
 use super::index::{Instructions, SLACK, Tally};
 use super::window::{Stage, Window};
-use super::{Dialect, MAX_ROW_BYTES, Source};
+use super::{Dialect, MAX_ROW_BYTES, Source, WantedField};
 use crate::Error;
 use crate::formats::columns::BatchBuilder;
 use crate::formats::field_error::FieldError;
@@ -333,7 +333,7 @@ struct PlainFields<'a> {
     text: &'a [u8],
     /// The newline before the row and the mark behind each field.
     ends: &'a [u32],
-    wanted: &'a [usize],
+    wanted: &'a [WantedField],
 }
 
 impl<'a> Fields<'a> for PlainFields<'a> {
@@ -346,12 +346,12 @@ impl<'a> Fields<'a> for PlainFields<'a> {
 
     #[inline]
     fn field(self, index: usize) -> FieldDeserializer<'a> {
-        let column = self.wanted[index];
+        let WantedField { column, is_double } = self.wanted[index];
         let text = &self.text[self.ends[column] as usize + 1..self.ends[column + 1] as usize];
-        FieldDeserializer(if column + 2 == self.ends.len() {
-            text.strip_suffix(b"\r").unwrap_or(text)
-        } else {
-            text
-        })
+        let is_last = column + 2 == self.ends.len();
+        FieldDeserializer {
+            text: if is_last { text.strip_suffix(b"\r").unwrap_or(text) } else { text },
+            is_double,
+        }
     }
 }
