@@ -11,9 +11,14 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from harness.options import PEERS_DIRECTORY, ROOT
+
+
+# How long a session may still work for itself, to compile or to give memory back, before it rests.
+BEFORE_REST_SECONDS = 0.3
 
 
 class Failure(Exception):
@@ -41,7 +46,8 @@ def verb(engine, name, *arguments):
 class Session:
     """A started `query` verb: one engine, one query, one setting, run as often as asked.
 
-    Started on first use and again after a failure, so that one bad round does not cost the others.
+    Started on first use and again after a failure, so that one bad round does not cost the others. Between its runs it is
+    stopped with all it started: an idle session that wakes up takes time from whoever has its turn, most from the shortest query.
     """
 
     def __init__(self, engine, arguments, timeout_seconds):
@@ -55,8 +61,11 @@ class Session:
         """One run of the query: the peer's result, or Failure."""
         if self.process is None:
             self._start()
+        self._signal(signal.SIGCONT)
         self._send("run")
         result = self._receive()
+        time.sleep(BEFORE_REST_SECONDS)
+        self._signal(signal.SIGSTOP)
         if result.get("failure"):
             raise Failure(result["failure"])
         return result
@@ -65,17 +74,15 @@ class Session:
         """Ends the peer and all it started; it has a moment to do so itself."""
         if self.process is None:
             return
-        process, self.process = self.process, None
+        self._signal(signal.SIGCONT)
+        process = self.process
         try:
             process.stdin.close()
             process.wait(timeout=grace_seconds)
         except (OSError, subprocess.TimeoutExpired):
             pass
-        try:
-            # The peer leads a process group of its own: what it started goes with it.
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self._signal(signal.SIGKILL)
+        self.process = None
         process.wait()
         process.stdout.close()
         self.errors.close()
@@ -89,6 +96,13 @@ class Session:
         self.lines = queue.Queue()
         threading.Thread(target=_forward, args=(self.process.stdout, self.lines), daemon=True).start()
         self.startup_seconds = self._receive().get("startup_seconds")
+
+    def _signal(self, number):
+        """To the peer and what it started: it leads a process group of its own."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
 
     def _send(self, line):
         try:

@@ -56,6 +56,22 @@ class Rounds(unittest.TestCase):
         self.assertEqual([row["timed"] for row in rows["other"]], [False, True, True])
         self.assertEqual(rows["judge"][0]["answer"]["digest"], rows["other"][0]["answer"]["digest"])
 
+    def test_a_session_rests_between_its_turns(self):
+        # What the first peer started counts on for as long as nobody stops it; the second one sees whether it does.
+        ticks = self.root / "ticks"
+        self.peer("restless", f"""
+            [ $round = 0 ] && (while :; do echo >> {ticks}; sleep 0.01; done) > /dev/null &
+            echo '{result()}'""")
+        self.peer("witness", f"""
+            before=$(wc -l < {ticks}); sleep 0.2; after=$(wc -l < {ticks})
+            echo "$before $after" >> {self.root}/seen
+            echo '{result()}'""")
+        rows = self.run_with("restless", "witness")
+        self.assertEqual([row["failure"] for name in rows for row in rows[name]], [None] * 6)
+        seen = [tuple(map(int, line.split())) for line in (self.root / "seen").read_text().splitlines()]
+        self.assertTrue(all(before == after for before, after in seen), seen)
+        self.assertLess(seen[0][1], seen[1][0], "it went on when its turn came")
+
     def test_wrong_answer_has_no_time_and_is_not_run_again(self):
         self.peer("judge", f"echo '{result()}'")
         self.peer("wrong", f"touch {self.root}/ran-$round; echo '{result(groups=3)}'")

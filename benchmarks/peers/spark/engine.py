@@ -22,7 +22,9 @@ class Spark:
         self.session = (SparkSession.builder.master(f"local[{options.workers}]")
                         .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
                         .config("spark.sql.shuffle.partitions", 4 * options.workers)
-                        .config("spark.driver.host", "localhost").getOrCreate())
+                        .config("spark.driver.host", "localhost")
+                        # Sessions rest between their runs, and one that was stopped for long is not to be given up by itself.
+                        .config("spark.network.timeout", "10h").getOrCreate())
         self.session.sparkContext.setLogLevel("ERROR")
         self.processes = (self.session._jvm.java.lang.ProcessHandle.current().pid(),)
         for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
