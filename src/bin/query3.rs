@@ -17,7 +17,7 @@ use clap::Parser;
 use millrace::Error;
 use millrace::cli::{self, JobArguments, OutputArguments};
 use millrace::input::Row;
-use millrace::job::{Job, JoinChoice};
+use millrace::job::{Job, JoinChoice, JoinSide};
 use millrace::keys::{ShortText, Text};
 use millrace::operators::{Fold, Gather, Join, ReduceByText, Scan, Top, WriteParts};
 use millrace::report::AnswerHash;
@@ -52,13 +52,19 @@ struct Options {
     /// Addresses to print, those with the most revenue
     #[arg(long, value_name = "N", default_value_t = 1)]
     top: usize,
-    /// How visits meet rankings: by exchanging both tables, or with all of rankings in every process
+    /// How visits meet rankings: by exchanging both tables, or with all of the one that is held in every process
     ///
-    /// auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
-    /// from there on. What does not fit is spilled by hash, and an error by broadcast. With --local-shards no process knows how
-    /// large rankings is, so one of the two must be named.
+    /// auto takes broadcast while the copies of it are expected to have at most 200 MB together and it has little of --memory,
+    /// and hash from there on. What does not fit is spilled by hash, and an error by broadcast. With --local-shards no process knows
+    /// how large a table is, so one of the two must be named.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     join: JoinChoice,
+    /// Table that is held in memory: rankings, or uservisits [default: the one that is expected to be smaller]
+    ///
+    /// That goes by bytes of files, and in Parquet and packed files by the columns that are read and by the visits that are expected
+    /// in the time: as many as if the days of visits were spread evenly between the first and the last one of each block.
+    #[arg(long, value_name = "TABLE")]
+    build: Option<String>,
     #[command(flatten)]
     #[serde(flatten)]
     output: OutputArguments,
@@ -110,6 +116,12 @@ impl Group {
     }
 }
 
+/// A visit of a page with a rank, as a group of one.
+fn group_of((address, revenue): &(ShortText, f32), rank: i32) -> (ShortText, Group) {
+    // f32 widened to f64: the sum is exact for this data, so any order gives the same bits.
+    (address.clone(), Group { revenue: (*revenue).into(), ranks: rank.into(), visits: 1 })
+}
+
 fn main() -> ExitCode {
     cli::main(|options: Options| run(&options))
 }
@@ -122,26 +134,31 @@ fn run(options: &Options) -> Result<(), Error> {
     let days = options.from.days() + inside..=options.to.days() - inside;
     let dates = Date::from_days(*days.start())..=Date::from_days(*days.end());
     let visits = job.table::<Visit>(&USERVISITS)?.skipping_outside("visitDate", dates)?;
-    let join = job.choose_join(options.join, &rankings)?;
+    let join = job.choose_join(options.join, options.build.as_deref(), &rankings, &visits)?;
     let output = job.output(&options.output, COLUMNS)?;
-    let (strategy, top) = (join.strategy, options.top);
+    let (strategy, build, top) = (join.strategy, join.build, options.top);
 
     let finished = job.run(move |scope| {
         let days = days.clone();
-        // Rankings first: a join holds what is built first.
-        let ranks = scope.scan(&rankings, |page| Some((Text::new(page.url), page.rank)));
-        scope
-            .scan(&visits, move |visit| {
+        let ranks = || scope.scan(&rankings, |page| Some((Text::new(page.url), page.rank)));
+        let visited = || {
+            scope.scan(&visits, move |visit| {
                 days.contains(&visit.date.days())
                     .then(|| (Text::new(visit.url), (ShortText::new(visit.source_ip), visit.revenue)))
             })
-            .join(ranks, strategy, |_, (address, revenue), rank| {
-                // f32 widened to f64: the sum is exact for this data, so any order gives the same bits.
-                Some((
-                    address.clone(),
-                    Group { revenue: (*revenue).into(), ranks: (*rank).into(), visits: 1 },
-                ))
-            })
+        };
+        // What a join holds is scanned first.
+        let ranked = match build {
+            JoinSide::First => {
+                let ranks = ranks();
+                visited().join(ranks, strategy, |_, visit, rank| Some(group_of(visit, *rank)))
+            }
+            JoinSide::Second => {
+                let visited = visited();
+                ranks().join(visited, strategy, |_, rank, visit| Some(group_of(visit, *rank)))
+            }
+        };
+        ranked
             .reduce_by_text(|all, more| {
                 all.revenue += more.revenue;
                 all.ranks += more.ranks;

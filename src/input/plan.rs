@@ -10,7 +10,9 @@ use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
 use crate::Error;
-use crate::formats::columns::{ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted};
+use crate::formats::columns::{
+    BlockPlan, ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted,
+};
 use crate::formats::csv::{CsvReader, PageReader, Source, WantedField};
 use crate::formats::packed::{PackedDecoder, PackedFile};
 use crate::formats::parquet::{ParquetDecoder, ParquetFile};
@@ -290,6 +292,22 @@ impl<R: Row> Input<R> {
             wanted.map(|(index, _)| file.bytes_of(index, &self.plan.wanted)).sum::<u64>()
         };
         self.plan.columns.iter().map(of_file).sum()
+    }
+
+    /// Bytes of the rows that a query wants, about, by the statistics of column files: those of the wanted columns, in the files. Of
+    /// text all bytes.
+    pub(crate) fn expected_bytes(&self) -> u64 {
+        if self.plan.columns.is_empty() {
+            return self.bytes();
+        }
+        let of_file = |file: &ColumnFile| {
+            let blocks = file.blocks().iter().enumerate();
+            let expected = |(index, block): (usize, &BlockPlan)| {
+                file.bytes_of(index, &self.plan.wanted) as f64 * block.expected_share(&self.plan.ranges)
+            };
+            blocks.map(expected).sum::<f64>()
+        };
+        self.plan.columns.iter().map(of_file).sum::<f64>().round() as u64
     }
 
     /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.

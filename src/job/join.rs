@@ -1,4 +1,4 @@
-//! How a query's join is done, by what was typed and the sizes of files.
+//! How a query's join is done, by what was typed, the sizes of files and their statistics.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::input::{Input, Row};
 use crate::operators::JoinStrategy;
 use crate::units::Bytes;
 
-/// Bytes of the smaller table, times the processes that would have a copy, up to which a broadcast join is taken: a choice
+/// Bytes of the table that is held, times the processes that would have a copy, up to which a broadcast join is taken: a choice
 /// that bounds what the copies hold in memory, not a measured one.
 const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
 /// Rows in a file take so many times as much in memory, about, and are not to take all of it.
@@ -31,55 +31,122 @@ pub enum JoinChoice {
     Hash,
 }
 
+/// One of the two tables of a join, in the order in which they were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinSide {
+    /// The first one.
+    First,
+    /// The second one.
+    Second,
+}
+
 /// How two tables meet, and why.
 #[derive(Debug, Clone)]
 pub struct ChosenJoin {
     /// What the join is told.
     pub strategy: JoinStrategy,
+    /// The table that is to be the build side: it is scanned first, and held.
+    pub build: JoinSide,
+    held: &'static str,
     reason: String,
 }
 
 impl fmt::Display for ChosenJoin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} join: {}", self.strategy, self.reason)
+        write!(f, "{:?} join that holds {}: {}", self.strategy, self.held, self.reason)
+    }
+}
+
+/// What is known of a table before it is read.
+struct Size {
+    name: &'static str,
+    /// Bytes that are read, at most, and that are expected to be kept.
+    read: u64,
+    expected: u64,
+}
+
+impl Size {
+    fn of<R: Row>(input: &Input<R>) -> Self {
+        Size { name: input.table().name, read: input.bytes_to_read(), expected: input.expected_bytes() }
     }
 }
 
 impl Job {
-    /// Chooses the strategy of a join whose build side has the rows of `build`, and notes it as the decision `join`.
+    /// Chooses which of two tables a join holds, and its strategy, and notes both as the decision `join`. `held` is the name of
+    /// one of the tables, as typed, if any.
     ///
-    /// [`JoinChoice::Auto`] is a broadcast while the copies of the table's files in all processes have at most 200 MB together,
-    /// and those of a process at most a quarter of what its reducers may hold.
+    /// Without it that is the table of which fewer bytes are expected to be wanted: of text all, of column files those of the
+    /// columns that are read, in so many of the rows as the statistics of blocks say, if values are spread evenly between the limits
+    /// of a block, are in the ranges of [`Input::skipping_outside`]. [`JoinChoice::Auto`] is a broadcast while the copies of that in all
+    /// processes are expected to have at most 200 MB together, and while all that is read of the table, if the estimate is wrong,
+    /// takes at most a quarter of what the reducers of a process may hold.
     ///
     /// # Errors
     ///
-    /// `Auto` with `--local-shards`: no process knows how large the table is.
-    pub fn choose_join<R: Row>(&mut self, choice: JoinChoice, build: &Input<R>) -> Result<ChosenJoin, Error> {
-        let name = build.table().name;
-        if self.settings.local_shards && choice == JoinChoice::Auto {
+    /// `held` is neither table. `Auto` with `--local-shards`: no process knows how large the tables are; the first one is held there.
+    pub fn choose_join<A: Row, B: Row>(
+        &mut self,
+        choice: JoinChoice,
+        held: Option<&str>,
+        first: &Input<A>,
+        second: &Input<B>,
+    ) -> Result<ChosenJoin, Error> {
+        let (first, second) = (Size::of(first), Size::of(second));
+        let knows_sizes = !self.settings.local_shards;
+        let build = match held {
+            Some(name) if name == first.name => JoinSide::First,
+            Some(name) if name == second.name => JoinSide::Second,
+            Some(name) => {
+                let reason = format!("--build {name} is none of the joined tables");
+                let remedy = format!("--build {}, or --build {}", first.name, second.name);
+                return self.or_decline(Err(Error::usage(reason, remedy)));
+            }
+            None if knows_sizes && second.expected < first.expected => JoinSide::Second,
+            None => JoinSide::First,
+        };
+        let (build_size, probe_size) = match build {
+            JoinSide::First => (&first, &second),
+            JoinSide::Second => (&second, &first),
+        };
+        let name = build_size.name;
+        if !knows_sizes && choice == JoinChoice::Auto {
             let reason = format!(
                 "--join auto goes by the size of {name}, and with --local-shards each process knows only its own part of it"
             );
             let remedy = format!("--join hash, or --join broadcast if all of {name} is small");
             return self.or_decline(Err(Error::usage(reason, remedy)));
         }
-        let processes = self.settings.cluster.processes() as u64;
-        let copies = build.bytes() * processes;
-        let fit = (self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE).saturating_mul(processes);
-        let most = fit.min(BROADCAST_UP_TO_BYTES);
+        let copies = build_size.expected * self.settings.cluster.processes() as u64;
+        let fits = build_size.read <= self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE;
         let strategy = match choice {
             JoinChoice::Hash => JoinStrategy::Hash,
             JoinChoice::Broadcast => JoinStrategy::Broadcast,
-            JoinChoice::Auto if copies <= most => JoinStrategy::Broadcast,
+            JoinChoice::Auto if fits && copies <= BROADCAST_UP_TO_BYTES => JoinStrategy::Broadcast,
             JoinChoice::Auto => JoinStrategy::Hash,
         };
-        let reason = match choice {
-            JoinChoice::Auto => {
-                format!("a copy of {name} in each process takes {} (limit {})", Bytes(copies), Bytes(most))
+        let why_build = match held {
+            Some(_) => "--build says so".to_owned(),
+            None if knows_sizes => format!(
+                "about {} of it are wanted, and {} of {}",
+                Bytes(build_size.expected),
+                Bytes(probe_size.expected),
+                probe_size.name
+            ),
+            None => "--local-shards".to_owned(),
+        };
+        let why_strategy = match choice {
+            JoinChoice::Auto if fits => {
+                format!(
+                    "a copy in each process takes {} (limit {})",
+                    Bytes(copies),
+                    Bytes(BROADCAST_UP_TO_BYTES)
+                )
             }
+            JoinChoice::Auto => format!("{} to read may not fit in --memory", Bytes(build_size.read)),
             _ => "--join says so".to_owned(),
         };
-        self.decide("join", json!({"strategy": strategy, "reason": reason}));
-        Ok(ChosenJoin { strategy, reason })
+        let reason = format!("{why_build}; {why_strategy}");
+        self.decide("join", json!({"strategy": strategy, "build": name, "reason": reason}));
+        Ok(ChosenJoin { strategy, build, held: name, reason })
     }
 }

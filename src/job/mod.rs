@@ -40,7 +40,7 @@ use crate::report::{
     imbalance,
 };
 use crate::tables::Table;
-pub use join::{ChosenJoin, JoinChoice};
+pub use join::{ChosenJoin, JoinChoice, JoinSide};
 use worker::{Assignment, Outcome, Planned};
 
 /// How often the main thread looks whether the job has failed.

@@ -283,7 +283,8 @@ fn a_join_that_spills_keeps_its_process_within_its_limit() {
     let program = env!("CARGO_BIN_EXE_query3");
     let expected = query(&home, program, "-w 2 --join broadcast");
     for (workers, megabytes) in [(1, 80), (2, 112)] {
-        let words = format!("-w {workers} --join hash --memory {megabytes}MB --report report.json");
+        let words =
+            format!("-w {workers} --join hash --build rankings --memory {megabytes}MB --report report.json");
         let ran = query(&home, program, &words);
         ran.check(ran.json()["hash"] == expected.json()["hash"], "another answer");
         let report: serde_json::Value =
@@ -298,7 +299,41 @@ fn a_join_that_spills_keeps_its_process_within_its_limit() {
 
 #[test]
 fn query_3_is_that_of_a_plain_judge() {
-    assert_judged(&tables(300), &[false, true], &["auto", "broadcast", "hash"]);
+    let joins = ["auto", "broadcast", "hash", "broadcast --build uservisits", "hash --build uservisits"];
+    assert_judged(&tables(300), &[false, true], &joins);
+}
+
+#[test]
+fn query_3_holds_the_table_of_which_less_is_expected() {
+    let (home, _, _) = tables(3_000);
+    let (query3, pack) = (env!("CARGO_BIN_EXE_query3"), env!("CARGO_BIN_EXE_pack"));
+    for (to, table) in ["parquet", "packed"].into_iter().flat_map(|to| [(to, "rankings"), (to, "uservisits")])
+    {
+        let mut command = Command::new(pack);
+        command.args(["--data", "data", "--set", "t", "--format", "csv", "--table", table, "--to", to]);
+        home.runner(command).run().ended_with(0);
+    }
+    // Of 30,000 visits in 99 days those of one day, or all; of text nothing is known but its size.
+    for (days, by_statistics) in [
+        ("--from 1980-01-02 --to 1980-01-04", "uservisits"),
+        ("--from 1979-01-01 --to 1981-01-01", "rankings"),
+    ] {
+        let mut answers = Vec::new();
+        for (format, expected) in [("csv", "rankings"), ("parquet", by_statistics), ("packed", by_statistics)]
+        {
+            let words = format!("{days} -w 2 --format {format} --report report.json");
+            let ran = query(&home, query3, &words);
+            let report: serde_json::Value =
+                serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
+            let join = &report["decisions"]["join"];
+            ran.check(join["build"] == expected, &format!("{format}, {days}: {join}"));
+            answers.push(ran.json()["hash"].to_string());
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    }
+    let ran = run(&home, query3, "--build visits");
+    ran.ended_with(2);
+    ran.check(ran.stderr.contains("try: --build rankings, or --build uservisits"), "what to type");
 }
 
 #[test]
@@ -338,7 +373,7 @@ fn assert_judged((home, pages, visits): &Tables, inclusive: &[bool], joins: &[&s
                 let ran = query(home, env!("CARGO_BIN_EXE_query3"), &words);
                 let answer = ran.json();
                 ran.check(answer["groups"] == groups.len(), "groups");
-                let chosen = if *join == "hash" { "hash" } else { "broadcast" };
+                let chosen = if join.starts_with("hash") { "hash" } else { "broadcast" };
                 ran.check(answer["join"] == chosen, "how it was joined");
                 ran.check(answer["top"].as_array().unwrap().len() == groups.len(), "all of them");
                 for (given, (address, (revenue, ranks, count))) in

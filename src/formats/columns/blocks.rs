@@ -46,6 +46,13 @@ impl BlockPlan {
         ranges.iter().any(|range| self.limits_of(range).is_some_and(|limits| range.excludes(limits)))
     }
 
+    /// Which part of its rows is among the values of all `ranges`, about: as if the values of each column were spread evenly between
+    /// their limits, and those of one column knew nothing of another's. All of them where limits are not known or are texts.
+    pub(crate) fn expected_share(&self, ranges: &[ColumnRange]) -> f64 {
+        let share = |range| self.limits_of(range).map_or(1.0, |limits| range.share_of(limits));
+        ranges.iter().map(share).product()
+    }
+
     /// Whether each value of a range's column is known to be in it.
     pub(crate) fn is_inside(&self, range: &ColumnRange) -> bool {
         self.limits_of(range).is_some_and(|limits| range.includes(limits))
@@ -73,6 +80,29 @@ impl ColumnRange {
         (below && is_comparable(&self.from, least)) || (above && is_comparable(&self.to, least))
     }
 
+    /// Which part of the values between these limits is in the range, from 0 to 1; 1 of those that are no numbers.
+    fn share_of(&self, limits: &Limits) -> f64 {
+        if self.excludes(limits) {
+            return 0.0;
+        }
+        let (Some(least), Some(greatest)) = (limits.least.as_number(), limits.greatest.as_number()) else {
+            return 1.0;
+        };
+        // A whole number or a day stands for all up to the next one.
+        let step = limits.least.step();
+        let place = |bound: &ops::Bound<Value>, included: f64, excluded: f64| match bound {
+            ops::Bound::Included(value) => value.as_number().map(|number| number + included),
+            ops::Bound::Excluded(value) => value.as_number().map(|number| number + excluded),
+            ops::Bound::Unbounded => None,
+        };
+        let (start, end) = (least, greatest + step);
+        let from = place(&self.from, 0.0, step).unwrap_or(start).max(start);
+        let to = place(&self.to, step, 0.0).unwrap_or(end).min(end);
+        let share = (to - from) / (end - start);
+        // One value alone, of floats, or limits that are not finite.
+        if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }
+    }
+
     /// Whether each value between these limits is in the range.
     fn includes(&self, limits: &Limits) -> bool {
         let Limits { least, greatest } = limits;
@@ -87,6 +117,24 @@ impl ColumnRange {
             ops::Bound::Unbounded => true,
         };
         above && below && is_comparable(&self.from, least) && is_comparable(&self.to, least)
+    }
+}
+
+impl Value {
+    /// The number that it is, or the day.
+    fn as_number(&self) -> Option<f64> {
+        Some(match self {
+            Value::Int(value) => *value as f64,
+            Value::Float(value) => f64::from(*value),
+            Value::Double(value) => *value,
+            Value::Date(days) => f64::from(*days),
+            Value::Text(_) => return None,
+        })
+    }
+
+    /// How far the next one of its kind is.
+    fn step(&self) -> f64 {
+        if matches!(self, Value::Int(_) | Value::Date(_)) { 1.0 } else { 0.0 }
     }
 }
 
@@ -134,5 +182,45 @@ mod tests {
         let texts = block(Value::Text(b"b".into()), Value::Text(b"bz".into()));
         assert!(outside(&texts, Included(Value::Text(b"c".into())), Unbounded));
         assert!(!outside(&texts, Included(Value::Text(b"b".into())), Unbounded));
+    }
+
+    #[test]
+    fn shares_of_ranges_are_those_of_values_spread_evenly() {
+        let share = |least: Value, greatest: Value, from, to| {
+            let limits = vec![Some(Limits { least, greatest })];
+            let block = BlockPlan { bytes: 0..1, rows: 9, limits };
+            let unknown = ColumnRange { column: 1, from: Unbounded, to: Included(Value::Int(0)) };
+            block.expected_share(&[ColumnRange { column: 0, from, to }, unknown])
+        };
+        // Whole numbers: of ten, so many as there are.
+        let of_ten = |from, to| share(Value::Int(1), Value::Int(10), from, to);
+        for (from, to, expected) in [
+            (Unbounded, Unbounded, 1.0),
+            (Included(Value::Int(1)), Included(Value::Int(10)), 1.0),
+            (Excluded(Value::Int(7)), Unbounded, 0.3),
+            (Included(Value::Int(4)), Excluded(Value::Int(6)), 0.2),
+            (Included(Value::Int(4)), Included(Value::Int(4)), 0.1),
+            (Excluded(Value::Int(4)), Excluded(Value::Int(5)), 0.0),
+            (Included(Value::Int(-9)), Included(Value::Int(2)), 0.2),
+            (Included(Value::Int(11)), Unbounded, 0.0),
+            (Unbounded, Included(Value::Text(b"x".into())), 1.0),
+        ] {
+            let found = of_ten(from.clone(), to.clone());
+            assert!((found - expected).abs() < 1e-12, "{from:?} to {to:?}: {found}");
+        }
+        let dates = share(Value::Date(0), Value::Date(99), Included(Value::Date(90)), Unbounded);
+        assert!((dates - 0.1).abs() < 1e-12);
+        let floats = share(Value::Float(0.0), Value::Float(2.0), Unbounded, Excluded(Value::Float(0.5)));
+        assert!((floats - 0.25).abs() < 1e-12);
+        // One float alone, limits without end, and texts: nothing is known, so all may be wanted.
+        let one = Value::Double(3.0);
+        assert_eq!(share(one.clone(), one.clone(), Included(one.clone()), Included(one)), 1.0);
+        assert_eq!(
+            share(Value::Float(0.0), Value::Float(f32::INFINITY), Included(Value::Float(1.0)), Unbounded),
+            1.0
+        );
+        let text = |text: &str| Value::Text(text.into());
+        assert_eq!(share(text("a"), text("z"), Included(text("c")), Unbounded), 1.0);
+        assert_eq!(share(text("a"), text("b"), Included(text("c")), Unbounded), 0.0);
     }
 }
