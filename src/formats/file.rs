@@ -52,6 +52,11 @@ impl PlannedFile {
         self.bytes
     }
 
+    /// Whether it is in a store, from which it comes in the order that was said.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.storage, Storage::Store(_))
+    }
+
     /// Says what will be read next, so that it can be on its way: of a file in a store, nothing else is fetched but small
     /// gaps. What was said before is forgotten, and may not have been fetched.
     pub(crate) fn will_read(&self, ranges: &[Range<u64>]) {

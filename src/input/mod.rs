@@ -38,7 +38,7 @@ pub(crate) use batches::WholeRows;
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
 pub(crate) use files::{list_text_files, names_outright};
 pub use plan::{ColumnValue, Input};
-pub use reader::{Block, SplitReader};
+pub use reader::{Block, PassedOver, SplitReader};
 pub use row::Row;
 pub(crate) use split::MISCUT;
 pub use split::{Split, miscut_files};

@@ -179,9 +179,10 @@ impl<R: Row> Input<R> {
         })
     }
 
-    /// The same plan where rows with a value of `column` outside of `range`, or without one, may be passed over: blocks of column files
-    /// whose statistics say that they have no others are not read, nor pages of Parquet of which a page index says so where `column` is a
-    /// field of the query's struct. Other rows outside of it still come.
+    /// The same plan where rows with a value of `column` outside of `range`, or without one, may be passed over. Of column files, blocks whose
+    /// statistics say that they have no others are not read. Where `column` is a field of the query's struct, and no date that it reads as text,
+    /// nor are pages of Parquet of which a page index says so; and in what is read, `column` is decoded first, and of most rows outside nothing
+    /// else. Others still come, so the query compares them itself. A value of a row that was passed over may be bad, and nobody is told.
     ///
     /// # Errors
     ///
@@ -210,11 +211,13 @@ impl<R: Row> Input<R> {
         }))
     }
 
-    /// The blocks of a split that may have rows that the query wants.
-    fn blocks_of(&self, split: &Split) -> Vec<usize> {
-        let blocks = self.plan.columns.get(split.file).map_or(&[][..], ColumnFile::blocks).iter().enumerate();
-        let inside = blocks.filter(|(_, block)| split.range.contains(&block.bytes.start));
-        inside.filter(|(_, block)| !block.is_outside(&self.plan.ranges)).map(|(index, _)| index).collect()
+    /// The blocks of a split that may have rows that the query wants, and how many rows the others have.
+    fn blocks_of(&self, split: &Split) -> (Vec<usize>, u64) {
+        let blocks = self.plan.columns.get(split.file).map_or(&[][..], ColumnFile::blocks);
+        let inside = (0..blocks.len()).filter(|block| split.range.contains(&blocks[*block].bytes.start));
+        let (outside, wanted): (Vec<_>, _) =
+            inside.partition(|block| blocks[*block].is_outside(&self.plan.ranges));
+        (wanted, outside.iter().map(|block| blocks[*block].rows).sum())
     }
 
     fn planned(plan: Plan) -> Self {
@@ -319,7 +322,9 @@ impl<R: Row> Input<R> {
     pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
         let plan = &*self.plan;
         let file = &plan.files[split.file];
+        let (blocks, unread_rows) = self.blocks_of(split);
         let column_source = || ColumnSource {
+            unread_rows,
             path: Arc::clone(&file.path),
             table: plan.table,
             wanted: Arc::clone(&plan.wanted),
@@ -333,17 +338,13 @@ impl<R: Row> Input<R> {
                     file.open()?,
                     Arc::clone(&plan.wanted),
                     Arc::clone(&plan.ranges),
-                    self.blocks_of(split),
+                    blocks,
                 );
                 Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
             }
             Some(ColumnFile::Packed(footer)) => {
-                let decoder = PackedDecoder::open(
-                    footer,
-                    file.open()?,
-                    Arc::clone(&plan.wanted),
-                    self.blocks_of(split),
-                );
+                let decoder =
+                    PackedDecoder::open(footer, file.open()?, Arc::clone(&plan.wanted), &plan.ranges, blocks);
                 Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
             }
             None => {

@@ -27,7 +27,7 @@ pub(super) enum FormatReader {
 /// What one block held.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// Rows given out.
+    /// Rows read: given out, or left out because they are outside of a range of [`Input::skipping_outside`](super::Input::skipping_outside).
     pub rows: u64,
     /// Bytes of the file gone through; over all blocks of all splits they are the bytes of the files, but of column files
     /// those of the columns read.
@@ -36,6 +36,18 @@ pub struct Block {
     pub text_bytes: u64,
     /// Records left out because they do not fit.
     pub bad_records: u64,
+}
+
+/// What of column files was not looked at, because no row there is in the ranges of
+/// [`Input::skipping_outside`](super::Input::skipping_outside).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Rows of which nothing was read: bounds of their blocks or pages rule them out.
+    pub unread_rows: u64,
+    /// Rows of which the ranges' columns were read, and rule them out: their other values were not decoded. They count as read.
+    pub filtered_rows: u64,
+    /// Pages of columns in blocks that were read, of packed files regions, none of which was decoded.
+    pub pages: u64,
 }
 
 impl<R: Row> SplitReader<R> {
@@ -64,6 +76,15 @@ impl<R: Row> SplitReader<R> {
             FormatReader::Pages(reader) => reader.next_block::<R>(emit),
             FormatReader::Parquet(reader) => reader.next_block::<R>(emit),
             FormatReader::Packed(reader) => reader.next_block::<R>(emit),
+        }
+    }
+
+    /// After the end: what was passed over.
+    pub fn passed_over(&self) -> PassedOver {
+        match &self.format {
+            FormatReader::Csv(_) | FormatReader::Pages(_) => PassedOver::default(),
+            FormatReader::Parquet(reader) => reader.passed_over(),
+            FormatReader::Packed(reader) => reader.passed_over(),
         }
     }
 

@@ -421,6 +421,9 @@ impl Job {
                 bytes,
                 decompressed_bytes: (compressed_files > 0).then(|| sum(|detail| detail.text_bytes)),
                 rows,
+                filtered_rows: sum(|detail| detail.filtered_rows),
+                unread_rows: sum(|detail| detail.unread_rows),
+                passed_pages: sum(|detail| detail.passed_pages),
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
                 fetched: input::is_remote(&self.settings.data).then(|| Fetched {

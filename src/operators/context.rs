@@ -47,6 +47,12 @@ pub struct Counters {
     pub text_bytes: Cell<u64>,
     /// Rows read, bad ones not counted.
     pub rows: Cell<u64>,
+    /// How many of them the reader left out, as values of a range's column rule them out.
+    pub filtered_rows: Cell<u64>,
+    /// Rows that were not read, as bounds of their blocks or pages rule them out.
+    pub unread_rows: Cell<u64>,
+    /// Pages of columns that were not decoded, in blocks that were read.
+    pub passed_pages: Cell<u64>,
     /// Rows skipped because they were bad.
     pub bad_records: Cell<u64>,
     /// Groups this worker's reducers held at the end of their input.

@@ -201,6 +201,10 @@ impl<R: Row> Reading<R> {
                 add(&counters.bad_records, block.bad_records);
             } else {
                 context.extents.borrow_mut().push((self.scan, *file, reader.extent()));
+                let passed = reader.passed_over();
+                add(&counters.unread_rows, passed.unread_rows);
+                add(&counters.filtered_rows, passed.filtered_rows);
+                add(&counters.passed_pages, passed.pages);
                 add(&counters.splits, 1);
                 self.current = None;
             }

@@ -107,6 +107,13 @@ pub struct InputFigures {
     pub decompressed_bytes: Option<u64>,
     /// Good rows read.
     pub rows: u64,
+    /// How many of them were left out before the query saw them, by the values of a column that its filter names: of column files,
+    /// their other values were not decoded.
+    pub filtered_rows: u64,
+    /// Rows of which nothing was read, as bounds of their blocks or pages rule them out.
+    pub unread_rows: u64,
+    /// Pages of columns, of packed files regions, that were not decoded, in blocks that were read.
+    pub passed_pages: u64,
     /// Rows passed over under `--bad-records skip`.
     pub bad_records: u64,
     /// What came from S3 or HTTP servers to all processes, where data is there.
@@ -319,6 +326,9 @@ mod tests {
                 bytes: 1_000_000,
                 decompressed_bytes: None,
                 rows: 1,
+                filtered_rows: 0,
+                unread_rows: 0,
+                passed_pages: 0,
                 bad_records: 0,
                 rereads: 0,
                 fetched: None,

@@ -20,6 +20,8 @@ mod describe;
 mod examples;
 /// The download script, against a small S3 of our own.
 mod fetch_data;
+/// Rows that are left out by the values of a filter's column, in files of every kind, and pages with them.
+mod filtered;
 /// Parquet that `pack` and `generate` write, read by other programs.
 mod foreign_readers;
 /// The generator: the published rows, the committed tiny set, distributions, and what it does when it fails.

@@ -50,12 +50,12 @@ pub(crate) struct Texts {
     pub(crate) spans: Vec<(u32, u32)>,
 }
 
-/// Appends a day, written `yyyy-MM-dd`, to texts that lie one behind the other.
-pub(in crate::formats) fn push_day(bytes: &mut Vec<u8>, spans: &mut Vec<(u32, u32)>, days: i32) {
+/// Appends a day, written `yyyy-MM-dd`, to texts that lie one behind the other, and says where it is.
+pub(in crate::formats) fn push_day(bytes: &mut Vec<u8>, days: i32) -> (u32, u32) {
     let start = bytes.len() as u32;
     // Into memory, which takes everything.
     let _ = write!(bytes, "{}", Date::from_days(days));
-    spans.push((start, bytes.len() as u32));
+    (start, bytes.len() as u32)
 }
 
 impl Texts {
@@ -67,18 +67,23 @@ impl Texts {
 }
 
 impl Batch {
-    /// Gives some rows to `emit`. A row that does not make the struct ends it: which one, and why.
+    /// Gives the rows of `runs`, which are ascending, that are among some rows to `emit`. A row that does not make the struct ends it:
+    /// which one, and why.
     // Not inlined: one loop for all column formats, of which what is called here alone may become a part.
     #[inline(never)]
     pub(super) fn read<R: Row>(
         &self,
-        rows: Range<usize>,
+        runs: &[Range<usize>],
+        among: Range<usize>,
         mut emit: impl FnMut(R::Of<'_>),
     ) -> Result<(), (usize, FieldError)> {
-        for row in rows {
-            match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
-                Ok(read) => emit(read),
-                Err(error) => return Err((row, error)),
+        let first = runs.partition_point(|run| run.end <= among.start);
+        for run in &runs[first..] {
+            for row in run.start.max(among.start)..run.end.min(among.end) {
+                match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
+                    Ok(read) => emit(read),
+                    Err(error) => return Err((row, error)),
+                }
             }
         }
         Ok(())

@@ -234,10 +234,13 @@ mod tests {
         let mut emit = |row: Kinds<'_>| {
             rows.push(format!("{} {} {} {} {:?}", row.text, row.rank, row.revenue, row.day, row.maybe));
         };
-        let fault = batch.read::<Kinds<'_>>(0..batch.rows, &mut emit).err().map(|(row, error)| {
-            let (field, reason) = error.into_parts();
-            (row, field, reason)
-        });
+        let fault = batch
+            .read::<Kinds<'_>>(std::slice::from_ref(&(0..batch.rows)), 0..batch.rows, &mut emit)
+            .err()
+            .map(|(row, error)| {
+                let (field, reason) = error.into_parts();
+                (row, field, reason)
+            });
         (rows, fault)
     }
 

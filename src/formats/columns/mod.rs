@@ -7,6 +7,7 @@
 //! | `build` | a batch out of rows of text |
 //! | `cell` | one value of a batch as serde asks for it |
 //! | `gather`, `filling` | rows gathered into a block that is to be written |
+//! | `filter` | which rows of a batch a query may want |
 //! | `reader` | one split as rows: batches one after the other |
 //! | `blocks` | where a file's blocks lie and what statistics say of them |
 //! | `testing` | batches for tests |
@@ -16,6 +17,7 @@ mod blocks;
 mod build;
 mod cell;
 mod filling;
+mod filter;
 mod gather;
 mod reader;
 #[cfg(test)]
@@ -27,6 +29,7 @@ pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
 pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
 pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
+pub(crate) use filter::RowFilter;
 pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
 pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Batch, Wanted};
-use crate::input::{BadRecords, Block, Row};
+use super::{Batch, RowFilter, Wanted};
+use crate::input::{BadRecords, Block, PassedOver, Row};
 use crate::tables::Table;
 use crate::{BadRecord, Error};
 
@@ -14,10 +14,16 @@ pub(crate) trait Decode {
     /// Decodes the rows that come next, in place of those in `batch`; `None` at the end. A batch of no rows may come before it.
     fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Decoded>, Error>;
 
-    /// Values of the last batch that the file has and their columns cannot have, by row. In their place is any value.
+    /// Which rows of the last batch the query may want. Others have any values.
+    fn filter(&self) -> &RowFilter;
+
+    /// Values of these rows that the file has and their columns cannot have, by row. In their place is any value.
     fn misfits(&self) -> &[Misfit] {
         &[]
     }
+
+    /// What was not decoded of what was read so far.
+    fn passed_over(&self) -> PassedOver;
 }
 
 /// A value that is none of its column.
@@ -51,6 +57,8 @@ pub(crate) struct ColumnSource {
     pub(crate) bad_records: BadRecords,
     /// Bytes of the file that are this split.
     pub(crate) range: Range<u64>,
+    /// Rows of it in blocks that are passed over.
+    pub(crate) unread_rows: u64,
 }
 
 /// Reads the rows of one split.
@@ -70,10 +78,19 @@ impl<D: Decode> ColumnReader<D> {
         self.source.range.clone()
     }
 
-    /// Decodes the next rows into `batch`, without those that have misfits if they are to be skipped; `None` at the end.
+    /// Rows and pages of the split that were passed over so far.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        let mut passed = self.decoder.passed_over();
+        passed.unread_rows += self.source.unread_rows;
+        passed
+    }
+
+    /// Decodes the next rows into `batch`, without those that have misfits if they are to be skipped; `None` at the end. Whole rows
+    /// are read without a filter.
     pub(crate) fn next_batch(&mut self, batch: &mut Batch) -> Result<Option<Block>, Error> {
         let Some(decoded) = self.decoder.next_batch(batch)? else { return Ok(None) };
         let all = batch.rows;
+        debug_assert_eq!(self.decoder.filter().runs(), std::slice::from_ref(&(0..all)));
         if let Some(Misfit { row, column, reason }) = self.decoder.misfits().first() {
             if self.source.bad_records == BadRecords::Fail {
                 return Err(self.bad_record(decoded, batch, *row, Some(*column), reason.clone()));
@@ -99,7 +116,8 @@ impl<D: Decode> ColumnReader<D> {
         let mut from = 0;
         loop {
             let to = misfits.first().map_or(self.batch.rows, |misfit| misfit.row);
-            let (row, field, reason) = match self.batch.read::<R>(from..to, &mut emit) {
+            let runs = self.decoder.filter().runs();
+            let (row, field, reason) = match self.batch.read::<R>(runs, from..to, &mut emit) {
                 Ok(()) => match misfits.first() {
                     Some(Misfit { row, column, reason }) => (*row, Some(*column), reason.clone()),
                     None => break,

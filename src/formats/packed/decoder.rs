@@ -1,13 +1,15 @@
 //! Some blocks of a file as batches.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::PackedFile;
 use super::values::Cursor;
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{Batch, Column, Decode, Decoded, Values, Wanted};
+use crate::formats::columns::{Batch, Column, ColumnRange, Decode, Decoded, RowFilter, Values, Wanted};
 use crate::formats::file::PlannedFile;
+use crate::input::PassedOver;
 
 /// Rows of a batch: its spans and numbers stay in the second cache beside the regions they are from.
 const BATCH_ROWS: usize = 4096;
@@ -19,7 +21,9 @@ pub(crate) struct PackedDecoder {
     footer: Arc<PackedFile>,
     file: PlannedFile,
     wanted: Arc<[Wanted]>,
-    /// Which of them is read first, second, …: as they lie in the file, which is the order in which they come from a store.
+    filter: RowFilter,
+    /// Which of the wanted columns is read first, second, …: as they lie in the file, which is the order in which they come from a
+    /// store.
     order: Vec<usize>,
     blocks: std::vec::IntoIter<usize>,
     current: Option<Current>,
@@ -28,25 +32,29 @@ pub(crate) struct PackedDecoder {
     compressed: Vec<u8>,
     /// In place of bytes that are about to be read over.
     nothing: Arc<Vec<u8>>,
+    /// Regions of which no value was decoded.
+    passed_over: u64,
 }
 
 /// The block that is being decoded.
 struct Current {
-    /// In the order in which columns are read.
-    cursors: Vec<Cursor>,
+    /// Of each wanted column; none where its region was not read.
+    cursors: Vec<Option<Cursor>>,
     block: usize,
-    first_row: u64,
-    left: usize,
+    /// Rows that come next.
+    rows: Range<usize>,
     /// What was read for it and not told yet.
     unsaid: Decoded,
 }
 
 impl PackedDecoder {
-    /// Says what will be read, and reads nothing yet. `blocks` are indices into [`PackedFile::blocks`], ascending.
+    /// Says what will be read, and reads nothing yet. `blocks` are indices into [`PackedFile::blocks`], ascending; rows outside of
+    /// `ranges` may be left out.
     pub(crate) fn open(
         footer: &Arc<PackedFile>,
         file: PlannedFile,
         wanted: Arc<[Wanted]>,
+        ranges: &[ColumnRange],
         blocks: Vec<usize>,
     ) -> Self {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
@@ -54,12 +62,13 @@ impl PackedDecoder {
             order.sort_by_key(|index| footer.region(*block, wanted[*index].column).0.start);
         }
         let region = |block, index: &usize| footer.region(block, wanted[*index].column).0;
-        let ranges = blocks.iter().flat_map(|block| order.iter().map(move |index| region(*block, index)));
-        file.will_read(&ranges.collect::<Vec<_>>());
+        let regions = blocks.iter().flat_map(|block| order.iter().map(move |index| region(*block, index)));
+        file.will_read(&regions.collect::<Vec<_>>());
         let bodies = wanted.iter().map(|_| Arc::default()).collect();
         PackedDecoder {
             footer: Arc::clone(footer),
             file,
+            filter: RowFilter::new(&wanted, ranges),
             wanted,
             order,
             blocks: blocks.into_iter(),
@@ -67,38 +76,52 @@ impl PackedDecoder {
             bodies,
             compressed: Vec::new(),
             nothing: Arc::default(),
+            passed_over: 0,
         }
     }
 
-    /// Reads the regions of a block.
+    /// Goes to a block, and reads its regions if they come one after the other.
     fn start(&mut self, block: usize) -> Result<Current, Error> {
         let plan = &self.footer.blocks()[block];
-        let (rows, block_at) = (plan.rows as usize, plan.bytes.start);
         let mut current = Current {
-            cursors: Vec::with_capacity(self.wanted.len()),
+            cursors: self.wanted.iter().map(|_| None).collect(),
             block,
-            first_row: self.footer.first_row(block),
-            left: rows,
-            unsaid: Decoded { block_at, ..Decoded::default() },
+            rows: 0..plan.rows as usize,
+            unsaid: Decoded { block_at: plan.bytes.start, ..Decoded::default() },
         };
-        for place in 0..self.order.len() {
-            let cursor = self.read_region(block, self.order[place], rows, &mut current.unsaid)?;
-            current.cursors.push(cursor);
+        if self.file.is_remote() {
+            for place in 0..self.order.len() {
+                self.read_region(self.order[place], &mut current)?;
+            }
         }
         Ok(current)
     }
 
-    /// Reads and checks the region of a wanted column, and leaves its bytes in `bodies`.
-    fn read_region(
+    /// Decodes the rows that come next of a wanted column, those that are kept, and reads its region first if nobody did.
+    fn decode(
         &mut self,
-        block: usize,
         index: usize,
-        rows: usize,
-        unsaid: &mut Decoded,
-    ) -> Result<Cursor, Error> {
+        current: &mut Current,
+        count: usize,
+        column: &mut Column,
+    ) -> Result<(), Error> {
+        if current.cursors[index].is_none() {
+            self.read_region(index, current)?;
+        }
+        let Some(cursor) = &mut current.cursors[index] else { return Ok(()) };
+        let rows = current.rows.start..current.rows.start + count;
+        cursor.decode(&self.bodies[index], rows, self.filter.runs(), column).map_err(|what| {
+            let column = self.wanted[index].column;
+            let at = self.footer.region(current.block, column).0.start;
+            self.footer.damaged(at, &format!("in column {}, {what}", self.footer.name(column)))
+        })
+    }
+
+    /// Reads and checks the region of a wanted column, and leaves its bytes in `bodies`.
+    fn read_region(&mut self, index: usize, current: &mut Current) -> Result<(), Error> {
         let Wanted { column, as_text } = self.wanted[index];
         let footer = &*self.footer;
-        let (range, region) = footer.region(block, column);
+        let (range, region) = footer.region(current.block, column);
         let damaged =
             |what: &str| footer.damaged(range.start, &format!("in column {}, {what}", footer.name(column)));
         // A batch that is still in use keeps the bytes that it had.
@@ -130,10 +153,13 @@ impl PackedDecoder {
                 return Err(damaged("it decompresses to less than it says"));
             }
         }
-        unsaid.bytes += u64::from(region.bytes);
-        unsaid.decompressed += body.len() as u64;
+        current.unsaid.bytes += u64::from(region.bytes);
+        current.unsaid.decompressed += body.len() as u64;
         let form = (footer.kind(column), region.encoding);
-        Cursor::open(body, form, rows, region.nulls, as_text).map_err(damaged)
+        let rows = footer.blocks()[current.block].rows as usize;
+        current.cursors[index] =
+            Some(Cursor::open(body, form, rows, region.nulls, as_text).map_err(damaged)?);
+        Ok(())
     }
 }
 
@@ -155,20 +181,43 @@ impl Decode for PackedDecoder {
             }
             self.start(block)?
         };
-        let rows = current.left.min(BATCH_ROWS);
+        let rows = current.rows.len().min(BATCH_ROWS);
         batch.rows = rows;
-        for (&index, cursor) in self.order.iter().zip(&mut current.cursors) {
-            cursor.decode(&self.bodies[index], rows, &mut batch.columns[index]).map_err(|what| {
-                let column = self.wanted[index].column;
-                let at = self.footer.region(current.block, column).0.start;
-                self.footer.damaged(at, &format!("in column {}, {what}", self.footer.name(column)))
-            })?;
+        self.filter.keep_all(rows);
+        for place in 0..self.order.len() {
+            let index = self.order[place];
+            if self.filter.compares(index) {
+                self.decode(index, &mut current, rows, &mut batch.columns[index])?;
+            }
         }
-        let decoded = Decoded { first_row: current.first_row, ..current.unsaid };
+        self.filter.narrow(rows, &batch.columns, &[]);
+        for place in 0..self.order.len() {
+            let index = self.order[place];
+            if !self.filter.compares(index) && !self.filter.runs().is_empty() {
+                self.decode(index, &mut current, rows, &mut batch.columns[index])?;
+            }
+        }
+        let first_row = self.footer.first_row(current.block) + current.rows.start as u64;
+        let decoded = Decoded { first_row, ..current.unsaid };
         current.unsaid = Decoded { block_at: decoded.block_at, ..Decoded::default() };
-        current.first_row += rows as u64;
-        current.left -= rows;
-        self.current = (current.left > 0).then_some(current);
+        current.rows.start += rows;
+        if current.rows.is_empty() {
+            self.passed_over += current.cursors.iter().filter(|cursor| cursor.is_none()).count() as u64;
+        } else {
+            self.current = Some(current);
+        }
         Ok(Some(decoded))
+    }
+
+    fn filter(&self) -> &RowFilter {
+        &self.filter
+    }
+
+    fn passed_over(&self) -> PassedOver {
+        PassedOver {
+            filtered_rows: self.filter.filtered_rows(),
+            pages: self.passed_over,
+            ..PassedOver::default()
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Integers at the width that they need: how far each is above a base, in as many bits as the farthest takes.
 
+use std::ops::Range;
+
 use super::body::Body;
 
 /// Bytes before the bits: the base and the width.
@@ -43,14 +45,13 @@ fn bits_bytes(count: usize, width: u32) -> usize {
     (count * width as usize).div_ceil(8)
 }
 
-/// Packed integers of a body, read one after the other.
+/// Packed integers of a body.
 #[derive(Debug, Clone)]
 pub(super) struct Ints {
     base: i64,
     width: usize,
     /// Where the bits start in the body.
     at: usize,
-    next: usize,
     count: usize,
 }
 
@@ -64,22 +65,20 @@ impl Ints {
         }
         let at = body.at();
         body.take(bits_bytes(count, width.into()))?;
-        Ok(Ints { base, width: width.into(), at, next: 0, count })
+        Ok(Ints { base, width: width.into(), at, count })
     }
 
-    /// How many were not read yet.
-    pub(super) fn left(&self) -> usize {
-        self.count - self.next
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
-    /// The next `count` of them, or as many as are left.
+    /// Those of some places, or as many of them as there are.
     #[inline]
-    pub(super) fn take<'a>(&mut self, body: &'a [u8], count: usize) -> impl Iterator<Item = i64> + use<'a> {
-        let Ints { base, width, at, next, .. } = *self;
-        let end = self.count.min(next + count);
-        self.next = end;
+    pub(super) fn of<'a>(&self, body: &'a [u8], places: Range<usize>) -> impl Iterator<Item = i64> + use<'a> {
+        let Ints { base, width, at, count } = *self;
         let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
-        (next..end).map(move |index| {
+        (places.start..places.end.min(count)).map(move |index| {
             let bit = index * width;
             let (byte, shift) = (at + bit / 8, bit % 8);
             let mut bits = word(body, byte) >> shift;
@@ -118,11 +117,11 @@ mod tests {
             let bytes = [&packed[..], &vec![0xff; padding]].concat();
             let mut body = Body::new(&bytes);
             body.take(1).unwrap();
-            let mut ints = Ints::open(&mut body, values.len()).unwrap();
+            let ints = Ints::open(&mut body, values.len()).unwrap();
             assert_eq!(body.at(), packed.len());
             let mut read = Vec::new();
             while read.len() < values.len() {
-                read.extend(ints.take(&bytes, 3));
+                read.extend(ints.of(&bytes, read.len()..read.len() + 3));
             }
             assert_eq!(read, values);
         }

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `file` | a file's footer, found, checked and matched with a table |
 //! | `decoder` | some blocks of a file as batches |
-//! | `values` | the values of one region, decoded some rows at a time |
+//! | `values`, `forms` | the values of one region, decoded some rows at a time, by how they are written |
 //! | `footer` | what stands in the footer |
 //! | `join` | one file of several |
 //! | `write`, `encode` | making files, and which encoding a column of a block gets |
@@ -20,6 +20,7 @@ mod decoder;
 mod encode;
 mod file;
 mod footer;
+mod forms;
 mod ints;
 mod join;
 #[cfg(test)]

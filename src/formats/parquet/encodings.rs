@@ -1,5 +1,6 @@
 //! The encodings of values and levels, each decoded for a whole page; `None` where the bytes are none such.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::formats::columns::Texts;
@@ -15,48 +16,100 @@ pub(super) const DELTA_BYTE_ARRAY: i64 = 7;
 pub(super) const RLE_DICTIONARY: i64 = 8;
 pub(super) const BYTE_STREAM_SPLIT: i64 = 9;
 
-/// Appends `count` integers of `width` bits, in runs: repeated, or packed eight at a time.
-pub(super) fn runs(mut bytes: &[u8], width: u32, count: usize, into: &mut Vec<u32>) -> Option<()> {
-    if width > 32 {
-        return None;
-    }
-    let end = into.len() + count;
-    while into.len() < end {
-        let head = varint(&mut bytes)?;
-        let left = end - into.len();
-        let run = usize::try_from(head >> 1).ok()?;
-        if head & 1 == 0 {
-            let value = take(&mut bytes, width.div_ceil(8) as usize)?;
-            let value = value.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
-            if run == 0 {
-                return None;
-            }
-            into.resize(into.len() + run.min(left), value);
-        } else {
-            // A writer may leave out what pads the last group.
-            let length = run.checked_mul(width as usize)?.min(bytes.len());
-            let packed = take(&mut bytes, length)?;
-            let values = run.checked_mul(8)?.min(left);
-            if values == 0 || (values * width as usize).div_ceil(8) > packed.len() {
-                return None;
-            }
-            unpack(packed, width, values, |value| into.push(value as u32));
-        }
-    }
-    Some(())
+/// Where a reader of integers is that come in runs: repeated, or packed eight at a time (`RLE`).
+#[derive(Debug)]
+pub(super) struct Hybrid {
+    width: u32,
+    /// Where the next run starts.
+    at: usize,
+    run: Run,
+    /// Integers that are left of the last one.
+    left: usize,
 }
 
-/// Integers of `width` bits, least bits first; there are bytes enough.
-fn unpack(packed: &[u8], width: u32, values: usize, mut push: impl FnMut(u64)) {
-    if width == 0 {
-        (0..values).for_each(|_| push(0));
-        return;
+#[derive(Debug)]
+enum Run {
+    Repeated(u32),
+    /// Bytes from here on, of which so many integers were read.
+    Packed(usize, usize),
+}
+
+impl Hybrid {
+    /// Integers of `width` bits, the first run of which is at `at`; `None` where they cannot be so wide.
+    pub(super) fn new(width: u32, at: usize) -> Option<Self> {
+        (width <= 32).then_some(Hybrid { width, at, run: Run::Repeated(0), left: 0 })
     }
-    let mask = u64::MAX >> (64 - width);
-    let mut bit = 0_usize;
-    for _ in 0..values {
-        let rest = &packed[bit / 8..];
+
+    /// Appends the next `count` integers.
+    pub(super) fn take(&mut self, bytes: &[u8], mut count: usize, into: &mut Vec<u32>) -> Option<()> {
+        while count > 0 {
+            let some = self.some(bytes, count)?;
+            match &mut self.run {
+                Run::Repeated(value) => into.resize(into.len() + some, *value),
+                Run::Packed(at, read) => {
+                    let packed = unpacked(&bytes[*at..], self.width, *read..*read + some);
+                    into.extend(packed.map(|value| value as u32));
+                    *read += some;
+                }
+            }
+            self.left -= some;
+            count -= some;
+        }
+        Some(())
+    }
+
+    /// Leaves out the next `count` integers.
+    pub(super) fn skip(&mut self, bytes: &[u8], mut count: usize) -> Option<()> {
+        while count > 0 {
+            let some = self.some(bytes, count)?;
+            if let Run::Packed(_, read) = &mut self.run {
+                *read += some;
+            }
+            self.left -= some;
+            count -= some;
+        }
+        Some(())
+    }
+
+    /// Whether the next `count` integers are known to be this one.
+    pub(super) fn repeats(&mut self, bytes: &[u8], count: usize, value: u32) -> bool {
+        self.some(bytes, count) == Some(count) && matches!(self.run, Run::Repeated(found) if found == value)
+    }
+
+    /// How many of the next `count` integers the run has, the next one if it is at its end.
+    fn some(&mut self, bytes: &[u8], count: usize) -> Option<usize> {
+        if self.left == 0 && count > 0 {
+            let mut rest = bytes.get(self.at..)?;
+            let head = varint(&mut rest)?;
+            let run = usize::try_from(head >> 1).ok()?;
+            let width = self.width as usize;
+            if head & 1 == 0 {
+                let value = take(&mut rest, width.div_ceil(8))?;
+                let value = value.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+                (self.run, self.left) = (Run::Repeated(value), run);
+            } else {
+                let at = bytes.len() - rest.len();
+                // A writer may leave out what pads the last group.
+                let packed = take(&mut rest, run.checked_mul(width)?.min(bytes.len() - at))?;
+                let there = (packed.len() * 8).checked_div(width).unwrap_or(usize::MAX);
+                (self.run, self.left) = (Run::Packed(at, 0), run.checked_mul(8)?.min(there));
+            }
+            self.at = bytes.len() - rest.len();
+            if self.left == 0 {
+                return None;
+            }
+        }
+        Some(self.left.min(count))
+    }
+}
+
+/// Some of the integers of `width` bits, least bits first; there are bytes enough.
+fn unpacked(packed: &[u8], width: u32, places: Range<usize>) -> impl Iterator<Item = u64> + '_ {
+    let mask = if width == 0 { 0 } else { u64::MAX >> (64 - width) };
+    places.map(move |place| {
+        let bit = place * width as usize;
         let shift = bit % 8;
+        let rest = packed.get(bit / 8..).unwrap_or_default();
         let mut value = match rest.first_chunk() {
             Some(word) => u64::from_le_bytes(*word),
             None => rest.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)),
@@ -64,9 +117,8 @@ fn unpack(packed: &[u8], width: u32, values: usize, mut push: impl FnMut(u64)) {
         if shift + width as usize > 64 {
             value |= u64::from(rest[8]) << (64 - shift);
         }
-        push(value & mask);
-        bit += width as usize;
-    }
+        value & mask
+    })
 }
 
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -117,29 +169,46 @@ pub(super) fn deltas(bytes: &mut &[u8], count: usize) -> Option<Vec<i64>> {
                 return None;
             }
             let packed = take(bytes, mini / 8 * usize::from(*width))?;
-            unpack(packed, (*width).into(), mini.min(count - values.len()), |delta| {
+            let deltas = unpacked(packed, (*width).into(), 0..mini.min(count - values.len()));
+            values.extend(deltas.map(|delta| {
                 value = value.wrapping_add(least).wrapping_add(delta as i64);
-                values.push(value);
-            });
+                value
+            }));
         }
     }
     Some(values)
 }
 
-/// Ranges of `count` texts in `bytes`, each behind its length (`PLAIN`).
-pub(super) fn plain_texts(bytes: &[u8], from: usize, count: usize) -> Option<Vec<(u32, u32)>> {
-    let mut at = from;
-    let mut spans = Vec::with_capacity(count.min(bytes.len() / 4));
+/// Appends the ranges of the `count` texts in `bytes` that come next, from `at` on, each behind its length (`PLAIN`).
+pub(super) fn plain_texts(
+    bytes: &[u8],
+    at: &mut usize,
+    count: usize,
+    spans: &mut Vec<(u32, u32)>,
+) -> Option<()> {
+    spans.reserve(count.min(bytes.len() / 4));
     for _ in 0..count {
-        let start = at.checked_add(4)?;
-        let length = u32::from_le_bytes(*bytes.get(at..start)?.first_chunk()?);
-        at = start.checked_add(length as usize)?;
-        if at > bytes.len() {
-            return None;
-        }
-        spans.push((start as u32, at as u32));
+        let (start, end) = plain_text(bytes, *at)?;
+        spans.push((start as u32, end as u32));
+        *at = end;
     }
-    Some(spans)
+    Some(())
+}
+
+/// Leaves out the `count` texts that come next.
+pub(super) fn skip_plain_texts(bytes: &[u8], at: &mut usize, count: usize) -> Option<()> {
+    for _ in 0..count {
+        (_, *at) = plain_text(bytes, *at)?;
+    }
+    Some(())
+}
+
+#[inline]
+fn plain_text(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = at.checked_add(4)?;
+    let length = u32::from_le_bytes(*bytes.get(at..start)?.first_chunk()?);
+    let end = start.checked_add(length as usize)?;
+    (end <= bytes.len()).then_some((start, end))
 }
 
 /// Ranges of `count` texts in `bytes` whose lengths come first (`DELTA_LENGTH_BYTE_ARRAY`).

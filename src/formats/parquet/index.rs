@@ -53,6 +53,8 @@ pub(super) struct Selection {
     pub(super) rows: Vec<Range<u64>>,
     /// Of each wanted column, the dictionary, if there is one, and the pages that have some of these rows.
     pub(super) pieces: Vec<Vec<Piece>>,
+    /// How many others there are.
+    pub(super) unread_pages: u64,
 }
 
 impl ChunkIndexPlace {
@@ -171,8 +173,11 @@ pub(super) fn select(
     if rows == std::slice::from_ref(&all) {
         return Ok(None);
     }
+    let count = |pages: &[Vec<Piece>]| pages.iter().map(Vec::len).sum::<usize>();
+    let all = count(&pages);
     pages.iter_mut().for_each(|pieces| keep(pieces, &rows));
-    Ok(Some(Selection { rows, pieces: pages }))
+    let unread_pages = (all - count(&pages)) as u64;
+    Ok(Some(Selection { rows, pieces: pages, unread_pages }))
 }
 
 /// The pieces of a chunk by its offset index; `None` where that cannot be.

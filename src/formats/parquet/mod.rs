@@ -6,6 +6,8 @@
 //! | `footer` | where columns lie, their types, statistics |
 //! | `index` | which pages a query may want |
 //! | `pages` | one column chunk, page by page |
+//! | `window`, `header` | its bytes, and what stands before a page |
+//! | `page` | the values of a page, of all its rows or of some |
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
 //! | `values` | the file's types as the table's |
@@ -15,15 +17,18 @@
 mod codec;
 mod encodings;
 mod footer;
+mod header;
 mod index;
 mod index_writer;
 mod join;
+mod page;
 mod page_writer;
 mod pages;
 #[cfg(test)]
 mod tests;
 mod thrift;
 mod values;
+mod window;
 mod write;
 
 pub(crate) use join::Joined;
@@ -35,11 +40,13 @@ use std::sync::Arc;
 
 use self::footer::{Chunk, Leaf};
 use self::index::{Selection, bytes_to_select, select};
-use self::pages::Pages;
-use super::columns::{Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, Values, Wanted};
+use self::pages::{Pages, Room};
+use super::columns::{
+    Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, RowFilter, Values, Wanted,
+};
 use crate::Error;
 use crate::formats::file::PlannedFile;
-use crate::input::InputFile;
+use crate::input::{InputFile, PassedOver};
 use crate::tables::Table;
 
 /// Rows of a batch: its columns stay in the second cache.
@@ -97,8 +104,10 @@ pub(crate) struct ParquetDecoder {
     /// Values outside of which no row is wanted.
     ranges: Arc<[ColumnRange]>,
     blocks: std::vec::IntoIter<usize>,
-    /// Of the block whose turn it is.
+    filter: RowFilter,
+    /// Of the block whose turn it is; and memory of the one before.
     columns: Vec<Pages>,
+    room: Vec<Room>,
     block: usize,
     /// Whether its page index is to be read before anything else of it.
     is_indexed: bool,
@@ -107,6 +116,9 @@ pub(crate) struct ParquetDecoder {
     more: std::vec::IntoIter<Range<u64>>,
     /// Of the last batch.
     misfits: Vec<Misfit>,
+    /// By page indexes.
+    unread_rows: u64,
+    passed_over: u64,
 }
 
 impl ParquetDecoder {
@@ -122,15 +134,19 @@ impl ParquetDecoder {
         let mut decoder = ParquetDecoder {
             footer: Arc::clone(footer),
             file: file.into(),
+            filter: RowFilter::new(&wanted, &ranges),
             wanted,
             ranges,
             blocks: blocks.into_iter(),
             columns: Vec::new(),
+            room: Vec::new(),
             block: 0,
             is_indexed: false,
             rows: 0..0,
             more: Vec::new().into_iter(),
             misfits: Vec::new(),
+            unread_rows: 0,
+            passed_over: 0,
         };
         decoder.next_block();
         decoder
@@ -158,7 +174,12 @@ impl ParquetDecoder {
         let footer = &self.footer;
         let chunks = &footer.chunks[self.block];
         let (rows, pieces) = match selection {
-            Some(Selection { rows, pieces }) => (rows, pieces.into_iter().map(Some).collect()),
+            Some(Selection { rows, pieces, unread_pages }) => {
+                let selected: u64 = rows.iter().map(|rows| rows.end - rows.start).sum();
+                self.unread_rows += footer.blocks[self.block].rows - selected;
+                self.passed_over += unread_pages;
+                (rows, pieces.into_iter().map(Some).collect())
+            }
             None => (vec![0..footer.blocks[self.block].rows; 1], vec![None; self.wanted.len()]),
         };
         let mut bytes = Vec::new();
@@ -169,15 +190,24 @@ impl ParquetDecoder {
             }
         }
         self.more = rows.into_iter();
-        self.columns.clear();
+        self.leave_block();
         if self.more.as_slice().is_empty() {
             return;
         }
         self.file.will_read(&bytes);
+        let (footer, mut room) = (&self.footer, std::mem::take(&mut self.room).into_iter());
         for (&Wanted { column, as_text }, pieces) in self.wanted.iter().zip(pieces) {
             let (file, path) = (Arc::clone(&self.file), Arc::clone(&footer.path));
-            let leaf = footer.leaves[column].clone();
-            self.columns.push(Pages::new(file, path, leaf, as_text, &chunks[column], pieces));
+            let target = (footer.leaves[column].clone(), as_text);
+            let (chunk, room) = (&footer.chunks[self.block][column], room.next().unwrap_or_default());
+            self.columns.push(Pages::new(file, path, target, chunk, pieces, room));
+        }
+    }
+
+    /// Keeps the memory of the block's columns for the next one's.
+    fn leave_block(&mut self) {
+        if !self.columns.is_empty() {
+            self.room = self.columns.drain(..).map(Pages::into_room).collect();
         }
     }
 
@@ -189,13 +219,20 @@ impl ParquetDecoder {
                 self.start(selection);
             }
             if let Some(rows) = self.more.next() {
-                self.columns.iter_mut().for_each(|pages| pages.seek(rows.start));
+                self.columns.iter_mut().try_for_each(|pages| pages.seek(rows.start))?;
                 self.rows = rows;
             } else if !self.next_block() {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Takes the rows that are kept of a column's next ones.
+    fn take(&mut self, index: usize, rows: usize, column: &mut Column) -> Result<(), Error> {
+        let misfits = self.columns[index].take(rows, self.filter.runs(), column)?;
+        self.misfits.extend(misfits.into_iter().map(|(row, reason)| Misfit { row, column: index, reason }));
+        Ok(())
     }
 }
 
@@ -206,18 +243,30 @@ impl Decode for ParquetDecoder {
         }
         let none = || Column { values: Values::Int(Vec::new()), present: Vec::new() };
         batch.columns.resize_with(self.columns.len(), none);
-        let block = &self.footer.blocks[self.block];
+        let BlockPlan { rows: of_block, bytes, .. } = &self.footer.blocks[self.block];
+        let (of_block, block_at) = (*of_block, bytes.start);
         let left = self.rows.end - self.rows.start;
         let mut rows = BATCH_ROWS.min(usize::try_from(left).unwrap_or(BATCH_ROWS));
         for pages in &mut self.columns {
-            rows = rows.min(pages.rows(block.rows - self.rows.start)?);
+            rows = rows.min(pages.rows(of_block - self.rows.start)?);
         }
         self.misfits.clear();
-        for (index, (pages, column)) in self.columns.iter_mut().zip(&mut batch.columns).enumerate() {
-            let misfit =
-                |(row, reason): (usize, &str)| Misfit { row, column: index, reason: reason.to_owned() };
-            self.misfits.extend(pages.misfits(rows).map(misfit));
-            pages.take(rows, column);
+        self.filter.keep_all(rows);
+        for index in 0..self.columns.len() {
+            if self.filter.compares(index) {
+                self.take(index, rows, &mut batch.columns[index])?;
+            }
+        }
+        self.filter.narrow(rows, &batch.columns, &self.misfits);
+        for index in 0..self.columns.len() {
+            if self.filter.compares(index) {
+                continue;
+            }
+            if self.filter.runs().is_empty() {
+                self.columns[index].pass(rows);
+            } else {
+                self.take(index, rows, &mut batch.columns[index])?;
+            }
         }
         self.misfits.sort_by_key(|misfit| misfit.row);
         batch.rows = rows;
@@ -226,15 +275,28 @@ impl Decode for ParquetDecoder {
         if self.rows.is_empty() && self.more.as_slice().is_empty() {
             self.columns.iter_mut().try_for_each(Pages::finish)?;
         }
+        self.passed_over += self.columns.iter_mut().map(Pages::take_passed_over).sum::<u64>();
         Ok(Some(Decoded {
             bytes: self.columns.iter_mut().map(Pages::take_gone).sum(),
             decompressed: self.columns.iter_mut().map(Pages::take_decompressed).sum(),
-            block_at: block.bytes.start,
+            block_at,
             first_row,
         }))
     }
 
+    fn filter(&self) -> &RowFilter {
+        &self.filter
+    }
+
     fn misfits(&self) -> &[Misfit] {
         &self.misfits
+    }
+
+    fn passed_over(&self) -> PassedOver {
+        PassedOver {
+            unread_rows: self.unread_rows,
+            filtered_rows: self.filter.filtered_rows(),
+            pages: self.passed_over,
+        }
     }
 }

@@ -1,23 +1,24 @@
-//! The pages of one column chunk, one after the other or those that the page index says: read, checked, decompressed and decoded.
+//! The pages of one column chunk, one after the other or those that the page index says: read and checked; and decompressed, where
+//! somebody wants some of their rows.
 
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::codec::Codec;
-use super::encodings::{self, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::{Chunk, Leaf, damaged};
+use super::header::{Header, Kind};
 use super::index::Piece;
-use super::thrift::{self, Fault, Value};
+use super::page::{MOST_PAGE_BYTES, Page, Target};
+use super::thrift::{self, Fault};
 use super::values::{Converted, Misfits};
+use super::window::Window;
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{Column, Texts, Values};
+use crate::formats::columns::Column;
 use crate::formats::file::PlannedFile;
 
-/// How much of a chunk is read at once, where its pages are not larger.
-const WINDOW_BYTES: usize = 256 << 10;
-/// No page decompresses to more; what says so is damaged.
-const MOST_PAGE_BYTES: usize = 512 << 20;
 /// No page has more values.
 const MOST_PAGE_VALUES: usize = 1 << 24;
 /// No page header is longer, with the longest statistics.
@@ -36,27 +37,59 @@ pub(super) struct Pages {
     /// What is read of the chunk, where that is not all.
     pieces: Option<Vec<Piece>>,
     dictionary: Option<Converted>,
-    /// The page whose turn it is, rows of it with a value that the column cannot have, and how many rows were taken.
-    page: Column,
-    misfits: Misfits,
+    /// The data page whose turn it is, where it starts, how many rows it has and how many of them are behind.
+    page: Turn,
+    page_at: u64,
     rows: usize,
     taken: usize,
-    /// Which row of the block is taken next.
+    /// Which row of the block is next.
     next_row: u64,
+    /// Bytes that pages decompressed to since somebody asked.
+    decompressed: u64,
+    /// Pages that were not decompressed, since somebody asked.
+    passed_over: u64,
+    room: Room,
 }
 
-/// Bytes of the chunk that were read and not yet used.
-struct Window {
-    bytes: Vec<u8>,
-    used: usize,
-    /// Offset of the first byte that is not used.
-    at: u64,
-    /// Up to where there is something to read.
-    end: u64,
-    hasher: Option<flate2::Crc>,
-    /// Bytes that were used, and what they decompressed to, since somebody asked.
-    gone: u64,
-    decompressed: u64,
+/// A data page.
+enum Turn {
+    /// There is none.
+    None,
+    /// Its header was read, and what is behind it is next.
+    Ahead(Header),
+    Open(Page),
+}
+
+/// Memory for the next chunk of a column: new memory for each page would be cleared by the system first.
+#[derive(Default)]
+pub(super) struct Room {
+    window: Vec<u8>,
+    pages: Buffers,
+    dictionaries: Buffers,
+}
+
+/// Two in turn: a batch still has texts of the one before.
+#[derive(Default)]
+struct Buffers([Arc<Vec<u8>>; 2]);
+
+impl Buffers {
+    /// Fills one of them, which nobody else has, with `length` bytes.
+    fn next(
+        &mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<Arc<Vec<u8>>> {
+        let Buffers([next, last]) = self;
+        std::mem::swap(next, last);
+        if Arc::get_mut(next).is_none() {
+            *next = Arc::default();
+        }
+        if let Some(bytes) = Arc::get_mut(next) {
+            bytes.resize(length, 0);
+            fill(bytes)?;
+        }
+        Ok(Arc::clone(next))
+    }
 }
 
 impl Pages {
@@ -64,21 +97,14 @@ impl Pages {
     pub(super) fn new(
         file: Arc<PlannedFile>,
         path: Arc<Path>,
-        leaf: Leaf,
-        as_text: bool,
+        (leaf, as_text): (Leaf, bool),
         chunk: &Chunk,
         pieces: Option<Vec<Piece>>,
+        mut room: Room,
     ) -> Self {
         let checksum = chunk.checksum.filter(|_| pieces.is_none());
-        let window = Window {
-            bytes: Vec::new(),
-            used: 0,
-            at: chunk.start,
-            end: chunk.end,
-            hasher: checksum.map(|_| flate2::Crc::new()),
-            gone: 0,
-            decompressed: 0,
-        };
+        let window =
+            Window::new(std::mem::take(&mut room.window), chunk.start, chunk.end, checksum.is_some());
         Pages {
             file,
             path,
@@ -89,22 +115,35 @@ impl Pages {
             checksum,
             pieces,
             dictionary: None,
-            page: Column { values: Values::Int(Vec::new()), present: Vec::new() },
-            misfits: Misfits::new(),
+            page: Turn::None,
+            page_at: chunk.start,
             rows: 0,
             taken: 0,
             next_row: 0,
+            decompressed: 0,
+            passed_over: 0,
+            room,
         }
+    }
+
+    /// Its memory.
+    pub(super) fn into_room(self) -> Room {
+        Room { window: self.window.into_room(), ..self.room }
     }
 
     /// Bytes that were gone through since the last call.
     pub(super) fn take_gone(&mut self) -> u64 {
-        std::mem::take(&mut self.window.gone)
+        self.window.take_gone()
     }
 
     /// Bytes that pages decompressed to since the last call.
     pub(super) fn take_decompressed(&mut self) -> u64 {
-        std::mem::take(&mut self.window.decompressed)
+        std::mem::take(&mut self.decompressed)
+    }
+
+    /// Pages that were passed over since the last call.
+    pub(super) fn take_passed_over(&mut self) -> u64 {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// How many rows the page still has; at its end, those of the next. There is one, as the chunk has `left` rows more.
@@ -116,25 +155,27 @@ impl Pages {
     }
 
     /// Passes over rows up to one that is in a piece.
-    pub(super) fn seek(&mut self, row: u64) {
+    pub(super) fn seek(&mut self, row: u64) -> Result<(), Error> {
         let first = self.next_row - self.taken as u64;
         if (first..first + self.rows as u64).contains(&row) {
             self.taken = (row - first) as usize;
         } else {
-            (self.rows, self.taken) = (0, 0);
+            self.leave_page()?;
         }
         self.next_row = row;
+        Ok(())
     }
 
     /// Goes to the piece with the row that is taken next, by way of the dictionary if there is one that was not read.
     fn next_piece(&mut self) -> Result<(), Error> {
+        self.leave_page()?;
         let pieces = self.pieces.as_deref().unwrap_or_default();
         let is_dictionary = |piece: &&Piece| piece.rows.is_empty() && self.dictionary.is_none();
         let of_row = |piece: &&Piece| piece.rows.contains(&self.next_row);
         let Some(piece) =
             pieces.first().filter(is_dictionary).or_else(|| pieces.iter().find(of_row)).cloned()
         else {
-            return Err(self.fault(self.window.at, "the page index lacks a row"));
+            return Err(self.fault(self.window.at(), "the page index lacks a row"));
         };
         self.window.jump(piece.bytes.start, piece.run_end);
         if let Some(said) = piece.checksum {
@@ -145,7 +186,6 @@ impl Pages {
             }
         }
         let rows = piece.rows.end - piece.rows.start;
-        (self.rows, self.taken) = (0, 0);
         self.next_page(rows)?;
         let found = if rows == 0 { self.dictionary.is_some() } else { self.rows as u64 == rows };
         if !found {
@@ -155,46 +195,41 @@ impl Pages {
         Ok(())
     }
 
-    /// Which of the next `rows` have a value that the column cannot have, and why.
-    pub(super) fn misfits(&self, rows: usize) -> impl Iterator<Item = (usize, &str)> {
-        let before = |end: usize| self.misfits.partition_point(|(row, _)| *row < end);
-        let inside = &self.misfits[before(self.taken)..before(self.taken + rows)];
-        inside.iter().map(|(row, reason)| (row - self.taken, reason.as_str()))
+    /// Puts some of the next `rows` in their places in `column`: those of `runs`. Says which of them have a value that the column cannot
+    /// have, and why.
+    pub(super) fn take(
+        &mut self,
+        rows: usize,
+        runs: &[Range<usize>],
+        column: &mut Column,
+    ) -> Result<Misfits, Error> {
+        let mut page = match std::mem::replace(&mut self.page, Turn::None) {
+            Turn::Ahead(header) => self.open(&header)?,
+            Turn::Open(page) => page,
+            Turn::None => return Err(self.fault(self.window.at(), "it has no page of its rows")),
+        };
+        let of_page = self.taken..self.taken + rows;
+        self.pass(rows);
+        let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: self.dictionary.as_ref() };
+        let taken = page.take(of_page, runs, target, column);
+        let misfits = taken.map_err(|reason| self.fault(self.page_at, &reason))?;
+        self.page = Turn::Open(page);
+        Ok(misfits)
     }
 
-    /// Puts the next `rows` in place of those of `column`.
-    pub(super) fn take(&mut self, rows: usize, column: &mut Column) {
-        let range = self.taken..self.taken + rows;
-        self.taken = range.end;
+    /// Leaves out the next `rows`.
+    pub(super) fn pass(&mut self, rows: usize) {
+        self.taken += rows;
         self.next_row += rows as u64;
-        column.present.clear();
-        if !self.page.present.is_empty() {
-            column.present.extend_from_slice(&self.page.present[range.clone()]);
-        }
-        match (&self.page.values, &mut column.values) {
-            (Values::Int(page), Values::Int(into)) => refill(into, &page[range]),
-            (Values::Float(page), Values::Float(into)) => refill(into, &page[range]),
-            (Values::Double(page), Values::Double(into)) => refill(into, &page[range]),
-            (Values::Date(page), Values::Date(into)) => refill(into, &page[range]),
-            (Values::Text(page), Values::Text(into)) => {
-                into.bytes = Arc::clone(&page.bytes);
-                refill(&mut into.spans, &page.spans[range]);
-            }
-            (page, into) => *into = slice(page, range),
-        }
     }
 
     /// Checks what is left of the chunk when all rows were taken.
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        let start = self.window.at;
+        let start = self.window.at();
+        self.leave_page()?;
         if let Some(checksum) = self.checksum {
-            while self.window.at < self.window.end {
-                let piece = WINDOW_BYTES.min((self.window.end - self.window.at) as usize);
-                self.fill(piece)?;
-                self.window.advance(piece);
-            }
-            let found = self.window.hasher.take().map(|hasher| hasher.sum());
-            if found != Some(checksum) {
+            self.pass_bytes(self.window.left())?;
+            if self.window.checksum() != Some(checksum) {
                 return Err(self.fault(start, "the checksum of its column chunk is not that of its bytes"));
             }
         }
@@ -211,27 +246,28 @@ impl Pages {
 
     /// Sees that `count` bytes are in the window, of which the chunk has as many.
     fn fill(&mut self, count: usize) -> Result<(), Error> {
-        let window = &mut self.window;
-        let have = window.bytes.len() - window.used;
-        if have < count {
-            window.bytes.drain(..window.used);
-            window.used = 0;
-            let left = usize::try_from(window.end - window.at).unwrap_or(usize::MAX);
-            window.bytes.resize(count.max(WINDOW_BYTES).min(left), 0);
-            let at = window.at + have as u64;
-            let read =
-                self.file.read_at(&mut window.bytes[have..], at).map_err(Error::file("read", &self.path))?;
-            if have + read < window.bytes.len() {
-                return Err(self.fault(at + read as u64, "the file ends inside of a column chunk"));
-            }
+        let filled = self.window.fill(count, &self.file);
+        self.all_there(filled)
+    }
+
+    /// Leaves out `count` bytes, of which the chunk has as many.
+    fn pass_bytes(&mut self, count: usize) -> Result<(), Error> {
+        let passed = self.window.pass(count, &self.file);
+        self.all_there(passed)
+    }
+
+    fn all_there(&self, read: io::Result<bool>) -> Result<(), Error> {
+        if read.map_err(Error::file("read", &self.path))? {
+            return Ok(());
         }
-        Ok(())
+        let end = self.window.at() + self.window.rest().len() as u64;
+        Err(self.fault(end, "the file ends inside of a column chunk"))
     }
 
     /// The next page's header and how long it is.
     fn header(&mut self) -> Result<(Header, usize), Error> {
-        let at = self.window.at;
-        let left = usize::try_from(self.window.end - at).unwrap_or(usize::MAX);
+        let at = self.window.at();
+        let left = self.window.left();
         let mut look = left.min(256);
         loop {
             self.fill(look)?;
@@ -247,15 +283,15 @@ impl Pages {
         }
     }
 
-    /// Decodes the next page that has rows, or the dictionary.
+    /// Goes on to the next page: decodes it where it is a dictionary, and leaves a data page for whoever wants rows of it.
     fn next_page(&mut self, left: u64) -> Result<(), Error> {
-        let at = self.window.at;
-        if at >= self.window.end {
+        self.leave_page()?;
+        let at = self.window.at();
+        if self.window.left() == 0 {
             return Err(self.fault(at, "its pages have fewer rows than its footer says"));
         }
         let (header, length) = self.header()?;
-        let behind = self.window.end - at - length as u64;
-        if header.compressed as u64 > behind {
+        if header.compressed > self.window.left() - length {
             return Err(self.fault(at, "a page is larger than its column chunk"));
         }
         if header.decompressed > MOST_PAGE_BYTES || header.values > MOST_PAGE_VALUES {
@@ -264,263 +300,72 @@ impl Pages {
             );
         }
         self.window.advance(length);
-        self.fill(header.compressed)?;
-        if let Some(said) = header.checksum
-            && self.checksum.is_none()
-            && checksum([&self.window.rest()[..header.compressed]]) != said
-        {
-            return Err(self.fault(at, "the checksum of a page is not that of its bytes"));
-        }
-        if header.kind == Kind::Dictionary || header.kind == Kind::Data || header.kind == Kind::DataV2 {
-            let (levels, page) = self.decompress(at, &header)?;
-            if header.kind == Kind::Dictionary {
-                self.dictionary = Some(self.values(at, &header, 0, &page, 0, header.values)?);
-            } else {
-                if header.values as u64 > left {
-                    return Err(self.fault(at, "its pages have more rows than its footer says"));
-                }
-                self.data(at, &header, &levels, &page)?;
+        self.page_at = at;
+        match header.kind {
+            Kind::Dictionary => {
+                let (_, bytes) = self.decompress(&header)?;
+                let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: None };
+                let dictionary = target.dictionary(&header, &bytes);
+                self.dictionary = Some(dictionary.map_err(|reason| self.fault(at, &reason))?);
+                Ok(())
             }
+            Kind::Data | Kind::DataV2 if header.values as u64 > left => {
+                Err(self.fault(at, "its pages have more rows than its footer says"))
+            }
+            Kind::Data | Kind::DataV2 => {
+                self.rows = header.values;
+                self.page = Turn::Ahead(header);
+                Ok(())
+            }
+            Kind::Other => self.pass_bytes(header.compressed),
         }
-        self.window.advance(header.compressed);
+    }
+
+    /// Goes behind the page, if it is still ahead.
+    fn leave_page(&mut self) -> Result<(), Error> {
+        (self.rows, self.taken) = (0, 0);
+        if let Turn::Ahead(header) = std::mem::replace(&mut self.page, Turn::None) {
+            self.passed_over += u64::from(header.values > 0);
+            self.pass_bytes(header.compressed)?;
+        }
         Ok(())
     }
 
-    /// The levels that stand before the values of a second version's page, and the rest decompressed.
-    fn decompress(&mut self, at: u64, header: &Header) -> Result<(Vec<u8>, Arc<Vec<u8>>), Error> {
+    /// Decompresses the data page that is ahead.
+    fn open(&mut self, header: &Header) -> Result<Page, Error> {
+        let (levels, bytes) = self.decompress(header)?;
+        let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: self.dictionary.as_ref() };
+        let page = Page::open(header, &levels, &bytes, target);
+        page.map_err(|reason| self.fault(self.page_at, &reason))
+    }
+
+    /// Uses up what is behind a header: the levels that stand before the values of a second version's page, and the rest decompressed.
+    fn decompress(&mut self, header: &Header) -> Result<(Vec<u8>, Arc<Vec<u8>>), Error> {
+        self.fill(header.compressed)?;
+        let at = self.page_at;
         let bytes = &self.window.rest()[..header.compressed];
+        if let Some(said) = header.checksum
+            && self.checksum.is_none()
+            && checksum([bytes]) != said
+        {
+            return Err(self.fault(at, "the checksum of a page is not that of its bytes"));
+        }
         let no_levels = || self.fault(at, "the levels of a page are larger than it");
         let (levels, body) = bytes.split_at_checked(header.levels).ok_or_else(no_levels)?;
         let length = header.decompressed.checked_sub(levels.len()).ok_or_else(no_levels)?;
         let codec = if header.is_compressed { self.codec } else { Codec::Uncompressed };
-        let mut page = vec![0; length];
+        let buffers = match header.kind {
+            Kind::Dictionary => &mut self.room.dictionaries,
+            _ => &mut self.room.pages,
+        };
         // Of a page of nulls alone, some writers compress nothing, and others leave that out.
-        if !(length == 0 && body.is_empty()) {
-            codec
-                .decompress(body, &mut page)
-                .map_err(|error| self.fault(at, &format!("a page cannot be decompressed ({error})")))?;
-        }
+        let is_empty = length == 0 && body.is_empty();
+        let page = buffers.next(length, |into| if is_empty { Ok(()) } else { codec.decompress(body, into) });
         let levels = levels.to_vec();
-        self.window.decompressed += header.decompressed as u64;
-        Ok((levels, Arc::new(page)))
-    }
-
-    /// Decodes the values of a data page.
-    fn data(&mut self, at: u64, header: &Header, levels: &[u8], page: &Arc<Vec<u8>>) -> Result<(), Error> {
-        let no_levels = || self.fault(at, "the levels of a page cannot be read");
-        let mut from = 0;
-        let mut present = Vec::new();
-        if self.leaf.optional {
-            let levels = if header.kind == Kind::DataV2 {
-                levels
-            } else {
-                let (length, rest) = page.split_first_chunk().ok_or_else(no_levels)?;
-                let length = u32::from_le_bytes(*length) as usize;
-                from = 4 + length;
-                rest.get(..length).filter(|_| header.level_encoding == RLE).ok_or_else(no_levels)?
-            };
-            let mut read = Vec::with_capacity(header.values);
-            encodings::runs(levels, 1, header.values, &mut read).ok_or_else(no_levels)?;
-            present.extend(read.into_iter().map(|level| level == 1));
-        }
-        let count = if self.leaf.optional {
-            present.iter().filter(|present| **present).count()
-        } else {
-            header.values
-        };
-        let Converted { mut values, mut misfits } = match header.encoding {
-            RLE_DICTIONARY | PLAIN_DICTIONARY => self.look_up(at, page.get(from..).unwrap_or(&[]), count)?,
-            encoding => self.values(at, header, encoding, page, from, count)?,
-        };
-        if count == header.values {
-            present.clear();
-        } else {
-            if !misfits.is_empty() {
-                let rows: Vec<_> = (0..present.len()).filter(|row| present[*row]).collect();
-                misfits.iter_mut().for_each(|(index, _)| *index = rows[*index]);
-            }
-            match &mut values {
-                Values::Int(values) => spread(values, &present),
-                Values::Float(values) => spread(values, &present),
-                Values::Double(values) => spread(values, &present),
-                Values::Date(values) => spread(values, &present),
-                Values::Text(texts) => spread(&mut texts.spans, &present),
-            }
-        }
-        self.page = Column { values, present };
-        self.misfits = misfits;
-        (self.rows, self.taken) = (header.values, 0);
-        Ok(())
-    }
-
-    /// Decodes `count` values from `from` on.
-    fn values(
-        &self,
-        at: u64,
-        header: &Header,
-        encoding: i64,
-        page: &Arc<Vec<u8>>,
-        from: usize,
-        count: usize,
-    ) -> Result<Converted, Error> {
-        // A dictionary is plain under either name.
-        let plain = header.kind == Kind::Dictionary && !matches!(header.encoding, PLAIN | PLAIN_DICTIONARY);
-        let raw = self.leaf.physical.decode(encoding, page, from, count, MOST_PAGE_BYTES).filter(|_| !plain);
-        let raw = raw.ok_or_else(|| {
-            self.fault(at, &format!("the values of a page cannot be read (encoding {})", header.encoding))
-        })?;
-        let converted = self.leaf.conversion.convert(raw, self.as_text);
-        converted.ok_or_else(|| self.fault(at, "the values of a page are of another type than its column"))
-    }
-
-    /// Decodes `count` indices into the dictionary.
-    fn look_up(&self, at: u64, bytes: &[u8], count: usize) -> Result<Converted, Error> {
-        let no_indices = || self.fault(at, "the indices of a page cannot be read");
-        let Some(dictionary) = &self.dictionary else {
-            return Err(self.fault(at, "a page has indices into a dictionary that is not there"));
-        };
-        let mut indices = Vec::with_capacity(count);
-        if count > 0 {
-            let (width, rest) = bytes.split_first().ok_or_else(no_indices)?;
-            encodings::runs(rest, (*width).into(), count, &mut indices).ok_or_else(no_indices)?;
-        }
-        let gathered = match &dictionary.values {
-            Values::Int(values) => gather(values, &indices).map(Values::Int),
-            Values::Float(values) => gather(values, &indices).map(Values::Float),
-            Values::Double(values) => gather(values, &indices).map(Values::Double),
-            Values::Date(values) => gather(values, &indices).map(Values::Date),
-            Values::Text(texts) => gather(&texts.spans, &indices)
-                .map(|spans| Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans })),
-        };
-        let values =
-            gathered.ok_or_else(|| self.fault(at, "an index of a page lies beyond its dictionary"))?;
-        let misfits = if dictionary.misfits.is_empty() {
-            Misfits::new()
-        } else {
-            let of_dictionary = |index: &u32| {
-                let found = dictionary.misfits.binary_search_by_key(&(*index as usize), |misfit| misfit.0);
-                Some(dictionary.misfits[found.ok()?].1.clone())
-            };
-            let rows = indices.iter().enumerate();
-            rows.filter_map(|(row, index)| Some((row, of_dictionary(index)?))).collect()
-        };
-        Ok(Converted { values, misfits })
-    }
-}
-
-impl Window {
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.used..]
-    }
-
-    /// Goes to a byte of the chunk, from which on it is read up to another one.
-    fn jump(&mut self, at: u64, end: u64) {
-        let ahead = at.checked_sub(self.at).and_then(|ahead| usize::try_from(ahead).ok());
-        if let Some(ahead) = ahead.filter(|ahead| *ahead < self.bytes.len() - self.used) {
-            self.used += ahead;
-        } else {
-            self.bytes.clear();
-            self.used = 0;
-        }
-        (self.at, self.end) = (at, end);
-    }
-
-    /// Leaves out what is left.
-    fn advance_to_end(&mut self) {
-        self.gone += self.end - self.at;
-        self.at = self.end;
-    }
-
-    /// Uses up `count` bytes, which are there.
-    fn advance(&mut self, count: usize) {
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&self.bytes[self.used..self.used + count]);
-        }
-        self.used += count;
-        self.at += count as u64;
-        self.gone += count as u64;
-    }
-}
-
-fn gather<T: Copy>(values: &[T], indices: &[u32]) -> Option<Vec<T>> {
-    indices.iter().map(|index| values.get(*index as usize).copied()).collect()
-}
-
-/// Moves values to their rows, from the last on.
-fn spread<T: Copy + Default>(values: &mut Vec<T>, present: &[bool]) {
-    let mut next = values.len();
-    values.resize(present.len(), T::default());
-    for row in (0..present.len()).rev() {
-        if present[row] {
-            next -= 1;
-            values[row] = values[next];
-        }
-    }
-}
-
-fn refill<T: Copy>(into: &mut Vec<T>, from: &[T]) {
-    into.clear();
-    into.extend_from_slice(from);
-}
-
-fn slice(values: &Values, range: std::ops::Range<usize>) -> Values {
-    match values {
-        Values::Int(values) => Values::Int(values[range].to_vec()),
-        Values::Float(values) => Values::Float(values[range].to_vec()),
-        Values::Double(values) => Values::Double(values[range].to_vec()),
-        Values::Date(values) => Values::Date(values[range].to_vec()),
-        Values::Text(texts) => {
-            Values::Text(Texts { bytes: Arc::clone(&texts.bytes), spans: texts.spans[range].to_vec() })
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Data,
-    DataV2,
-    Dictionary,
-    /// Of no use here.
-    Other,
-}
-
-/// What stands before a page.
-struct Header {
-    kind: Kind,
-    compressed: usize,
-    decompressed: usize,
-    checksum: Option<u32>,
-    values: usize,
-    encoding: i64,
-    /// Of the first version.
-    level_encoding: i64,
-    /// Bytes of levels before the values, in the second version.
-    levels: usize,
-    is_compressed: bool,
-}
-
-impl Header {
-    fn of(header: &Value<'_>) -> Option<Self> {
-        let size = |value: &Value<'_>, field| usize::try_from(value.size(field)?).ok();
-        let (kind, detail) = match header.int(1)? {
-            0 => (Kind::Data, header.get(5)?),
-            2 => (Kind::Dictionary, header.get(7)?),
-            3 => (Kind::DataV2, header.get(8)?),
-            _ => (Kind::Other, header),
-        };
-        let is_second = kind == Kind::DataV2;
-        let other = kind == Kind::Other;
-        Some(Header {
-            kind,
-            decompressed: size(header, 2)?,
-            compressed: size(header, 3)?,
-            checksum: header.int(4).map(|checksum| checksum as u32),
-            values: if other { 0 } else { size(detail, 1)? },
-            encoding: if other { PLAIN } else { detail.int(if is_second { 4 } else { 2 })? },
-            level_encoding: if kind == Kind::Data { detail.int(3)? } else { RLE },
-            // Repeated columns are not read, so there are no other levels.
-            levels: if is_second { size(detail, 5)?.checked_add(size(detail, 6)?)? } else { 0 },
-            is_compressed: !is_second || detail.bool(7).unwrap_or(true),
-        })
+        let page =
+            page.map_err(|error| self.fault(at, &format!("a page cannot be decompressed ({error})")))?;
+        self.decompressed += header.decompressed as u64;
+        self.window.advance(header.compressed);
+        Ok((levels, page))
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -13,9 +13,9 @@ use tempfile::NamedTempFile;
 
 use super::{Joined, ParquetDecoder, ParquetFile, ParquetWriter};
 use crate::Error;
-use crate::formats::columns::testing::{any_batch, column, shown, texts};
-use crate::formats::columns::{Batch, BlockPlan, Column, Decode, Values, Wanted};
-use crate::input::InputFile;
+use crate::formats::columns::testing::{any_batch, any_range, check_given, column, given, shown, texts};
+use crate::formats::columns::{Batch, BlockPlan, Column, ColumnRange, Decode, Value, Values, Wanted};
+use crate::input::{InputFile, PassedOver};
 use crate::tables::{Column as TableColumn, ColumnType, Layout, Table};
 
 const TABLE: Table = Table {
@@ -190,19 +190,64 @@ fn a_footer_that_lost_its_checksum_loses_no_rows() {
     read(&changed).expect_err("no row groups are believed");
 }
 
+/// The table of [`any_batch`].
+const ANY: Table = Table {
+    columns: &[TABLE.columns[0], TABLE.columns[2], TABLE.columns[3], TABLE.columns[4], TABLE.columns[5]],
+    ..TABLE
+};
+
 proptest! {
     #[test]
     fn any_rows_come_back(
         batches in proptest::collection::vec(any_batch(any::<String>().prop_map(String::into_bytes)), 0..4),
     ) {
-        let table = Table {
-            columns: const {
-                &[TABLE.columns[0], TABLE.columns[2], TABLE.columns[3], TABLE.columns[4], TABLE.columns[5]]
-            },
-            ..TABLE
-        };
-        let found = read_table(&table, &joined(&table, &batches)).unwrap();
+        let found = read_table(&ANY, &joined(&ANY, &batches)).unwrap();
         let expected: Vec<_> = batches.iter().flat_map(shown).collect();
         prop_assert_eq!(found.0, expected);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Catches a row that is lost, that has values of another, or is counted wrongly, where only some rows of a page are decoded.
+    #[test]
+    fn rows_inside_of_ranges_are_given_as_they_are(
+        batches in proptest::collection::vec(any_batch(any::<String>().prop_map(String::into_bytes)), 0..4),
+        ranges in proptest::collection::vec(any_range(), 0..3),
+    ) {
+        check_filtered(&ANY, &batches, &ranges);
+    }
+}
+
+/// Writes each batch as a row group of its own, and reads the rows of some ranges.
+fn check_filtered(table: &Table, batches: &[Batch], ranges: &[ColumnRange]) -> PassedOver {
+    let (_file, input) = input_of(&joined(table, batches));
+    let footer: Arc<_> = ParquetFile::open(&input, table).unwrap().into();
+    let wanted = (0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect();
+    let blocks = (0..footer.blocks().len()).collect();
+    let mut decoder = ParquetDecoder::open(&footer, input.open().unwrap(), wanted, ranges.into(), blocks);
+    let (rows, passed) = given(&mut decoder).unwrap();
+    check_given(batches, ranges, &rows, passed);
+    passed
+}
+
+/// Pages of several batches, pages without a row of the range between others, and of each kind: plain and by a dictionary.
+#[test]
+fn rows_of_some_pages_are_skipped_and_other_pages_whole() {
+    const DAY: usize = 4;
+    let day = |days| Bound::Included(Value::Date(days));
+    let mut batches: Vec<_> = (0..6).map(|seed| mixed(50_000, seed)).collect();
+    for (from, to) in [(0, 3), (40_000, 41_000), (8_000, 8_300)] {
+        let passed =
+            check_filtered(&TABLE, &batches, &[ColumnRange { column: DAY, from: day(from), to: day(to) }]);
+        assert!(passed.unread_rows > 0, "pages have bounds: {passed:?}");
+    }
+    // Bounds of all pages allow a row, and one page of four has one.
+    for batch in &mut batches {
+        let day = |row: i32| if row == 20_000 { 5 } else { row % 2 * 9 };
+        batch.columns[DAY] = column(Values::Date((0..50_000).map(day).collect()));
+    }
+    let passed = check_filtered(&TABLE, &batches, &[ColumnRange { column: DAY, from: day(4), to: day(6) }]);
+    assert_eq!(passed, PassedOver { unread_rows: 0, filtered_rows: 6 * 49_999, pages: 6 * 3 * 5 });
 }

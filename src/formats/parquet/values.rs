@@ -1,5 +1,6 @@
 //! Values as a file has them, and as its table has them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::encodings;
@@ -69,7 +70,7 @@ impl Physical {
     }
 
     /// Bytes of one value, where all have as many.
-    fn width(self) -> Option<usize> {
+    pub(super) fn width(self) -> Option<usize> {
         Some(match self {
             Physical::I32 | Physical::F32 => 4,
             Physical::I64 | Physical::F64 => 8,
@@ -91,11 +92,13 @@ impl Physical {
         let rest = page.get(from..)?;
         match (encoding, self) {
             (encodings::PLAIN, Physical::Bytes) => {
-                Some(texts(page, encodings::plain_texts(page, from, count)?))
+                let (mut at, mut spans) = (from, Vec::new());
+                encodings::plain_texts(page, &mut at, count, &mut spans)?;
+                Some(texts(page, spans))
             }
             (encodings::PLAIN, _) => {
                 let length = self.width()?.checked_mul(count).filter(|length| *length <= rest.len())?;
-                Some(self.fixed(&rest[..length], || Arc::clone(page), from))
+                Some(self.fixed(page, from..from + length))
             }
             (encodings::DELTA_BINARY_PACKED, Physical::I32 | Physical::I64) => {
                 let mut rest = rest;
@@ -117,18 +120,19 @@ impl Physical {
             }
             (encodings::BYTE_STREAM_SPLIT, _) => {
                 let bytes = encodings::byte_streams(rest, self.width()?, count)?;
-                let shared = Arc::new(bytes);
-                Some(self.fixed(&shared, || Arc::clone(&shared), 0))
+                let all = 0..bytes.len();
+                Some(self.fixed(&Arc::new(bytes), all))
             }
             _ => None,
         }
     }
 
-    /// Values of one width, of which there are whole ones; `shared` has them from `from` on.
-    fn fixed(self, bytes: &[u8], shared: impl Fn() -> Arc<Vec<u8>>, from: usize) -> Raw {
+    /// Values of one width, of which there are whole ones in `range`.
+    pub(super) fn fixed(self, page: &Arc<Vec<u8>>, range: Range<usize>) -> Raw {
         fn each<const WIDTH: usize, T>(bytes: &[u8], value: fn([u8; WIDTH]) -> T) -> Vec<T> {
             bytes.as_chunks().0.iter().map(|chunk| value(*chunk)).collect()
         }
+        let bytes = &page[range.clone()];
         match self {
             Physical::I32 => Raw::I32(each(bytes, i32::from_le_bytes)),
             Physical::I64 => Raw::I64(each(bytes, i64::from_le_bytes)),
@@ -136,14 +140,14 @@ impl Physical {
             Physical::F64 => Raw::F64(each(bytes, f64::from_le_bytes)),
             Physical::I96 | Physical::Bytes | Physical::Fixed(_) => {
                 let width = self.width().unwrap_or(1);
-                let spans = (0..bytes.len() / width).map(|index| from + index * width);
-                texts(&shared(), spans.map(|at| (at as u32, (at + width) as u32)).collect())
+                let spans = range.step_by(width);
+                texts(page, spans.map(|at| (at as u32, (at + width) as u32)).collect())
             }
         }
     }
 }
 
-fn texts(bytes: &Arc<Vec<u8>>, spans: Vec<(u32, u32)>) -> Raw {
+pub(super) fn texts(bytes: &Arc<Vec<u8>>, spans: Vec<(u32, u32)>) -> Raw {
     Raw::Texts(Texts { bytes: Arc::clone(bytes), spans })
 }
 
@@ -249,8 +253,7 @@ fn day_of_96(value: &[u8]) -> Result<i32, String> {
 /// Days as text, one behind the other.
 fn date_texts(days: &[i32]) -> Texts {
     let mut bytes = Vec::with_capacity(10 * days.len());
-    let mut spans = Vec::with_capacity(days.len());
-    days.iter().for_each(|day| push_day(&mut bytes, &mut spans, *day));
+    let spans = days.iter().map(|day| push_day(&mut bytes, *day)).collect();
     Texts { bytes: Arc::new(bytes), spans }
 }
 
