@@ -54,7 +54,7 @@ struct Options {
     top: usize,
     /// How visits meet rankings: by exchanging both tables, or with all of rankings in every process
     ///
-    /// auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
+    /// By hash, rows of a page that very many visits have go to all workers; strict-hash leaves them to one. auto takes broadcast while the copies of rankings have at most 200 MB together and little of --memory, and hash
     /// from there on. What does not fit is spilled by hash, and an error by broadcast. With --local-shards no process knows how
     /// large rankings is, so one of the two must be named.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
