@@ -20,15 +20,17 @@ const HELD_FOR_EACH_BYTE: u64 = 4;
 
 /// How two tables meet, as it is typed: the flag `--join` of a query.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum JoinChoice {
     /// By the sizes of the files.
     #[default]
     Auto,
     /// With all of the smaller table in every process.
     Broadcast,
-    /// By exchanging both tables.
+    /// By exchanging both tables, but for keys that very many rows have.
     Hash,
+    /// By exchanging both tables, whatever the keys.
+    StrictHash,
 }
 
 /// One of the two tables of a join, in the order in which they were given.
@@ -120,6 +122,7 @@ impl Job {
         let fits = build_size.read <= self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE;
         let strategy = match choice {
             JoinChoice::Hash => JoinStrategy::Hash,
+            JoinChoice::StrictHash => JoinStrategy::StrictHash,
             JoinChoice::Broadcast => JoinStrategy::Broadcast,
             JoinChoice::Auto if fits && copies <= BROADCAST_UP_TO_BYTES => JoinStrategy::Broadcast,
             JoinChoice::Auto => JoinStrategy::Hash,

@@ -36,8 +36,8 @@ use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores
 use crate::memory::Budget;
 use crate::operators::{Gathered, ProcessShared, Round};
 use crate::report::{
-    AnswerFigures, AnswerHash, AnswerRows, InputFigures, Machine, Profile, Progress, RunReport, Seconds,
-    imbalance,
+    AnswerFigures, AnswerHash, AnswerRows, InputFigures, JoinFigures, Machine, Profile, Progress, RunReport,
+    Seconds, imbalance,
 };
 use crate::tables::Table;
 pub use join::{ChosenJoin, JoinChoice, JoinSide};
@@ -444,6 +444,7 @@ impl Job {
             spilled_bytes: sum(|detail| detail.spilled_bytes),
             spilled_partitions: sum(|detail| detail.spilled_partitions),
             queue_spilled_bytes: sum(|detail| detail.queue_spilled_bytes),
+            joins: JoinFigures::of(details.iter().map(|detail| &detail.joins[..])),
             imbalance: imbalance(&workers_detail),
             workers_detail,
             cost: self.settings.instance.map(|price| RunCost::new(price, nodes, total)),

@@ -20,6 +20,8 @@ const LOG: &str = "timely";
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Operators whose input comes by timely's own exchange; ours is known by its containers.
 const EXCHANGING: [&str; 3] = ["Gather", "Total", "Exchange"];
+/// What passes on what came over an exchange by another one, to the same worker for the most part.
+const PASSES_ON: &str = "Replicate";
 /// What timely puts between two operators to look at the frontier.
 const PROBE: &str = "Probe";
 
@@ -132,7 +134,9 @@ impl Log {
                     }
                 } else {
                     channel.received += records;
-                    if channel.routed {
+                    let passed_on = (self.operators.get(&channel.source.0))
+                        .is_some_and(|operator| operator.name == PASSES_ON);
+                    if channel.routed && !passed_on {
                         self.buckets.at(time).received += records;
                     }
                 }
@@ -188,12 +192,13 @@ impl Log {
         }
     }
 
-    /// Gives each sender its bytes: senders and channels of routed containers come in the same order, that in which they
-    /// were built. Some senders only receive, which is seen from what they sent.
+    /// Gives each sender its bytes: senders and the operators that give routed containers come in the same order, that in
+    /// which they were built. Some senders only receive, which is seen from what they sent.
     fn attribute(&mut self, own: usize, sent: &[Vec<u64>]) {
-        let senders: Vec<_> = sent.iter().filter(|sent| sent.iter().any(|bytes| *bytes > 0)).collect();
+        let senders: Vec<_> = sent.iter().filter(|sent| !sent.is_empty()).collect();
         let channels = self.channels.values().filter(|channel| channel.routed && channel.sent > 0);
-        let sources: Vec<_> = channels.map(|channel| channel.source.0).collect();
+        let mut sources: Vec<_> = channels.map(|channel| channel.source.0).collect();
+        sources.sort_unstable();
         if senders.len() != sources.len() {
             return;
         }

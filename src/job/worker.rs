@@ -22,7 +22,7 @@ use crate::formats::parts::{Output, Part};
 use crate::input::{Fetched, InputFile, Stores, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use crate::report::{
-    LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, resident_bytes, thread_cpu_seconds,
+    JoinShare, LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, resident_bytes, thread_cpu_seconds,
 };
 
 /// How long a worker may sleep before it looks whether the job has failed.
@@ -54,6 +54,8 @@ pub(super) struct Planned {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Detail {
     pub figures: WorkerFigures,
+    /// Of each join that looks for heavy keys.
+    pub joins: Vec<JoinShare>,
     pub bad_records: u64,
     pub filtered_rows: u64,
     pub unread_rows: u64,
@@ -238,6 +240,7 @@ fn detail(
             elapsed_seconds: before.started.elapsed().as_secs_f64(),
             wait_seconds: counters.waited.get().as_secs_f64(),
         },
+        joins: context.joins(),
         bad_records: counters.bad_records.get(),
         filtered_rows: counters.filtered_rows.get(),
         unread_rows: counters.unread_rows.get(),

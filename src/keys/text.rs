@@ -99,7 +99,10 @@ impl<const SHORT: usize> fmt::Display for InlineText<SHORT> {
 impl<const SHORT: usize> Serialize for InlineText<SHORT> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.as_bytes())
+        match str::from_utf8(self.as_bytes()) {
+            Ok(text) if serializer.is_human_readable() => serializer.serialize_str(text),
+            _ => serializer.serialize_bytes(self.as_bytes()),
+        }
     }
 }
 

@@ -83,17 +83,12 @@ impl<R: Serialize + DeserializeOwned> Sequence<R> {
     /// record.
     pub fn read(mut self, file: &mut SpillFile) -> Result<SequenceReader<R>, Error> {
         self.end(file)?;
-        let Sequence { run, records, .. } = self;
-        Ok(SequenceReader {
-            run,
-            records,
-            records_left: records,
-            next_block: 0,
-            block: Vec::new(),
-            bytes: Vec::new(),
-            at: 0,
-            record: PhantomData,
-        })
+        Ok(SequenceReader::of(self.run, self.records))
+    }
+
+    /// Reads a sequence that has [ended](Sequence::end) and stays to be read again.
+    pub fn read_again(&self) -> SequenceReader<R> {
+        SequenceReader::of(self.run.clone(), self.records)
     }
 
     /// Brings to the file what waits of it, as the end of what is written.
@@ -114,6 +109,19 @@ impl<R: Serialize + DeserializeOwned> Sequence<R> {
 }
 
 impl<R> SequenceReader<R> {
+    fn of(run: Run<Word>, records: u64) -> Self {
+        SequenceReader {
+            run,
+            records,
+            records_left: records,
+            next_block: 0,
+            block: Vec::new(),
+            bytes: Vec::new(),
+            at: 0,
+            record: PhantomData,
+        }
+    }
+
     /// Records of the whole sequence.
     pub fn records(&self) -> u64 {
         self.records
@@ -191,7 +199,12 @@ mod tests {
     }
 
     fn all<R: Serialize + DeserializeOwned>(sequence: Sequence<R>, file: &mut SpillFile) -> Vec<R> {
+        let mut sequence = sequence;
+        sequence.end(file).expect("written");
+        let mut again = sequence.read_again();
+        let twice = std::iter::from_fn(|| again.next(file).expect("as it was written")).count();
         let mut reader = sequence.read(file).expect("ended");
+        assert_eq!(reader.records(), twice as u64);
         let records = std::iter::from_fn(|| reader.next(file).expect("as it was written")).collect();
         assert!(reader.next(file).expect("nothing more").is_none());
         records

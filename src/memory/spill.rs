@@ -31,7 +31,7 @@ pub struct SpillFile {
 }
 
 /// The blocks of one partition, in the order in which they were written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Run<R> {
     blocks: Vec<Block>,
     records: u64,

@@ -17,6 +17,7 @@ use timely::dataflow::operators::probe::Handle;
 use crate::error::FirstFailure;
 use crate::input::{Input, InputFile, Row, SplitAssignment, SplitQueue};
 use crate::memory::Budget;
+use crate::report::JoinShare;
 
 /// The timestamp of every dataflow: which round of a scan a record came from. It is flow control and nothing
 /// else: to the user of an operator there is one epoch, and it is over at [`END`].
@@ -149,6 +150,8 @@ pub struct WorkerContext {
     sent: RefCell<Vec<Rc<Sent>>>,
     /// How many values were asked for.
     values: Cell<usize>,
+    /// What each join sent that looks for heavy keys, in the same order.
+    joins: RefCell<Vec<Rc<RefCell<JoinShare>>>>,
 }
 
 /// Bytes of records that one sender gave to each worker, its own too.
@@ -191,6 +194,7 @@ impl WorkerContext {
             piped_bytes: Cell::default(),
             sent: RefCell::default(),
             values: Cell::default(),
+            joins: RefCell::default(),
         })
     }
 
@@ -222,6 +226,18 @@ impl WorkerContext {
     /// The bytes that each sender gave to each worker; workers behind the last that got any are left out.
     pub(crate) fn sent(&self) -> Vec<Vec<u64>> {
         self.sent.borrow().iter().map(|sent| sent.0.borrow().clone()).collect()
+    }
+
+    /// Where a join that is being built on so many workers notes its heavy keys.
+    pub(crate) fn next_join(&self, peers: usize) -> Rc<RefCell<JoinShare>> {
+        let share = Rc::new(RefCell::new(JoinShare { peers, ..JoinShare::default() }));
+        self.joins.borrow_mut().push(Rc::clone(&share));
+        share
+    }
+
+    /// What the joins noted that look for heavy keys.
+    pub fn joins(&self) -> Vec<JoinShare> {
+        self.joins.borrow().iter().map(|share| share.borrow().clone()).collect()
     }
 
     /// What an operator that is being built shares with its like at the other workers of this process: all build the same

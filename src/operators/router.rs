@@ -97,6 +97,11 @@ impl Exit {
         }
     }
 
+    /// Notes a container that goes on within this worker: its bytes were counted where it came from.
+    pub(super) fn pass(&self) {
+        self.sent.add(self.own_index, 0);
+    }
+
     /// Ends the job, since a record cannot travel.
     #[cold]
     pub(super) fn refuse(&self, reason: String) {

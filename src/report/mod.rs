@@ -1,6 +1,7 @@
 //! What a run says: progress on a terminal, the report as JSON and as a page, the answer's hash.
 
 mod answer;
+mod joins;
 mod machine;
 mod page;
 mod plan;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
+pub use joins::{HeavyKey, JoinFigures, JoinShare};
 pub(crate) use machine::proc_field;
 pub use machine::{Machine, peak_rss_bytes, resident_bytes, thread_cpu_seconds};
 pub(crate) use plan::tree;
@@ -67,6 +69,8 @@ pub struct RunReport {
     pub exchanged_bytes: u64,
     /// Bytes the group tables occupied at the end of the input, added up over all workers.
     pub group_bytes: u64,
+    /// Each hash join that looked for heavy keys, in the order in which they were built.
+    pub joins: Vec<JoinFigures>,
     /// Processor time of the busiest worker over the mean of all: 1 when all were equally busy.
     pub imbalance: f64,
     /// Memory that process 0 was allowed; absent where it had no limit.
@@ -233,6 +237,9 @@ impl std::fmt::Display for RunReport {
                 _ => {}
             }
         }
+        for join in self.joins.iter().filter(|join| !join.heavy_keys.is_empty()) {
+            write!(f, "\n{join}")?;
+        }
         if let Some(cost) = &self.cost {
             write!(f, "\n{cost}")?;
         }
@@ -346,6 +353,7 @@ mod tests {
             spilled_bytes: 0,
             spilled_partitions: 0,
             queue_spilled_bytes: 0,
+            joins: Vec::new(),
             imbalance,
             workers_detail: Vec::new(),
             cost: None,

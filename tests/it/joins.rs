@@ -1,6 +1,7 @@
 //! Joins against a nested loop, and Queries 1 and 3 as real processes against a plain judge.
 //!
-//! These tests would catch a pair lost, doubled or made of unequal keys, a probe record that is looked up before the
+//! These tests would catch a pair lost, doubled or made of unequal keys, also where the records of a key are spread over all
+//! workers, a key that is not spread and leaves one worker with its records, a probe record that is looked up before the
 //! build side is whole, duplicates that hide each other, a build side that is not at every worker, and records that are
 //! lost, doubled or joined too early on their way through a disk.
 
@@ -123,8 +124,8 @@ fn joins_are_those_of_a_nested_loop() {
         let build = records(&mut random, builds, false);
         let expected = nested_loop(&probe, &build);
         assert!(by_map(&probe, &build) == expected, "the judges differ");
-        for strategy in [JoinStrategy::Hash, JoinStrategy::Broadcast] {
-            for workers in 1..=3 {
+        for strategy in [JoinStrategy::Hash, JoinStrategy::StrictHash, JoinStrategy::Broadcast] {
+            for workers in 1..=4 {
                 let (found, spilled) = joined(&probe, &build, strategy, workers, None);
                 assert!(found == expected, "{probes} with {builds}, {strategy:?}, {workers} workers");
                 assert_eq!(spilled, 0);
@@ -135,16 +136,21 @@ fn joins_are_those_of_a_nested_loop() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
-    /// Catches a pair lost or doubled between memory and disk, whenever a partition is spilled.
+    /// Catches a pair lost or doubled between memory and disk, whenever a partition is spilled, that of heavy keys too.
     #[test]
     fn a_tiny_budget_joins_the_same(
         probe in proptest::collection::vec((0u64..300, any::<u64>()), 0..600),
         build in proptest::collection::vec((0u64..300, any::<u64>()), 0..600),
-        workers in 1usize..4,
+        heavy in proptest::collection::vec((0u64..300, 0u64..2_000, 0u64..10), 0..3),
+        workers in 1usize..5,
         limit in 1_000u64..600_000,
     ) {
         let named = |records: Vec<(u64, u64)>| records.into_iter().map(|(number, value)| (key(number), value)).collect();
-        let (probe, build): (Records, Records) = (named(probe), named(build));
+        let (mut probe, mut build): (Records, Records) = (named(probe), named(build));
+        for (number, probes, builds) in heavy {
+            probe.extend((0..probes).map(|value| (key(number), value)));
+            build.extend((0..builds).map(|value| (key(number), value)));
+        }
         let (found, _) = joined(&probe, &build, JoinStrategy::Hash, workers, Some(limit));
         prop_assert!(found == by_map(&probe, &build));
     }
@@ -156,9 +162,13 @@ fn far_more_than_memory_is_joined() {
     let mut random = Random(6);
     let mut draw =
         |count: u64| -> Records { (0..count).map(|value| (key(random.below(60_000)), value)).collect() };
-    let (probe, build) = (draw(20_000), draw(40_000));
+    let (mut probe, build) = (draw(20_000), draw(40_000));
+    // Half of the probe side is of two keys, one of which the build side lacks: their build records come from a disk.
+    let present = build[0].0.clone();
+    probe
+        .extend((0..20_000).map(|value| (if value % 2 == 0 { present.clone() } else { key(70_000) }, value)));
     let expected = by_map(&probe, &build);
-    for workers in 1..=3 {
+    for workers in 1..=4 {
         let (found, spilled) = joined(&probe, &build, JoinStrategy::Hash, workers, Some(2_000_000));
         assert!(found == expected, "{workers} workers");
         assert!(spilled > 3_000_000, "{spilled} bytes spilled with {workers} workers");
@@ -190,6 +200,80 @@ fn one_key_of_the_build_side_may_be_larger_than_memory() {
         assert!(found == expected, "{workers} workers");
         assert!(spilled > 200_000, "{spilled} bytes spilled with {workers} workers");
     }
+}
+
+/// The most pairs that one of four workers makes over the mean, where one key has 30 % of the probe records.
+fn most_over_mean(strategy: JoinStrategy) -> f64 {
+    let mut random = Random(10);
+    let probe: Records = (0..60_000)
+        .map(|value| (key(if random.below(10) < 3 { 7 } else { random.below(20_000) }), value))
+        .collect();
+    let build: Records = (0..20_000).map(|number| (key(number), number)).collect();
+    let (made, _) = run_workers(4, None, move |scope| {
+        let worker = scope.index();
+        share(scope, &probe).join(share(scope, &build), strategy, move |_, _, _| Some(worker)).gather()
+    });
+    let pairs = (0..4).map(|worker| made.iter().filter(|by| **by == worker).count());
+    assert_eq!(made.len(), 60_000);
+    pairs.max().unwrap() as f64 * 4.0 / 60_000.0
+}
+
+#[test]
+fn a_heavy_key_is_the_work_of_all_workers() {
+    let (spread, strict) = (most_over_mean(JoinStrategy::Hash), most_over_mean(JoinStrategy::StrictHash));
+    assert!(spread <= 1.15, "the busiest has {spread} times the mean");
+    // 30 % and a quarter of the rest.
+    assert!((1.85..1.95).contains(&strict), "without spreading, the busiest has {strict} times the mean");
+}
+
+#[test]
+fn a_heavy_page_of_query_3_is_spread_and_named() {
+    let (home, pages, visits) = tables(3_000);
+    let row =
+        |visit: usize| format!("10.0.0.{},{},1980-02-02,0.5,agent,USA,en,word,1\n", visit % 40, pages[7].0);
+    // Three tenths of all visits: in one piece at the end of the table, where the sample has seen all others before.
+    let heavy = visits.len() * 3 / 7;
+    let data = home.path().join("data/csv/t/uservisits/part-9");
+    fs::write(data, (0..heavy).map(row).collect::<String>()).unwrap();
+    let program = env!("CARGO_BIN_EXE_query3");
+    let days = "--from 1979-12-31 --to 1980-05-30 --split-size 4K";
+    let expected = query(&home, program, &format!("{days} --join broadcast"));
+    for (workers, processes) in [(1, 1), (2, 1), (3, 1), (4, 1), (2, 2)] {
+        let mut skews = Vec::new();
+        for join in ["hash", "strict-hash"] {
+            let words = format!(
+                "{days} --join {join} -w {workers} -n {processes} -v --assignment modulo --report r.json"
+            );
+            let ran = query(&home, program, &words);
+            ran.check(ran.json()["hash"] == expected.json()["hash"], "another answer");
+            ran.check(ran.json()["join"] == join, "how it was joined");
+            let report = fs::read(home.path().join("r.json")).unwrap();
+            let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+            let operators = report["profile"]["operators"].as_array().unwrap();
+            let joins = operators.iter().find(|operator| operator["name"] == "HashJoin").unwrap();
+            skews.push(joins["skew"].as_f64().unwrap());
+            let named = report["joins"].as_array().unwrap();
+            if join == "strict-hash" || workers * processes == 1 {
+                ran.check(named.is_empty(), "no key was looked for");
+                continue;
+            }
+            ran.check(named[0]["probe_rows"] == visits.len() + heavy, "probe rows");
+            ran.check(named[0]["heavy_keys"].as_array().unwrap().len() == 1, "one key");
+            let key = &named[0]["heavy_keys"][0];
+            ran.check(key["key"] == pages[7].0, "the key");
+            let share = key["share"].as_f64().unwrap();
+            ran.check((0.2..0.3001).contains(&share), "its share of the visits");
+        }
+        let all = workers * processes;
+        if all == 4 {
+            assert!(skews[0] <= 1.2 && skews[1] >= 1.6, "{skews:?} with {workers} workers");
+        }
+    }
+    let mut command = Command::new(program);
+    command.args(days.split(' ')).args(["--data", "data", "--set", "t", "--join", "hash", "-w", "2"]);
+    let ran = home.runner(command).run();
+    let line = format!("\nheavy keys of a join, spread over all workers: {:?} has ", pages[7].0);
+    ran.check(ran.stderr.contains(&line), "people are told too");
 }
 
 /// Rankings and visits: some pages have no visit, some visits no page.

@@ -57,6 +57,11 @@ impl RowsOnDisk {
         Ok(RowsReader { rows: self.rows, sequence: self.sequence.read(file)? })
     }
 
+    /// Reads what was written, which has ended and stays to be read.
+    pub(super) fn read_again(&self) -> RowsReader {
+        RowsReader { rows: self.rows, sequence: self.sequence.read_again() }
+    }
+
     /// Whether nothing was written.
     pub(super) fn is_empty(&self) -> bool {
         self.rows == 0 && self.together.is_empty()

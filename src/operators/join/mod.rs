@@ -16,13 +16,26 @@
 //! them; both are read back at the end, and written once more for each time a partition must be divided. With
 //! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, on disk past the
 //! budget: a scan that is built after the build side's scan does not start before that.
+//!
+//! `Hash` looks at some of the probe records before they leave. Those of a heavy key, one that would make its owner busier than the
+//! others, stay in their process, whose workers get them in turn; the owner sends the key's build records to all workers, once
+//! it is asked and has them all:
+//!
+//! ```text
+//!  probe ─► of a heavy key: to any worker here ─► exchange ─► Replicate ─────────── exchange ─► Join: a partition for them
+//!        └► its first, with it: ask the owner ──► exchange ─► Replicate, which has the table ─► exchange ─► to all
+//! ```
 
 mod disk;
+mod heavy_hitters;
+mod replicate;
 mod sender;
 mod sides;
 mod spilled;
+mod spread;
 mod table;
 
+use std::cell::RefCell;
 use std::hash::Hash;
 use std::rc::Rc;
 
@@ -35,7 +48,8 @@ use super::context::{END, Round, WorkerContext};
 use super::sort::TURN_RECORDS;
 use crate::Error;
 use crate::exchange::{Row, routed};
-use sender::{Destination, Spare, addressed};
+use replicate::replicate;
+use sender::{Destination, REPLICA, Spare, WHOLE, addressed};
 use sides::Sides;
 use spilled::Pairs;
 use table::Group;
@@ -46,10 +60,13 @@ const MOST_BUFFERS: usize = 1024;
 
 /// How the records of a join meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum JoinStrategy {
-    /// Records of both sides go to the worker that owns their key: for a build side of any size.
+    /// Records of both sides go to the worker that owns their key: for a build side of any size. Of a key that very many probe
+    /// records have these go to all workers of their process in turn, and its build records to every worker.
     Hash,
+    /// The same without exception: the records of a key meet at one worker, however many they are.
+    StrictHash,
     /// Every process has the whole build side, and probe records stay where they are: for a small build side.
     Broadcast,
 }
@@ -58,7 +75,7 @@ impl JoinStrategy {
     /// Into how many partitions each of `peers` workers divides what comes to it.
     fn partitions(self, peers: usize) -> usize {
         match self {
-            JoinStrategy::Hash => (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS),
+            JoinStrategy::Hash | JoinStrategy::StrictHash => (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS),
             // It is whole in every process or not at all.
             JoinStrategy::Broadcast => 1,
         }
@@ -238,16 +255,22 @@ where
     let (scope, context) = (probe.scope(), WorkerContext::current());
     // Its name is what `--explain` shows.
     let (name, build_to, probe_to) = match strategy {
-        JoinStrategy::Hash => ("HashJoin", Destination::Owner, Destination::Owner),
+        JoinStrategy::Hash if scope.peers() > 1 => {
+            ("HashJoin", Destination::Owner, Destination::OwnerUnlessHeavy)
+        }
+        JoinStrategy::Hash | JoinStrategy::StrictHash => ("HashJoin", Destination::Owner, Destination::Owner),
         JoinStrategy::Broadcast => ("BroadcastJoin", Destination::Everyone, Destination::Here),
     };
+    let spreads = matches!(probe_to, Destination::OwnerUnlessHeavy);
     let partitions = strategy.partitions(scope.peers());
     let (build_spare, probe_spare) = (Spare::default(), Spare::default());
     let build = addressed(build, build_to, partitions, build_spare.clone());
     let probe = addressed(probe, probe_to, partitions, probe_spare.clone());
     let flow = context.flow_probe();
 
-    let mut sides = Sides::new(strategy, partitions, duplicates, is_same::<K>, Rc::clone(&context));
+    let sides = Sides::new(strategy, partitions, spreads, duplicates, is_same::<K>, Rc::clone(&context));
+    let sides = Rc::new(RefCell::new(sides));
+    let probe = if spreads { replicate(probe, Rc::clone(&sides)) } else { probe };
     let mut out = Vec::new();
     build
         .binary_frontier::<_, CapacityContainerBuilder<Vec<O>>, _, _, _, _>(
@@ -260,6 +283,7 @@ where
                 let mut end: Option<Capability<Round>> = Some(capability.delayed(&END));
                 drop(capability);
                 move |(build, build_frontier), (probe, probe_frontier), output| {
+                    let mut sides = sides.borrow_mut();
                     let failure = &context.process.failure;
                     // What comes after a failure is of no use to anyone.
                     let fail = |outcome: Result<(), Error>| {
@@ -277,7 +301,11 @@ where
                     }
                     probe.for_each(|capability, container| {
                         let container = std::mem::take(container);
-                        if !failure.is_set() {
+                        if container.partition == REPLICA {
+                            fail(sides.take_replica(container, &probe_spare));
+                        } else if container.partition == WHOLE {
+                            sides.note_whole(&container);
+                        } else if !failure.is_set() {
                             let mut session = output.session(&capability);
                             let give = |made: &mut Vec<O>| session.give_container(made);
                             let mut pairs =

@@ -1,13 +1,15 @@
 //! How the records of one side of a join leave their worker: as rows of bytes, in a buffer for each partition of each
-//! worker.
+//! worker, and one for all heavy keys.
 
 use std::cell::RefCell;
 use std::hash::Hash;
+use std::ops::Range;
 use std::rc::Rc;
 
 use timely::ExchangeData;
 use timely::dataflow::{Stream, StreamVec};
 
+use super::spread::{Spread, Weight};
 use crate::exchange::{Addressed, Rows};
 use crate::keys::{route_hash_of, scale};
 use crate::operators::context::{Round, WorkerContext};
@@ -21,6 +23,14 @@ const MOST_BUFFER_BYTES: usize = 32 << 10;
 const LEAST_BUFFER_BYTES: usize = 1 << 10;
 /// Buffers that are kept for another use.
 const MOST_SPARE: usize = 64;
+
+/// In place of a partition, what a container of the probe side has where it is no probe records: hashes whose build records all
+/// workers are to get,
+pub(super) const ASK: u32 = u32::MAX;
+/// such build records,
+pub(super) const REPLICA: u32 = u32::MAX - 1;
+/// and hashes of which all have come.
+pub(super) const WHOLE: u32 = u32::MAX - 2;
 
 /// Rows on their way to one partition of one worker.
 pub(super) type RowsContainer = Addressed<Rows>;
@@ -49,16 +59,21 @@ impl Spare {
 pub(super) enum Destination {
     /// To the worker that owns their key.
     Owner,
+    /// The same, and those of heavy keys to the workers of this process in turn.
+    OwnerUnlessHeavy,
     /// To every process: there, to the worker that owns their key among those of the process.
     Everyone,
     /// To the worker they are at.
     Here,
 }
 
-/// One buffer for each partition of each worker.
+/// One buffer for each partition of each worker, and a last one for the rows of heavy keys.
 struct RowRouter {
     buffers: Vec<Rows>,
     partitions: usize,
+    /// The workers of this process, and how many of them had rows of heavy keys.
+    own: Range<usize>,
+    turn: usize,
     buffer_bytes: usize,
     spare: Spare,
 }
@@ -77,13 +92,22 @@ impl RowRouter {
         Ok(if buffer.used_bytes() < self.buffer_bytes { None } else { self.take(target) })
     }
 
+    /// The buffer of heavy keys.
+    fn heavy(&self) -> usize {
+        self.buffers.len() - 1
+    }
+
     /// What a buffer holds, if anything.
     fn take(&mut self, target: usize) -> Option<RowsContainer> {
         if self.buffers[target].is_empty() {
             return None;
         }
         let rows = std::mem::replace(&mut self.buffers[target], self.spare.give());
-        let (worker, partition) = (target / self.partitions, target % self.partitions);
+        let (mut worker, mut partition) = (target / self.partitions, target % self.partitions);
+        if target == self.heavy() {
+            (worker, partition) = (self.own.start + self.turn % self.own.len(), self.partitions);
+            self.turn += 1;
+        }
         Some(Addressed::to(worker as u32, partition as u32, rows))
     }
 }
@@ -93,6 +117,7 @@ struct RecordSender {
     router: RowRouter,
     exit: Exit,
     destination: Destination,
+    spread: Option<Spread>,
     index: usize,
     /// Workers of each process.
     workers: usize,
@@ -115,10 +140,13 @@ where
     let router_bytes = context.process.memory.router_bytes() / workers / ROUTERS;
     // A buffer that grows has up to twice as much room as it needs.
     let buffer_bytes = (router_bytes / 2 / targets).clamp(LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES);
-    let buffers = (0..targets).map(|_| Rows::default()).collect();
-    let router = RowRouter { buffers, partitions, buffer_bytes, spare };
+    let buffers = (0..=targets).map(|_| Rows::default()).collect();
+    let process = context.process_of(index);
+    let own = process * workers..(process + 1) * workers;
+    let router = RowRouter { buffers, partitions, own, turn: index % workers, buffer_bytes, spare };
+    let spread = matches!(destination, Destination::OwnerUnlessHeavy).then(|| Spread::new(peers, &context));
     let exit = Exit::new(index, context);
-    route(records, RecordSender { router, exit, destination, index, workers })
+    route(records, RecordSender { router, exit, destination, spread, index, workers })
 }
 
 impl RecordSender {
@@ -137,15 +165,42 @@ impl RecordSender {
     ) -> Result<(), String> {
         let hash = route_hash_of(&record.0);
         match self.destination {
-            Destination::Owner => self.send_to(scale(hash, self.router.buffers.len()), hash, record, give),
+            Destination::Owner => self.send_to(self.owner(hash), hash, record, give),
+            Destination::OwnerUnlessHeavy => {
+                let spread = self.spread.as_mut();
+                let target = match spread.map_or(Weight::Light, |spread| spread.weigh(hash, &record.0)) {
+                    Weight::Light => self.owner(hash),
+                    Weight::Heavy => self.router.heavy(),
+                    Weight::BecomesHeavy => {
+                        self.ask(hash, give)?;
+                        self.router.heavy()
+                    }
+                };
+                self.send_to(target, hash, record, give)
+            }
             Destination::Here => self.send_to(self.index, hash, record, give),
             Destination::Everyone => {
                 let owner = scale(hash, self.workers);
-                (owner..self.router.buffers.len())
+                (owner..self.router.heavy())
                     .step_by(self.workers)
                     .try_for_each(|target| self.send_to(target, hash, record, give))
             }
         }
+    }
+
+    /// The partition of a hash, counted through all workers.
+    #[inline]
+    fn owner(&self, hash: u64) -> usize {
+        scale(hash, self.router.heavy())
+    }
+
+    /// Asks the owner of a hash for its build records.
+    #[cold]
+    fn ask(&mut self, hash: u64, give: &mut impl FnMut(&mut RowsContainer)) -> Result<(), String> {
+        let mut rows = Rows::default();
+        rows.push(hash, &(), &())?;
+        self.pass_on(Addressed::to((self.owner(hash) / self.router.partitions) as u32, ASK, rows), give);
+        Ok(())
     }
 
     #[inline]
@@ -177,6 +232,9 @@ impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Rows> for RecordSende
             if let Some(last) = self.router.take(target) {
                 self.pass_on(last, &mut give);
             }
+        }
+        if let Some(spread) = &mut self.spread {
+            spread.end();
         }
     }
 }

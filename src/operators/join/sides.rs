@@ -3,9 +3,15 @@
 //! A partition whose build records are in memory looks its probe records up as they come. One that was spilled, before
 //! or after probe records came, keeps those that come from then on beside its build records on disk, and both are
 //! joined at the end. So each probe record meets its group once, whenever the partition was spilled.
+//!
+//! Records of heavy keys, which may be at any worker, have a partition of their own: the last. Its build records are those that
+//! the owners of these keys sent, and each of its hashes is whole at a time of its own.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use timely::scheduling::Activator;
 
 use super::JoinStrategy;
 use super::disk::RowsOnDisk;
@@ -13,8 +19,8 @@ use super::sender::{RowsContainer, Spare};
 use super::spilled::{OnDisk, Pairs, SameKey, Spilled};
 use super::table::{Table, look_up};
 use crate::Error;
-use crate::exchange::Rows;
-use crate::keys::scale;
+use crate::exchange::{Addressed, Rows};
+use crate::keys::{PlaceHasher, scale};
 use crate::operators::context::WorkerContext;
 use crate::operators::overflow::Overflow;
 use crate::operators::partitions::unknown_partition;
@@ -29,7 +35,15 @@ pub(super) struct Sides {
     /// Probe records that came before the build side was whole.
     early: Vec<RowsContainer>,
     early_bytes: usize,
+    /// Place of the partition of heavy keys, if this join has one.
+    heavy: Option<usize>,
+    /// Hashes of the partition of heavy keys whose build records have all come, and probe records of this partition that wait
+    /// for others: in memory they count to `early_bytes`.
+    whole: HashSet<u64, PlaceHasher>,
+    waiting: Vec<RowsContainer>,
     is_built: bool,
+    /// What is to run once the build side is whole.
+    wakes: Option<Activator>,
     strategy: JoinStrategy,
     duplicates: bool,
     same: SameKey,
@@ -53,15 +67,19 @@ struct Partition {
 }
 
 impl Sides {
-    /// `duplicates` says whether all build records of a key are kept, or merely one.
+    /// `has_heavy` says whether there is one more partition, for heavy keys, and `duplicates` whether all build records of a key
+    /// are kept, or merely one.
     pub(super) fn new(
         strategy: JoinStrategy,
         partitions: usize,
+        has_heavy: bool,
         duplicates: bool,
         same: SameKey,
         context: Rc<WorkerContext>,
     ) -> Self {
         let overflow = Overflow::new(Rc::clone(&context));
+        let heavy = has_heavy.then_some(partitions);
+        let partitions = partitions + usize::from(has_heavy);
         let block_bytes = overflow.seat.share_bytes() / 4 / partitions;
         let empty = |_| Partition {
             table: Table::new(duplicates, same),
@@ -72,7 +90,11 @@ impl Sides {
             partitions: (0..partitions).map(empty).collect(),
             early: Vec::new(),
             early_bytes: 0,
+            heavy,
+            whole: HashSet::default(),
+            waiting: Vec::new(),
             is_built: false,
+            wakes: None,
             strategy,
             duplicates,
             same,
@@ -105,16 +127,24 @@ impl Sides {
         pairs: &mut impl Pairs,
     ) -> Result<(), Error> {
         let partition = at(&mut self.partitions, container.partition)?;
-        if !self.is_built {
+        let is_heavy = self.heavy == Some(container.partition as usize);
+        let is_there = if is_heavy {
+            partition.is_spilled || container.body().iter().all(|row| self.whole.contains(&row.hash))
+        } else {
+            self.is_built
+        };
+        if !is_there {
             self.early_bytes += container.body().allocated_bytes();
-            self.early.push(container);
+            if is_heavy { &mut self.waiting } else { &mut self.early }.push(container);
             return self.relieve();
         }
         let rows = container.into_body();
         let tables = &self.tables;
         match self.strategy {
             _ if partition.is_spilled => write(&mut self.overflow, &mut partition.disk.probe, &rows)?,
-            JoinStrategy::Hash => look_up(&rows, |_| &partition.table, |row, group| pairs.meet(row, group))?,
+            JoinStrategy::Hash | JoinStrategy::StrictHash => {
+                look_up(&rows, |_| &partition.table, |row, group| pairs.meet(row, group))?;
+            }
             JoinStrategy::Broadcast => {
                 let table = |hash| &*tables[scale(hash, tables.len())];
                 look_up(&rows, table, |row, group| pairs.meet(row, group))?;
@@ -130,11 +160,16 @@ impl Sides {
             return Ok(true);
         }
         match self.strategy {
-            JoinStrategy::Hash => {
-                for partition in self.partitions.iter_mut().filter(|partition| partition.is_spilled) {
+            JoinStrategy::Hash | JoinStrategy::StrictHash => {
+                // Of heavy keys there is more to come.
+                let own = self.heavy.unwrap_or(self.partitions.len());
+                for partition in self.partitions[..own].iter_mut().filter(|partition| partition.is_spilled) {
                     self.overflow.write(|file| partition.disk.build.end(file))?;
                 }
                 self.is_built = true;
+                if let Some(other) = self.wakes.take() {
+                    other.activate();
+                }
             }
             JoinStrategy::Broadcast => {
                 let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,6 +188,44 @@ impl Sides {
         Ok(self.is_built)
     }
 
+    /// Runs an operator of this worker once the build side is whole.
+    pub(super) fn wake_when_built(&mut self, other: Activator) {
+        self.wakes = Some(other);
+    }
+
+    /// Whether all build records of this worker have come.
+    pub(super) fn is_built(&self) -> bool {
+        self.is_built
+    }
+
+    /// The build records of a hash that belongs to this worker, of which there are so many.
+    pub(super) fn rows_of(&mut self, hash: u64, peers: usize) -> Result<Vec<Rows>, Error> {
+        let own = self.heavy.unwrap_or(self.partitions.len());
+        let partition = &self.partitions[scale(hash, peers * own) % own];
+        let mut found = Table::new(self.duplicates, self.same);
+        if partition.is_spilled {
+            let mut build = partition.disk.build.read_again();
+            while let Some(rows) = build.next(&mut self.overflow.file)? {
+                rows.iter().filter(|row| row.hash == hash).try_for_each(|row| found.insert(row))?;
+            }
+        } else {
+            partition.table.of_hash(hash).try_for_each(|row| found.insert(row))?;
+        }
+        Ok(found.take_rows())
+    }
+
+    /// Takes in build records of heavy keys.
+    pub(super) fn take_replica(&mut self, container: RowsContainer, spare: &Spare) -> Result<(), Error> {
+        let heavy = self.heavy.map_or(u32::MAX, |heavy| heavy as u32);
+        self.take_build(Addressed::to(container.worker, heavy, container.into_body()), spare)
+    }
+
+    /// Notes hashes of heavy keys of which all build records have come, and lets those try again that waited for one of them.
+    pub(super) fn note_whole(&mut self, container: &RowsContainer) {
+        self.whole.extend(container.body().iter().map(|row| row.hash));
+        self.early.append(&mut self.waiting);
+    }
+
     /// Spills until the operators of this process hold no more than they may, or others are to give back first.
     pub(super) fn relieve(&mut self) -> Result<(), Error> {
         if self.spilled.is_some() {
@@ -167,7 +240,7 @@ impl Sides {
         while self.overflow.seat.must_spill() {
             let sizes = self.partitions.iter().map(|partition| partition.table.bytes()).enumerate();
             let largest = sizes.max_by_key(|&(_, bytes)| bytes);
-            match largest.filter(|_| self.strategy == JoinStrategy::Hash) {
+            match largest.filter(|_| self.strategy != JoinStrategy::Broadcast) {
                 Some((index, bytes)) if bytes >= worthwhile.max(self.early_bytes) => self.spill(index)?,
                 _ if self.early_bytes >= worthwhile => self.spill_early()?,
                 _ => break,
@@ -209,15 +282,15 @@ impl Sides {
         self.overflow.count_partition(!partition.is_spilled);
         partition.is_spilled = true;
         let (build, chunks) = (&mut partition.disk.build, partition.table.take_rows());
-        let is_built = self.is_built;
+        let is_whole = self.is_built && self.heavy != Some(index);
         self.overflow.write(|file| {
             chunks.into_iter().try_for_each(|rows| build.write(&rows, file))?;
-            if is_built { build.end(file) } else { Ok(()) }
+            if is_whole { build.end(file) } else { Ok(()) }
         })
     }
 
     fn spill_early(&mut self) -> Result<(), Error> {
-        for container in std::mem::take(&mut self.early) {
+        for container in self.early.drain(..).chain(self.waiting.drain(..)) {
             let partition = at(&mut self.partitions, container.partition)?;
             write(&mut self.overflow, &mut partition.disk.probe, container.body())?;
         }

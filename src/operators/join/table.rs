@@ -185,6 +185,15 @@ impl Table {
         (slot != 0).then(|| Group::Chain(self, (slot & NUMBER) as u32 - 1))
     }
 
+    /// The rows of all keys that have a hash.
+    pub(super) fn of_hash(&self, hash: u64) -> impl Iterator<Item = Row<'_>> {
+        let places = (0..self.slots.len()).map(move |step| self.first_slot(hash.wrapping_add(step as u64)));
+        let taken = places.map(|place| self.slots[place]).take_while(|slot| *slot != 0);
+        let firsts = taken.map(|slot| (slot & NUMBER) as u32 - 1);
+        let groups = firsts.filter(move |&first| self.row(first).hash == hash);
+        groups.flat_map(|first| Group::Chain(self, first).rows())
+    }
+
     /// The first slot that is looked at for a hash.
     #[inline]
     fn peek(&self, hash: u64) -> u64 {
@@ -307,6 +316,7 @@ mod tests {
             let number: u64 = postcard::from_bytes(row.value).expect("a number");
             let expected: Vec<_> = (number..10_000).step_by(7_000).collect();
             assert_eq!(values(table.get(row)), expected);
+            assert_eq!(table.of_hash(row.hash).count(), expected.len());
             let numbers = table.get(row).map(|group| group.numbers().map(u64::from).collect::<Vec<_>>());
             assert_eq!(numbers, Some(expected));
         }
@@ -340,6 +350,7 @@ mod tests {
         (0..100u64).for_each(|number| rows.push(9, &number, &number).expect("numbers"));
         let table = table(true, &rows);
         assert!((0..100).all(|number| values(table.get(rows.row(number))) == [number as u64]));
+        assert_eq!((table.of_hash(9).count(), table.of_hash(8).count()), (100, 0));
         // And keys that are written differently, and are equal nevertheless.
         let mut alike = Table::new(true, |_, _| true);
         rows.iter().for_each(|row| alike.insert(row).expect("few"));
