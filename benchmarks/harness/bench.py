@@ -12,7 +12,7 @@ from harness import dataset, limited, machine, report
 from harness.cases import blocks_for, formats_of
 from harness.figures import seconds
 from harness.options import ROOT, parse
-from harness.peers import Failure, neutral, verb
+from harness.peers import SETTLE_SECONDS, Failure, neutral, verb
 from harness.results import Results
 from harness.rounds import Judge, run_block
 from harness.targets import evaluate
@@ -88,7 +88,7 @@ def measure(options, keep):
             filtered = block.query not in PREFIXES
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
             run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
-                      unavailable, keep)
+                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS)
     return list(versions.values()), inputs
 
 

@@ -44,7 +44,7 @@ class Rounds(unittest.TestCase):
 
     def run_with(self, *names, repeat=2, timeout_seconds=20):
         block = Block(10, "2A", HELD, tuple(Case(name, 2) for name in names))
-        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", repeat, timeout_seconds, lambda _: None)
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", repeat, timeout_seconds, lambda _: None, settle_seconds=0)
         self.assertEqual(len(rows), len(names) * (repeat + 1), "a row is never left out")
         return {name: [row for row in rows if row["engine"] == name] for name in names}
 

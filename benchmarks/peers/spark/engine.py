@@ -22,6 +22,8 @@ class Spark:
         self.session = (SparkSession.builder.master(f"local[{options.workers}]")
                         .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
                         .config("spark.sql.shuffle.partitions", 4 * options.workers)
+                        # Stopped between its runs, it must not count as lost.
+                        .config("spark.network.timeout", "1d")
                         .config("spark.driver.host", "localhost").getOrCreate())
         self.session.sparkContext.setLogLevel("ERROR")
         self.processes = (self.session._jvm.java.lang.ProcessHandle.current().pid(),)
