@@ -1,7 +1,7 @@
 """The examples that have tables of their own, as engines are asked them: their tables, and their text for engines that read SQL.
 
-The text is the same for everyone, so an engine that lacks a function of it fails by name. Means are of exact sums: AVG of decimals
-has few places in some engines. `$log` stands for what can stand after FROM.
+The text is the same for everyone but for functions that engines name differently; one that lacks such a function fails by name. Means are of exact sums: AVG of decimals
+has few places in some engines. `$log` stands for what can stand after FROM, `$level` for a function.
 """
 
 import math
@@ -32,6 +32,19 @@ MADE = {
 }
 # What stands between fields; a line of the log is one field, so this is a byte that no line has.
 DELIMITERS = {"log": "\x01"} | dict.fromkeys(TPCH, "|")
+# What engines name differently, by the engine whose name it is; None is of all others.
+FUNCTIONS = {
+    "level": {
+        None: "regexp_extract(line, ' ([A-Z]+)', 1)",
+        "datafusion": "regexp_match(line, ' ([A-Z]+)')[1]",
+    },
+    "word": {
+        None: "unnest(string_split(lower(title), ' '))",
+        "datafusion": "unnest(string_to_array(lower(title), ' '))",
+        "chdb": "arrayJoin(splitByChar(' ', lower(title)))",
+        "spark": "explode(split(lower(title), ' '))",
+    },
+}
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 
@@ -49,9 +62,10 @@ class Example:
         """Which set of tables it reads."""
         return "tpch" if self.tables[0] in TPCH else "made"
 
-    def select(self, *tables):
+    def select(self, *tables, engine=None):
         """The statement; the tables are given as what can stand after FROM."""
         named = dict(zip(self.tables, tables, strict=True))
+        named |= {name: words.get(engine, words[None]) for name, words in FUNCTIONS.items()}
         return re.sub(r"\$(\w+)", lambda found: named[found[1]], self.sql)
 
     def rows(self, found):
@@ -74,7 +88,7 @@ EXAMPLES = {
     "error_rates": Example(("log",), ("minute", "lines", "errors", "rate"), ("minute",), """
         SELECT minute, COUNT(*) AS lines, SUM(error) AS errors, SUM(error) / CAST(COUNT(*) AS DOUBLE) AS rate
         FROM (SELECT substr(line, 1, 16) AS minute,
-                     CASE WHEN regexp_extract(line, ' ([A-Z]+)', 1) IN ('ERROR', 'FATAL') THEN 1 ELSE 0 END AS error
+                     CASE WHEN $level IN ('ERROR', 'FATAL') THEN 1 ELSE 0 END AS error
               FROM $log WHERE line LIKE '____-__-__T__:__:%') AS parsed
         GROUP BY minute ORDER BY minute"""),
     "sessions": Example(("clicks",), ("sessions", "users"), ("sessions",), """
@@ -87,7 +101,7 @@ EXAMPLES = {
     "visitors": Example(("clicks",), ("page", "users"), ("page",), """
         SELECT page, COUNT(DISTINCT u) AS users FROM $clicks GROUP BY page ORDER BY page"""),
     "similar_titles": Example(("titles",), ("a", "b", "similarity"), ("a", "b"), """
-        WITH words AS (SELECT DISTINCT id, unnest(string_split(lower(title), ' ')) AS word FROM $titles),
+        WITH words AS (SELECT DISTINCT id, $word AS word FROM $titles),
              sizes AS (SELECT id, COUNT(*) AS n FROM words GROUP BY id),
              shared AS (SELECT p.id AS a, q.id AS b, COUNT(*) AS n FROM words AS p JOIN words AS q ON p.word = q.word AND p.id < q.id GROUP BY p.id, q.id)
         SELECT a, b, CAST(shared.n AS DOUBLE) / (x.n + y.n - shared.n) AS similarity

@@ -8,7 +8,7 @@ An engine is made from the options, which is its start-up, and has
     written(folder)         what was written, as what can stand after FROM
     fetch(query)            the rows of a small query, as tuples
 
-and may have `fold(query)`, which keeps no groups and returns the answer by a call, and `processes`, whose memory counts beside ours.
+and may have `dialect`, its name in examples.FUNCTIONS, `fold(query)`, which keeps no groups and returns the answer by a call, and `processes`, whose memory counts beside ours.
 """
 
 import shutil
@@ -26,7 +26,7 @@ def serve_sql(engine):
 
 def run(engine, options):
     """One timed query, then, untimed, what is needed to compare answers."""
-    query = statements.select(options.query, options.top, engine.tables)
+    query = statements.select(options.query, options.top, engine)
     processes = getattr(engine, "processes", ())
     if options.fold:
         folded, result = timed(lambda: engine.fold(query), processes)

@@ -15,6 +15,8 @@ def delimiter(table):
     return examples.DELIMITERS.get(table, ",")
 
 
-def select(query, top, declared):
-    """The statement of a query; its tables are given as what can stand after FROM."""
-    return EXAMPLES[query].select(*declared) if query in EXAMPLES else queries.select(query, top, *declared)
+def select(query, top, engine):
+    """The statement of a query for an engine, whose tables are what can stand after FROM."""
+    if query in EXAMPLES:
+        return EXAMPLES[query].select(*engine.tables, engine=getattr(engine, "dialect", None))
+    return queries.select(query, top, *engine.tables)

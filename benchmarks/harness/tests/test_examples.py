@@ -41,6 +41,8 @@ class Rows(unittest.TestCase):
             self.assertTrue(all(f"[{table}]" in statement for table in example.tables), name)
             self.assertNotIn("$", statement)
             self.assertEqual(tuple(examples.tables(name)), example.tables)
+            named = example.select(*example.tables, engine="chdb")
+            self.assertEqual("arrayJoin(" in named, name == "similar_titles")
             self.assertTrue(set(example.key) <= set(example.columns), name)
 
 

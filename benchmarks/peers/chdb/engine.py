@@ -20,6 +20,8 @@ WRITTEN = "format_custom_field_delimiter = ',', format_custom_escaping_rule = 'E
 class ClickHouse:
     """A session. The held result is a table of the Memory engine."""
 
+    dialect = "chdb"
+
     def __init__(self, options):
         from chdb.session import Session
 

@@ -14,6 +14,8 @@ from sql import serve_sql  # noqa: E402
 class DataFusion:
     """A session context with the tables declared. The held result is an Arrow table."""
 
+    dialect = "datafusion"
+
     def __init__(self, options):
         import datafusion
 

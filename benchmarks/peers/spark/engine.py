@@ -14,6 +14,8 @@ from sql import serve_sql  # noqa: E402
 class Spark:
     """A session with the tables declared as views. The held result is a persisted data frame, in memory only."""
 
+    dialect = "spark"
+
     def __init__(self, options):
         from pyspark.sql import SparkSession
 
