@@ -1,7 +1,7 @@
 """Says whether two answers are the same. A wrong answer has no time.
 
 An answer of Query 2 is {"groups": int, "revenue": float, "top": [{"prefix": str, "revenue": float}, ...]}. Query 1 has no total, and
-its groups are the pages found; Query 3 has "visits" instead of a total. The rows of "top" have the columns of the query's result. It may
+its groups are the pages found; Query 3 has "visits" instead of a total. Of an example, "table" has all rows. The rows of "top" have the columns of the query's result. It may
 add "rows" (read) and "hash" (the engine's own, over all groups). Sums are compared exactly: adRevenue is
 a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any order.
 """
@@ -9,11 +9,16 @@ a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any ord
 import hashlib
 import json
 
+from peers import examples
+
 TOP = 10
 
 
 def differences(expected, found):
     """What is wrong with `found`, one sentence each; empty when it is right."""
+    if "table" in expected:
+        wrong = examples.difference(expected["table"], found.get("table") or [])
+        return [wrong] if wrong else []
     wrong = []
     for key in ("groups", "revenue", "visits"):
         if key in expected and found.get(key) != expected[key]:
@@ -47,6 +52,10 @@ def named(row):
 
 def digest(answer):
     """A short hash of what all engines report alike, to stand beside a time in the results."""
+    if "table" in answer:
+        # Fewer digits than are compared: answers that are equal have one hash, as good as always.
+        cells = [f"{value:.9e}" if isinstance(value, float) else value for row in answer["table"] for value in row]
+        return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
     totals = [answer["groups"]]
     totals += [float(answer["revenue"]).hex()] if "revenue" in answer else []
     totals += [answer["visits"]] if "visits" in answer else []

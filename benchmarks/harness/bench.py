@@ -12,10 +12,11 @@ from harness import dataset, limited, machine, report
 from harness.cases import blocks_for, formats_of
 from harness.figures import seconds
 from harness.options import ROOT, parse
-from harness.peers import Failure, neutral, verb
+from harness.peers import SETTLE_SECONDS, Failure, neutral, verb
 from harness.results import Results
 from harness.rounds import Judge, run_block
 from harness.targets import evaluate
+from peers.examples import EXAMPLES
 from peers.queries import PREFIXES
 
 
@@ -31,7 +32,7 @@ def main(arguments):
     facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
     facts["name"] = machine.short_name(facts["machine"])
     out = options.out or ROOT / "benchmarks" / "runs" / (
-        f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else ""))
+        f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else "-examples" if options.examples else ""))
     if out.exists() and not options.smoke:
         say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
         return 2
@@ -56,11 +57,11 @@ def main(arguments):
 def measure(options, keep):
     """(versions, inputs) of the whole run; `keep` gets each row as soon as it is there."""
     # Millrace's generator makes the input even where Millrace is not among the peers.
-    versions = {"millrace": verb("millrace", "install")}
+    versions = {"millrace": verb("millrace", "install", *(["--examples"] if options.examples else []))}
     unavailable = {}
     for name in options.peers:
         try:
-            versions[name] = verb(name, "install")
+            versions[name] = versions.get(name) or verb(name, "install")
         except Failure as failure:
             unavailable[name] = str(failure)
             versions[name] = f"{name}: not measured, {failure}"
@@ -69,17 +70,20 @@ def measure(options, keep):
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         for block in blocks:
             formats = formats_of(other for other in blocks if other.rows == block.rows)
-            data = dataset.prepare(options.data, block.rows, formats=formats)
+            if options.examples:
+                data = dataset.prepare_examples(options.data, EXAMPLES[block.query].origin, block.rows)
+            else:
+                data = dataset.prepare(options.data, block.rows, formats=formats)
             if warmed != data:
                 warmed = data
                 counts = {}
-                for table in dataset.TABLES:
+                for table in data.tables:
                     _, counts[table] = dataset.warm(data, table)
                     for form in formats:
                         size, _ = dataset.warm(data, table, form)
                         inputs.append(f"{table}, {form}: {counts[table]:,} rows, {len(data.files(table, form))} files, {size:,} bytes")
                         say(inputs[-1])
-                if counts["uservisits"] != block.rows:
+                if counts.get("uservisits", block.rows) != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
                 for peer in [peer for peer in options.peers if peer not in unavailable]:
                     verb(peer, "load", str(data.directory), data.set_name, *formats)
@@ -88,7 +92,7 @@ def measure(options, keep):
             filtered = block.query not in PREFIXES
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
             run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
-                      unavailable, keep)
+                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS)
     return list(versions.values()), inputs
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.figures import megabytes
 from harness.options import FORMATS
+from peers.examples import EXAMPLES
 from peers.queries import PREFIXES, THRESHOLDS
 
 # An engine's own tables, made by its `load`.
@@ -59,6 +60,8 @@ class Block:
     @property
     def tables(self):
         """The tables that the query reads."""
+        if self.query in EXAMPLES:
+            return EXAMPLES[self.query].tables
         if self.query in PREFIXES:
             return ("uservisits",)
         return ("rankings",) if self.query in THRESHOLDS else ("rankings", "uservisits")
@@ -95,6 +98,9 @@ def blocks_for(options):
     """All blocks of a run, in order."""
     if options.limited:
         return [Block(options.rows, "2C", FOLDED, limited_cases(options.peers))]
+    if options.examples:
+        cases = cases_for(options.peers, small=True)
+        return [Block(options.rows, example, HELD, cases) for example in EXAMPLES]
     blocks = []
     for query in options.queries:
         for form in options.formats:

@@ -6,19 +6,24 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.options import ROOT
 from harness.peers import Failure, verb
+from peers.examples import EXAMPLES
 
 READ_BYTES = 1 << 20
 FILES = 16
 TABLES = ("rankings", "uservisits")
+# Of scale factor 1.
+TPCH_ORDERS = 1_500_000
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One generated set: `directory`/FORMAT/`set_name`, with rankings and uservisits."""
+    """One generated set: `directory`/FORMAT/`set_name`, with rankings and uservisits unless it has other tables."""
 
     directory: Path
     set_name: str
+    tables: tuple = TABLES
 
     @property
     def table(self):
@@ -46,6 +51,21 @@ def prepare(directory, rows, files=FILES, formats=("csv",)):
         run_program("generate", "--rows", str(rows), "--files", str(files), *(f"--table={table}" for table in missing),
                     "--name", dataset.set_name, *where)
     return in_formats(dataset, formats)
+
+
+def prepare_examples(directory, origin, rows):
+    """The tables that examples of one origin read: their own with so many lines, or those of TPC-H with so many orders."""
+    tables = tuple(dict.fromkeys(table for example in EXAMPLES.values() if example.origin == origin for table in example.tables))
+    dataset = Dataset(directory, f"{origin}-{rows}", tables)
+    target = directory / "csv" / dataset.set_name
+    if not target.exists():
+        building = target.with_name(f"{target.name}.tmp")
+        shutil.rmtree(building, ignore_errors=True)
+        size = ["--make", building, "--rows", str(rows)] if origin == "made" else ["--make-tpch", building, "--scale", str(rows / TPCH_ORDERS)]
+        if subprocess.run([ROOT / "scripts" / "check-examples", *size], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
+            raise Failure(f"the tables of {dataset.set_name} could not be made")
+        building.rename(target)
+    return dataset
 
 
 def in_formats(dataset, formats):

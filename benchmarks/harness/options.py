@@ -4,11 +4,15 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from peers.examples import EXAMPLES
 from peers.queries import QUERIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS_DIRECTORY = ROOT / "benchmarks" / "peers"
 SMOKE_ROWS = 200_000
+# Lines of each of the examples' own tables, and orders of TPC-H: its scale factor 1.
+EXAMPLE_ROWS = 1_500_000
+SMOKE_EXAMPLE_ROWS = 75_000
 # What the input is kept in; the first is what the others are made from.
 FORMATS = ("csv", "parquet", "packed")
 # At 12 characters of the address they have some 20 million groups.
@@ -30,6 +34,7 @@ class Options:
     out: Path | None
     smoke: bool
     limited: bool
+    examples: bool
     timeout_seconds: float
 
 
@@ -101,9 +106,13 @@ def parse(arguments):
                         help="a run that takes longer is a failure (default: 600)")
     parser.add_argument("--smoke", action="store_true",
                         help="small and quick: answers matter, times do not")
-    parser.add_argument("--limited", action="store_true",
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--limited", action="store_true",
                         help=f"instead of all else: Query 2C on {LIMITED_ROWS:,} rows in 512 and 256 MB of memory "
                              "against as much as it likes; with --smoke only to see that it works")
+    kinds.add_argument("--examples", action="store_true",
+                       help=f"instead of all else: the examples that have tables of their own, {EXAMPLE_ROWS:,} lines each, "
+                            "and queries of TPC-H at as many orders, which is scale factor 1")
     typed = parser.parse_args(arguments)
     if typed.memory_scale is not None and (typed.memory_scale < 0 or typed.memory_scale == 1):
         parser.error("--memory-scale takes 0 (off) or a number from 2 up")
@@ -113,16 +122,18 @@ def parse(arguments):
 
     out = typed.out.resolve() if typed.out else (ROOT / "target" / "bench-smoke" if typed.smoke else None)
     return Options(
-        rows=or_default(typed.rows, LIMITED_ROWS if typed.limited else 10_000_000, SMOKE_ROWS),
+        rows=or_default(typed.rows, LIMITED_ROWS if typed.limited else EXAMPLE_ROWS if typed.examples else 10_000_000,
+                        SMOKE_EXAMPLE_ROWS if typed.examples else SMOKE_ROWS),
         repeat=or_default(typed.repeat, 5, 1),
-        memory_scale=or_default(typed.memory_scale, 4, 0),
+        memory_scale=0 if typed.examples else or_default(typed.memory_scale, 4, 0),
         peers=typed.peers,
-        queries=typed.queries,
-        formats=typed.formats,
+        queries=tuple(EXAMPLES) if typed.examples else typed.queries,
+        formats=("csv",) if typed.examples else typed.formats,
         compared_only=typed.compared_only,
         data=typed.data.resolve(),
         out=out,
         smoke=typed.smoke,
         limited=typed.limited,
+        examples=typed.examples,
         timeout_seconds=typed.timeout,
     )

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from harness.options import PEERS_DIRECTORY, ROOT
 
-
-# How long a session may still work for itself, to compile or to give memory back, before it rests.
-BEFORE_REST_SECONDS = 0.3
+# What an engine may still do after its answer, such as to give memory back, before it is stopped until its next run.
+SETTLE_SECONDS = 0.5
 
 
 class Failure(Exception):
@@ -46,14 +45,17 @@ def verb(engine, name, *arguments):
 class Session:
     """A started `query` verb: one engine, one query, one setting, run as often as asked.
 
-    Started on first use and again after a failure, so that one bad round does not cost the others. Between its runs it is
-    stopped with all it started: an idle session that wakes up takes time from whoever has its turn, most from the shortest query.
+    Started on first use and again after a failure, so that one bad round does not cost the others.
+
+    Between its runs a session is stopped with all that it started: a virtual machine that collects or compiles while it waits
+    for its turn takes processor time from the engine whose turn it is, and most from the shortest queries.
     """
 
-    def __init__(self, engine, arguments, timeout_seconds):
+    def __init__(self, engine, arguments, timeout_seconds, settle_seconds=SETTLE_SECONDS):
         self.command = [str(PEERS_DIRECTORY / engine / "query"), *arguments]
         self.engine = engine
         self.timeout_seconds = timeout_seconds
+        self.settle_seconds = settle_seconds
         self.process = None
         self.startup_seconds = None
 
@@ -61,11 +63,11 @@ class Session:
         """One run of the query: the peer's result, or Failure."""
         if self.process is None:
             self._start()
-        self._signal(signal.SIGCONT)
+        signal_group(self.process, signal.SIGCONT)
         self._send("run")
         result = self._receive()
-        time.sleep(BEFORE_REST_SECONDS)
-        self._signal(signal.SIGSTOP)
+        time.sleep(self.settle_seconds)
+        signal_group(self.process, signal.SIGSTOP)
         if result.get("failure"):
             raise Failure(result["failure"])
         return result
@@ -74,15 +76,15 @@ class Session:
         """Ends the peer and all it started; it has a moment to do so itself."""
         if self.process is None:
             return
-        self._signal(signal.SIGCONT)
-        process = self.process
+        process, self.process = self.process, None
+        # Only one that runs can end itself.
+        signal_group(process, signal.SIGCONT)
         try:
             process.stdin.close()
             process.wait(timeout=grace_seconds)
         except (OSError, subprocess.TimeoutExpired):
             pass
-        self._signal(signal.SIGKILL)
-        self.process = None
+        signal_group(process, signal.SIGKILL)
         process.wait()
         process.stdout.close()
         self.errors.close()
@@ -96,13 +98,6 @@ class Session:
         self.lines = queue.Queue()
         threading.Thread(target=_forward, args=(self.process.stdout, self.lines), daemon=True).start()
         self.startup_seconds = self._receive().get("startup_seconds")
-
-    def _signal(self, number):
-        """To the peer and what it started: it leads a process group of its own."""
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _send(self, line):
         try:
@@ -128,6 +123,14 @@ class Session:
         said = " / ".join(self.errors.read().strip().splitlines()[-3:])
         self.close(grace_seconds=0)
         raise Failure(f"{self.engine} {what}" + (f": {said}" if said else ""))
+
+
+def signal_group(process, number):
+    """Sends a signal to a peer and to what it started: it leads a process group of its own."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass  # All of it has ended.
 
 
 def _forward(stream, lines):

@@ -14,12 +14,12 @@ def write(out, rows, options, facts):
     (out / "README.md").write_text(readme(facts), encoding="utf-8")
 
 
-def readme(facts):
+def readme(facts, title="Big Data Benchmark"):
     """Command, commit, versions and machine of the run."""
     machine = facts["machine"]
     versions = "\n".join(f"- {version}" for version in facts["versions"])
     inputs = "\n".join(f"- {name}" for name in facts["inputs"])
-    return f"""# Big Data Benchmark, {facts['date']}, {facts['name']}
+    return f"""# {title}, {facts['date']}, {facts['name']}
 
 Tables: [summary.md](summary.md). Every single run: [results.jsonl](results.jsonl).
 Conditions: [benchmarks/README.md](../../README.md).

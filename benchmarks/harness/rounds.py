@@ -9,19 +9,20 @@ import shutil
 
 from harness import answers
 from harness.cases import FOLDED, WRITTEN
-from harness.peers import Failure, Session
+from harness.peers import SETTLE_SECONDS, Failure, Session
 
 CHECK_ROUND = 0
 
 
 def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None,
-              keep=lambda row: None):
+              keep=lambda row: None, settle_seconds=SETTLE_SECONDS):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
+    `settle_seconds` is how long a session may run on after its answer.
     """
-    sessions = {case: _session(block, case, dataset, scratch, timeout_seconds) for case in block.cases}
+    sessions = {case: _session(block, case, dataset, scratch, timeout_seconds, settle_seconds) for case in block.cases}
     judge = judge or Judge(block.rows)
     rows = []
     excluded = {case: unavailable[case.engine] for case in block.cases if case.engine in (unavailable or {})}
@@ -81,7 +82,7 @@ class Judge:
         return None
 
 
-def _session(block, case, dataset, scratch, timeout_seconds):
+def _session(block, case, dataset, scratch, timeout_seconds, settle_seconds):
     arguments = ["--data", str(dataset.directory), "--format", case.reads or block.format, "--set", dataset.set_name,
                  "--query", block.query, "--top", str(answers.TOP), "--workers", str(case.workers), "--processes", str(case.processes)]
     if case.flags:
@@ -94,7 +95,7 @@ def _session(block, case, dataset, scratch, timeout_seconds):
         spill = scratch / "spill"
         spill.mkdir(parents=True, exist_ok=True)
         arguments += ["--memory-bytes", str(case.memory_bytes), "--spill", str(spill)]
-    return Session(case.engine, arguments, timeout_seconds)
+    return Session(case.engine, arguments, timeout_seconds, settle_seconds)
 
 
 def _output(scratch, case):

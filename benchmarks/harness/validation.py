@@ -5,19 +5,22 @@ processes; the cases of a set take turns.
 """
 
 import argparse
+import datetime
 import json
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
-from harness import dataset, machine
+from harness import dataset, machine, report
 from harness.bench import say
 from harness.figures import spread, table
 from harness.options import ROOT, positive
-from harness.peers import Failure, verb
+from harness.peers import Failure, neutral, verb
+from harness.results import FILE
 
 # Workers and processes.
 CASES = ((1, 1), (2, 1), (1, 2))
@@ -27,40 +30,52 @@ WANTED = 0.2
 
 def main(arguments):
     """Exit code: 0 when everything was measured, however far off the predictions are."""
-    options = parse(arguments)
+    options, begin = parse(arguments), time.monotonic()
     load_before = machine.load_average()
+    described = machine.describe()
+    facts = {"date": datetime.date.today().isoformat(), "machine": described, "name": machine.short_name(described)}
+    out = options.out or ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}-cost-model"
+    if out.exists():
+        say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
+        return 2
     try:
         version = verb("millrace", "install")
         with tempfile.TemporaryDirectory(prefix="millrace-validation-") as scratch:
-            runs = measure(options, Path(scratch) / "report.json")
+            runs, inputs = measure(options, Path(scratch) / "report.json")
             chosen = least_run(runs, 1, tuple(options.from_case))
             predictions = predict(chosen["report"], Path(scratch) / "chosen.json")
+        text = (
+            f"Query 2{ {8: 'A', 10: 'B', 12: 'C'}.get(options.prefix, f' -k {options.prefix}') }, {options.repeat} runs of each case in turns, after one that is not timed; "
+            f"{version}; {facts['name']}, load average {load_before} before and {machine.load_average()} after.\n"
+            f"Predicted from [one report](report.json): {options.rows:,} rows, {setting(tuple(options.from_case))}, the run of least time.\n\n"
+        ) + comparison(runs, predictions, options.rows)
     except Failure as failure:
         say(f"validate-cost-model: {failure}")
         return 1
-    text = (
-        f"Query 2{ {8: 'A', 10: 'B', 12: 'C'}.get(options.prefix, f' -k {options.prefix}') }, {options.repeat} runs of each case in turns; {version}; "
-        f"{machine.short_name(machine.describe())}, load average {load_before} before and {machine.load_average()} after.\n"
-        f"Predicted from one report: {options.rows:,} rows, {setting(tuple(options.from_case))}, the run of least time.\n\n"
-    ) + comparison(runs, predictions, options.rows)
     print(text)
-    if options.out:
-        keep(options.out, runs, chosen, text, "scripts/validate-cost-model " + shlex.join(arguments))
+    facts |= {
+        "command": neutral(shlex.join(["scripts/validate-cost-model", *arguments])), "commit": machine.commit(),
+        "versions": [version], "inputs": inputs, "load_average": load_before,
+    }
+    keep(out, runs, chosen, text, report.readme(facts, "Predicted against measured"))
+    say(f"kept in {neutral(str(out))} after {time.monotonic() - begin:.0f} s")
     return 0
 
 
 def parse(arguments):
     """What was typed; a wrong option ends the program with exit code 2."""
     parser = argparse.ArgumentParser(prog="scripts/validate-cost-model", description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=positive, default=2_000_000, metavar="N",
-                        help="rows of the smallest set; 4 and 16 times as many are made, too (default: 2,000,000)")
-    parser.add_argument("--repeat", type=positive, default=3, metavar="N", help="runs of each case (default: 3)")
+    parser.add_argument("--rows", type=positive, default=4_000_000, metavar="N",
+                        help="rows of the smallest set; 4 and 16 times as many are made, too, of 180 bytes each, and "
+                             "should fit in memory (default: 4,000,000)")
+    parser.add_argument("--repeat", type=positive, default=7, metavar="N", help="timed runs of each case (default: 7)")
     parser.add_argument("--prefix", type=positive, default=8, metavar="X", help="-k of query2 (default: 8)")
     parser.add_argument("--from-case", type=int, nargs=2, default=(2, 1), metavar=("WORKERS", "PROCESSES"),
                         help="the run whose report all is predicted from (default: 2 1)")
     parser.add_argument("--data", type=lambda text: Path(text).resolve(), default=ROOT / "benchmarks" / "data",
                         metavar="DIR", help="where the input is kept between runs (default: benchmarks/data)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the table and every run (default: none)")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="folder for the table and every run (default: benchmarks/runs/DATE-MACHINE-cost-model)")
     options = parser.parse_args(arguments)
     if tuple(options.from_case) not in CASES:
         parser.error(f"--from-case takes one of those that are measured: {', '.join(f'{w} {p}' for w, p in CASES)}")
@@ -73,26 +88,30 @@ def setting(case):
     return f"-w {workers}" if processes == 1 else f"-n {processes} -w {workers}"
 
 
-def measure(options, report):
-    """All runs, each with its report."""
-    runs, query = [], verb("millrace", "install", "--which", "query2")
+def measure(options, report_path):
+    """(runs, each with its report; what they read). The first of each case is not kept: it finds caches as others left them."""
+    runs, inputs, query = [], [], verb("millrace", "install", "--which", "query2")
     for scale in SCALES:
         data = dataset.prepare(options.data, options.rows * scale)
-        dataset.warm(data)
-        for number in range(options.repeat):
+        size, rows = dataset.warm(data)
+        inputs.append(f"uservisits, csv: {rows:,} rows, {len(data.files())} files, {size:,} bytes")
+        say(inputs[-1])
+        for number in range(options.repeat + 1):
             for case in CASES:
-                say(f"{options.rows * scale:,} rows, {setting(case)}, run {number + 1}")
                 command = [query, "-k", str(options.prefix), "--top", "0", "--data", str(data.directory), "--set",
-                           data.set_name, "--report", str(report), *setting(case).split()]
+                           data.set_name, "--report", str(report_path), *setting(case).split()]
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
                 if done.returncode != 0:
                     raise Failure(f"{shlex.join(command)}: {done.stderr}")
-                runs.append({"scale": scale, "case": case, "report": json.loads(report.read_text()),
-                             "load_average": machine.load_average()})
+                run = {"scale": scale, "case": case, "report": json.loads(report_path.read_text()),
+                       "load_average": machine.load_average()}
+                taken = run["report"]["seconds"]["total"]
+                say(f"{rows:,} rows, {setting(case)}, {f'run {number}' if number else 'not timed'}: {taken:.3f} s")
+                runs += [run] if number else []
     hashes = {(run["scale"], run["report"]["answer"]["hash"]) for run in runs}
     if len(hashes) != len(SCALES):
         raise Failure("runs over the same rows have different answers")
-    return runs
+    return runs, inputs
 
 
 def of(runs, scale, case):
@@ -156,19 +175,19 @@ def without_places(report):
     return kept
 
 
-def keep(out, runs, chosen, text, command):
-    """The table, the report all was predicted from, and one line for each run."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "summary.md").write_text(text, encoding="utf-8")
+def keep(out, runs, chosen, text, readme):
+    """The table, the report all was predicted from, one line for each run, and how it came about."""
+    out.mkdir(parents=True)
     (out / "report.json").write_text(json.dumps(without_places(chosen["report"]), indent=2) + "\n", encoding="utf-8")
-    with open(out / "results.jsonl", "w", encoding="utf-8") as lines:
+    with open(out / FILE, "w", encoding="utf-8") as lines:
         for run in runs:
-            report = run["report"]
-            figures = {key: report[key] for key in ("peak_rss_bytes", "base_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
-            workers = {key: [worker[key] for worker in report["workers_detail"]] for key in ("busy_seconds", "elapsed_seconds")}
-            lines.write(json.dumps({"rows": report["input"]["rows"], "setting": setting(run["case"]), **figures, **workers,
-                                    "hash": report["answer"]["hash"], "load_average": run["load_average"]}) + "\n")
-    say(f"{command}: kept in {out}")
+            found = run["report"]
+            figures = {key: found[key] for key in ("peak_rss_bytes", "base_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
+            workers = {key: [worker[key] for worker in found["workers_detail"]] for key in ("busy_seconds", "elapsed_seconds")}
+            lines.write(json.dumps({"rows": found["input"]["rows"], "setting": setting(run["case"]), **figures, **workers,
+                                    "hash": found["answer"]["hash"], "load_average": run["load_average"]}) + "\n")
+    (out / "summary.md").write_text(text, encoding="utf-8")
+    (out / "README.md").write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from examples import EXAMPLES
 from queries import QUERIES
 
 
@@ -21,7 +22,7 @@ def serve(start, run):
     parser.add_argument("--data", type=Path, required=True, help="folder that holds FORMAT/SET/TABLE")
     parser.add_argument("--format", required=True, help="format of the files")
     parser.add_argument("--set", required=True, help="name of the set")
-    parser.add_argument("--query", required=True, choices=QUERIES, help="the query, such as 2A")
+    parser.add_argument("--query", required=True, choices=(*QUERIES, *EXAMPLES), help="the query, such as 2A")
     parser.add_argument("--top", type=int, default=10, help="rows to report; of query 3, the rows of the result")
     parser.add_argument("--workers", type=int, default=2, help="threads of each process")
     parser.add_argument("--processes", type=int, default=1, help="processes")

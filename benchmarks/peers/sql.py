@@ -2,18 +2,20 @@
 
 An engine is made from the options, which is its start-up, and has
 
-    tables                  rankings and uservisits as what can stand after FROM
+    tables                  those of the query, in the order of statements.tables, as what can stand after FROM
     hold(query)             runs the query and keeps its rows as `result`, in place of an earlier one
     write(query, folder)    runs the query and writes its rows as CSV into the folder, which is absent or empty
     written(folder)         what was written, as what can stand after FROM
     fetch(query)            the rows of a small query, as tuples
 
-and may have `fold(query)`, which keeps no groups and returns the answer by a call, and `processes`, whose memory counts beside ours.
+and may have `dialect`, its name in examples.FUNCTIONS, `fold(query)`, which keeps no groups and returns the answer by a call, and `processes`, whose memory counts beside ours.
 """
 
 import shutil
 
 import queries
+import statements
+from examples import EXAMPLES
 from session import serve, timed
 
 
@@ -24,7 +26,7 @@ def serve_sql(engine):
 
 def run(engine, options):
     """One timed query, then, untimed, what is needed to compare answers."""
-    query = queries.select(options.query, options.top, *engine.tables)
+    query = statements.select(options.query, options.top, engine)
     processes = getattr(engine, "processes", ())
     if options.fold:
         folded, result = timed(lambda: engine.fold(query), processes)
@@ -42,7 +44,10 @@ def run(engine, options):
 
 
 def answer(engine, options, source):
-    """Size, totals and top of the result."""
+    """Size, totals and top of the result; of an example, all of its rows."""
+    if options.query in EXAMPLES:
+        rows = EXAMPLES[options.query].rows(engine.fetch(f"SELECT * FROM {source}"))
+        return {"groups": len(rows), "table": rows}
     columns = queries.result_columns(options.query)
     key, number, *_ = columns
     top = engine.fetch(f"SELECT {', '.join(columns)} FROM {source} ORDER BY {number} DESC, {key} LIMIT {options.top}")

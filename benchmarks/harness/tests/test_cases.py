@@ -9,7 +9,7 @@ from harness.options import parse
 
 class Blocks(unittest.TestCase):
     def blocks(self, *queries, memory_scale=0, formats=("csv",)):
-        return blocks_for(SimpleNamespace(limited=False, rows=10, repeat=1, memory_scale=memory_scale, queries=queries, formats=formats, compared_only=False,
+        return blocks_for(SimpleNamespace(limited=False, examples=False, rows=10, repeat=1, memory_scale=memory_scale, queries=queries, formats=formats, compared_only=False,
                                           peers=("duckdb", "millrace")))
 
     def test_results_of_each_kind(self):

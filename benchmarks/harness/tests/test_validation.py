@@ -1,6 +1,11 @@
-"""The table of predicted beside measured: would catch an error with the wrong sign, and a miss that is counted as near."""
+"""The table of predicted beside measured: would catch an error with the wrong sign, a miss that is counted as near, and a folder of a
+run that lacks a file or names the machine's places.
+"""
 
+import json
+import tempfile
 import unittest
+from pathlib import Path
 
 from harness import validation
 
@@ -36,6 +41,31 @@ class Comparison(unittest.TestCase):
     def test_medians_have_their_least_and_greatest(self):
         runs = self.runs(10.0) + [run(1, (1, 1), 9.0), run(1, (1, 1), 12.0)]
         self.assertIn("| `-w 1` | 10.000 | 10.000 | 9.000 to 12.000 |", validation.comparison(runs, self.predictions(10.0), 1))
+
+
+class Folder(unittest.TestCase):
+    def test_a_run_is_kept_whole_and_without_places(self):
+        report = {
+            "seconds": {"total": 2.0}, "peak_rss_bytes": 5, "base_rss_bytes": 4, "group_bytes": 3, "exchanged_bytes": 2,
+            "workers_detail": [{"busy_seconds": 1.0, "elapsed_seconds": 1.5}], "answer": {"hash": "ab"},
+            "input": {"rows": 100, "largest_split": "/home/someone/part-0"}, "machine": {"os": "built by someone"},
+        }
+        run = {"scale": 4, "case": (1, 2), "report": report, "load_average": 0.1}
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "runs" / "one"
+            validation.keep(out, [run], run, "the table\n", "how it came about\n")
+            self.assertEqual(sorted(path.name for path in out.iterdir()), ["README.md", "report.json", "results.jsonl", "summary.md"])
+            self.assertEqual((out / "summary.md").read_text(), "the table\n")
+            self.assertEqual((out / "README.md").read_text(), "how it came about\n")
+            self.assertNotIn("someone", (out / "report.json").read_text())
+            self.assertEqual(json.loads((out / "results.jsonl").read_text()), {
+                "rows": 100, "setting": "-n 2 -w 1", "peak_rss_bytes": 5, "base_rss_bytes": 4, "group_bytes": 3, "exchanged_bytes": 2,
+                "seconds": {"total": 2.0}, "busy_seconds": [1.0], "elapsed_seconds": [1.5], "hash": "ab", "load_average": 0.1,
+            })
+
+    def test_a_run_is_never_overwritten(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(validation.main(["--out", folder]), 2)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import queries  # noqa: E402
+import statements  # noqa: E402
 from session import table_folder  # noqa: E402
 from sql import serve_sql  # noqa: E402
 
 
 class DataFusion:
-    """A session context with both tables declared. The held result is an Arrow table."""
+    """A session context with the tables declared. The held result is an Arrow table."""
 
-    tables = ("rankings", "uservisits")
+    dialect = "datafusion"
 
     def __init__(self, options):
         import datafusion
@@ -23,7 +24,8 @@ class DataFusion:
         # Parquet files have their columns' names as they are, not in lower case.
         config = config.set("datafusion.sql_parser.enable_ident_normalization", "false")
         self.context = datafusion.SessionContext(config)
-        for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
+        self.tables = tuple(statements.tables(options.query))
+        for table, columns in statements.tables(options.query).items():
             self.declare(table, columns, f"{table_folder(options, table)}/", options.format)
 
     def declare(self, table, columns, folder, form="csv"):
@@ -33,7 +35,7 @@ class DataFusion:
             return
         declared = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         self.context.sql(f"CREATE EXTERNAL TABLE {table} ({declared}) STORED AS CSV LOCATION '{folder}' "
-                         "OPTIONS ('format.has_header' 'false')")
+                         f"OPTIONS ('format.has_header' 'false', 'format.delimiter' '{statements.delimiter(table)}')")
 
     def clear(self, table="result"):
         self.context.sql(f"DROP TABLE IF EXISTS {table}")

@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import queries  # noqa: E402
+import statements  # noqa: E402
 from session import table_folder  # noqa: E402
 from sql import serve_sql  # noqa: E402
 
@@ -24,8 +25,8 @@ class DuckDB:
         if options.memory_bytes:
             self.connection.execute(f"SET memory_limit = '{options.memory_bytes}B'")
             self.connection.execute(f"SET temp_directory = '{options.spill}'")
-        self.tables = tuple(table if native else files(table_folder(options, table) / "*", columns, options.format)
-                            for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)))
+        self.tables = tuple(table if native else files(table_folder(options, table) / "*", columns, options.format, statements.delimiter(table))
+                            for table, columns in statements.tables(options.query).items())
 
     def clear(self):
         self.connection.execute("DROP TABLE IF EXISTS result")
@@ -52,11 +53,11 @@ class DuckDB:
                         "top": [{"prefix": prefix, "revenue": sum_} for prefix, sum_ in zip(prefixes, revenues)]}
 
 
-def files(pattern, columns, form="csv"):
+def files(pattern, columns, form="csv", delimiter=","):
     """Files as what can stand after FROM."""
     if form == "parquet":
         return f"read_parquet('{pattern}')"
-    return (f"read_csv('{pattern}', columns = {columns}, header = false, delim = ',', quote = '', escape = '', "
+    return (f"read_csv('{pattern}', columns = {columns}, header = false, delim = '{delimiter}', quote = '', escape = '', "
             "auto_detect = false)")
 
 

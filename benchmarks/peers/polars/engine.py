@@ -7,14 +7,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import queries  # noqa: E402
+import statements  # noqa: E402
 from session import table_folder  # noqa: E402
 from sql import serve_sql  # noqa: E402
 
 
 class Polars:
-    """Lazy frames of both tables. The held result is a data frame."""
-
-    tables = ("rankings", "uservisits")
+    """Lazy frames of the tables. The held result is a data frame."""
 
     def __init__(self, options):
         # Polars reads it once, when it is imported.
@@ -22,15 +21,17 @@ class Polars:
         import polars
 
         self.polars, self.options = polars, options
-        self.frames = {table: self.scan(table_folder(options, table) / "*", columns, options.format)
-                       for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS))}
+        self.tables = tuple(statements.tables(options.query))
+        self.frames = {table: self.scan(table_folder(options, table) / "*", columns, options.format, statements.delimiter(table))
+                       for table, columns in statements.tables(options.query).items()}
 
-    def scan(self, pattern, columns, form="csv"):
+    def scan(self, pattern, columns, form="csv", delimiter=","):
         if form == "parquet":
             return self.polars.scan_parquet(pattern)
         kinds = {"VARCHAR": self.polars.String, "INTEGER": self.polars.Int32, "DATE": self.polars.Date,
-                 "FLOAT": self.polars.Float32, "DOUBLE": self.polars.Float64}
-        return self.polars.scan_csv(pattern, has_header=False, quote_char=None,
+                 "FLOAT": self.polars.Float32, "DOUBLE": self.polars.Float64,
+                 "BIGINT": self.polars.Int64, "DECIMAL(15, 2)": self.polars.Decimal(15, 2)}
+        return self.polars.scan_csv(pattern, has_header=False, quote_char=None, separator=delimiter,
                                     schema={name: kinds[kind] for name, kind in columns.items()})
 
     def lazy(self, query):

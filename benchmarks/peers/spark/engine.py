@@ -6,14 +6,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import queries  # noqa: E402
+import statements  # noqa: E402
 from session import table_folder  # noqa: E402
 from sql import serve_sql  # noqa: E402
 
 
 class Spark:
-    """A session with both tables declared as views. The held result is a persisted data frame, in memory only."""
+    """A session with the tables declared as views. The held result is a persisted data frame, in memory only."""
 
-    tables = ("rankings", "uservisits")
+    dialect = "spark"
 
     def __init__(self, options):
         from pyspark.sql import SparkSession
@@ -22,12 +23,13 @@ class Spark:
         self.session = (SparkSession.builder.master(f"local[{options.workers}]")
                         .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
                         .config("spark.sql.shuffle.partitions", 4 * options.workers)
-                        .config("spark.driver.host", "localhost")
-                        # Sessions rest between their runs, and one that was stopped for long is not to be given up by itself.
-                        .config("spark.network.timeout", "10h").getOrCreate())
+                        # Stopped between its runs, it must not count as lost.
+                        .config("spark.network.timeout", "1d")
+                        .config("spark.driver.host", "localhost").getOrCreate())
         self.session.sparkContext.setLogLevel("ERROR")
         self.processes = (self.session._jvm.java.lang.ProcessHandle.current().pid(),)
-        for table, columns in (("rankings", queries.RANKINGS), ("uservisits", queries.USERVISITS)):
+        self.tables = tuple(statements.tables(options.query))
+        for table, columns in statements.tables(options.query).items():
             self.declare(table, columns, table_folder(options, table), options.format)
         self.held = None
 
@@ -36,7 +38,7 @@ class Spark:
             self.session.read.parquet(str(folder)).createOrReplaceTempView(table)
             return
         declared = ", ".join(f"{name} {kind.replace('VARCHAR', 'STRING')}" for name, kind in columns.items())
-        self.session.read.schema(declared).option("quote", "").csv(str(folder)).createOrReplaceTempView(table)
+        self.session.read.schema(declared).option("quote", "").option("sep", statements.delimiter(table)).csv(str(folder)).createOrReplaceTempView(table)
 
     def clear(self):
         if self.held is not None:

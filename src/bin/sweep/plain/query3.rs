@@ -14,7 +14,7 @@ use millrace::tables::{Date, RANKINGS, USERVISITS};
 
 use super::{files, lines, page, parse, read, unreadable};
 
-/// Bytes of an address in the table; an IPv4 address has 15 at most, and longer ones are refused.
+/// Bytes of an address that lies in the table itself, as every IPv4 address does.
 const ADDRESS: usize = 16;
 
 /// The flags of query3, of which those that shape the answer count.
@@ -64,7 +64,33 @@ struct Group {
 }
 
 type Pages<'a> = HashMap<&'a [u8], Page, PlaceHasher>;
-type Groups = HashMap<Prefix<ADDRESS>, Group, PlaceHasher>;
+
+/// The groups of addresses that lie in the table, and of longer ones.
+#[derive(Default)]
+struct Groups {
+    short: HashMap<Prefix<ADDRESS>, Group, PlaceHasher>,
+    long: HashMap<Vec<u8>, Group, PlaceHasher>,
+}
+
+impl Groups {
+    #[inline]
+    fn of(&mut self, address: &[u8]) -> &mut Group {
+        match Prefix::whole(address) {
+            Some(short) => self.short.entry(short).or_default(),
+            None => self.of_long(address),
+        }
+    }
+
+    #[cold]
+    fn of_long(&mut self, address: &[u8]) -> &mut Group {
+        self.long.entry(address.to_vec()).or_default()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &Group)> {
+        let short = self.short.iter().map(|(address, group)| (address.as_bytes(), group));
+        short.chain(self.long.iter().map(|(address, group)| (&address[..], group)))
+    }
+}
 
 pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
     let options: Query3 = parse("query3", "--from, --to, --inclusive", arguments)?;
@@ -82,9 +108,9 @@ pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
         read(&path, |text| add_visits(text, &options, &pages, &mut groups, &mut rows))?;
     }
     let mut hash = AnswerHash::default();
-    for (address, Group { revenue, ranks, visits }) in &groups {
+    for (address, Group { revenue, ranks, visits }) in groups.iter() {
         let rank = *ranks as f64 / *visits as f64;
-        hash.add(&[address.as_bytes(), &revenue.to_le_bytes(), &rank.to_le_bytes()]);
+        hash.add(&[address, &revenue.to_le_bytes(), &rank.to_le_bytes()]);
     }
     Ok((hash, rows))
 }
@@ -116,8 +142,7 @@ fn add_visits(
         let (first, second, third) = (commas.next()?, commas.next()?, commas.next()?);
         if options.is_within(&line[second + 1..third]) {
             let revenue: f32 = str::from_utf8(&line[third + 1..commas.next()?]).ok()?.parse().ok()?;
-            let address = (first <= ADDRESS).then(|| Prefix::<ADDRESS>::new(&line[..first], ADDRESS))?;
-            visits.push((&line[first + 1..second], address, revenue));
+            visits.push((&line[first + 1..second], &line[..first], revenue));
         }
         *rows += 1;
         Some(())
@@ -126,7 +151,7 @@ fn add_visits(
         .filter_map(|(url, address, revenue)| pages.get(url).map(|page| (address, revenue, page)))
         .collect();
     for (address, revenue, page) in ranked {
-        let group = groups.entry(address).or_default();
+        let group = groups.of(address);
         // f32 in f64: exact, as in the query.
         group.revenue += f64::from(revenue) * f64::from(page.rows);
         group.ranks += page.ranks;
