@@ -99,10 +99,13 @@ impl<const SHORT: usize> fmt::Display for InlineText<SHORT> {
 impl<const SHORT: usize> Serialize for InlineText<SHORT> {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match str::from_utf8(self.as_bytes()) {
-            Ok(text) if serializer.is_human_readable() => serializer.serialize_str(text),
-            _ => serializer.serialize_bytes(self.as_bytes()),
+        // Asked first: a join writes each of its keys, and no one reads these.
+        if serializer.is_human_readable()
+            && let Ok(text) = str::from_utf8(self.as_bytes())
+        {
+            return serializer.serialize_str(text);
         }
+        serializer.serialize_bytes(self.as_bytes())
     }
 }
 
