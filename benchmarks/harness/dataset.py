@@ -6,15 +6,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.options import ROOT
+from harness.options import EXAMPLE_ROWS, ROOT
 from harness.peers import Failure, verb
 from peers.examples import EXAMPLES
 
 READ_BYTES = 1 << 20
 FILES = 16
 TABLES = ("rankings", "uservisits")
-# Of scale factor 1.
-TPCH_ORDERS = 1_500_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def prepare_examples(directory, origin, rows):
     if not target.exists():
         building = target.with_name(f"{target.name}.tmp")
         shutil.rmtree(building, ignore_errors=True)
-        size = ["--make", building, "--rows", str(rows)] if origin == "made" else ["--make-tpch", building, "--scale", str(rows / TPCH_ORDERS)]
+        size = ["--make", building, "--rows", str(rows)] if origin == "made" else ["--make-tpch", building, "--scale", str(rows / EXAMPLE_ROWS)]
         if subprocess.run([ROOT / "scripts" / "check-examples", *size], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode != 0:
             raise Failure(f"the tables of {dataset.set_name} could not be made")
         building.rename(target)

@@ -108,8 +108,8 @@ def parse(arguments):
                         help="small and quick: answers matter, times do not")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--limited", action="store_true",
-                        help=f"instead of all else: Query 2C on {LIMITED_ROWS:,} rows in 512 and 256 MB of memory "
-                             "against as much as it likes; with --smoke only to see that it works")
+                       help=f"instead of all else: Query 2C on {LIMITED_ROWS:,} rows in 512 and 256 MB of memory "
+                            "against as much as it likes; with --smoke only to see that it works")
     kinds.add_argument("--examples", action="store_true",
                        help=f"instead of all else: the examples that have tables of their own, {EXAMPLE_ROWS:,} lines each, "
                             "and queries of TPC-H at as many orders, which is scale factor 1")

@@ -286,30 +286,26 @@ impl<R: Row> Input<R> {
     /// Bytes that a scan of all splits reads: of text all, of column files those of the wanted columns, in the blocks that are
     /// not passed over.
     pub fn bytes_to_read(&self) -> u64 {
-        if self.plan.columns.is_empty() {
-            return self.bytes();
-        }
-        let of_file = |file: &ColumnFile| {
-            let blocks = file.blocks().iter().enumerate();
-            let wanted = blocks.filter(|(_, block)| !block.is_outside(&self.plan.ranges));
-            wanted.map(|(index, _)| file.bytes_of(index, &self.plan.wanted)).sum::<u64>()
-        };
-        self.plan.columns.iter().map(of_file).sum()
+        self.bytes_of_blocks(|block| if block.is_outside(&self.plan.ranges) { 0.0 } else { 1.0 })
     }
 
     /// Bytes of the rows that a query wants, about, by the statistics of column files: those of the wanted columns, in the files. Of
     /// text all bytes.
     pub(crate) fn expected_bytes(&self) -> u64 {
+        self.bytes_of_blocks(|block| block.expected_share(&self.plan.ranges))
+    }
+
+    /// Bytes of the wanted columns, of each block that share of them; of text all bytes.
+    fn bytes_of_blocks(&self, share: impl Fn(&BlockPlan) -> f64) -> u64 {
         if self.plan.columns.is_empty() {
             return self.bytes();
         }
         let of_file = |file: &ColumnFile| {
             let blocks = file.blocks().iter().enumerate();
-            let expected = |(index, block): (usize, &BlockPlan)| {
-                file.bytes_of(index, &self.plan.wanted) as f64 * block.expected_share(&self.plan.ranges)
-            };
-            blocks.map(expected).sum::<f64>()
+            let of_block = |(index, block)| file.bytes_of(index, &self.plan.wanted) as f64 * share(block);
+            blocks.map(of_block).sum::<f64>()
         };
+        // Whole numbers of bytes are exact up to 2^53.
         self.plan.columns.iter().map(of_file).sum::<f64>().round() as u64
     }
 

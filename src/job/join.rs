@@ -22,10 +22,10 @@ const HELD_FOR_EACH_BYTE: u64 = 4;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JoinChoice {
-    /// By the sizes of the files.
+    /// By the sizes of the files, and their statistics.
     #[default]
     Auto,
-    /// With all of the smaller table in every process.
+    /// With all of the table that is held in every process.
     Broadcast,
     /// By exchanging both tables, but for keys that very many rows have.
     Hash,
@@ -120,13 +120,6 @@ impl Job {
         }
         let copies = build_size.expected * self.settings.cluster.processes() as u64;
         let fits = build_size.read <= self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE;
-        let strategy = match choice {
-            JoinChoice::Hash => JoinStrategy::Hash,
-            JoinChoice::StrictHash => JoinStrategy::StrictHash,
-            JoinChoice::Broadcast => JoinStrategy::Broadcast,
-            JoinChoice::Auto if fits && copies <= BROADCAST_UP_TO_BYTES => JoinStrategy::Broadcast,
-            JoinChoice::Auto => JoinStrategy::Hash,
-        };
         let why_build = match held {
             Some(_) => "--build says so".to_owned(),
             None if knows_sizes => format!(
@@ -137,16 +130,20 @@ impl Job {
             ),
             None => "--local-shards".to_owned(),
         };
-        let why_strategy = match choice {
-            JoinChoice::Auto if fits => {
-                format!(
-                    "a copy in each process takes {} (limit {})",
-                    Bytes(copies),
-                    Bytes(BROADCAST_UP_TO_BYTES)
-                )
+        let said = |strategy| (strategy, "--join says so".to_owned());
+        let (strategy, why_strategy) = match choice {
+            JoinChoice::Hash => said(JoinStrategy::Hash),
+            JoinChoice::StrictHash => said(JoinStrategy::StrictHash),
+            JoinChoice::Broadcast => said(JoinStrategy::Broadcast),
+            JoinChoice::Auto if !fits => {
+                (JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(build_size.read)))
             }
-            JoinChoice::Auto => format!("{} to read may not fit in --memory", Bytes(build_size.read)),
-            _ => "--join says so".to_owned(),
+            JoinChoice::Auto => {
+                let is_small = copies <= BROADCAST_UP_TO_BYTES;
+                let strategy = if is_small { JoinStrategy::Broadcast } else { JoinStrategy::Hash };
+                let (copies, limit) = (Bytes(copies), Bytes(BROADCAST_UP_TO_BYTES));
+                (strategy, format!("a copy in each process takes {copies} (limit {limit})"))
+            }
         };
         let reason = format!("{why_build}; {why_strategy}");
         self.decide("join", json!({"strategy": strategy, "build": name, "reason": reason}));

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::Count;
 
+/// A key may be heavy, and is told, from this part of what a worker has on the average on: one record in so many.
+pub(crate) const HEAVY_PART: usize = 16;
 /// Keys that a line names.
 const NAMED: usize = 3;
 
@@ -59,7 +61,7 @@ impl JoinFigures {
     fn new(probe_rows: u64, peers: usize, spread: BTreeMap<&str, u64>) -> Self {
         let share = |rows: u64| rows as f64 / probe_rows.max(1) as f64;
         // What looked heavy for a while, as where records are in the order of their keys, is no news.
-        let least = 1.0 / 16.0 / peers.max(1) as f64;
+        let least = 1.0 / (HEAVY_PART * peers.max(1)) as f64;
         let heavy = spread.into_iter().filter(|&(_, rows)| share(rows) >= least);
         let heavy = heavy.map(|(key, rows)| HeavyKey { key: key.to_owned(), rows, share: share(rows) });
         let mut heavy_keys: Vec<_> = heavy.collect();

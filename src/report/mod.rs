@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
+pub(crate) use joins::HEAVY_PART;
 pub use joins::{HeavyKey, JoinFigures, JoinShare};
 pub(crate) use machine::proc_field;
 pub use machine::{Machine, peak_rss_bytes, resident_bytes, thread_cpu_seconds};

@@ -2,9 +2,8 @@
 //!
 //! It walks the same index as the fast way, one row at a time, and leaves where each field lies.
 
-use super::Dialect;
-use super::WantedField;
 use super::field::FieldDeserializer;
+use super::{Dialect, WantedField};
 use crate::formats::row::Fields;
 
 /// Where the fields of one row are, all of them; its memory is used again for the next row.

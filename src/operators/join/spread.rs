@@ -12,11 +12,11 @@ use serde::Serialize;
 use super::heavy_hitters::HeavyHitters;
 use crate::keys::{PlaceHasher, route_hash, scale};
 use crate::operators::context::WorkerContext;
-use crate::report::JoinShare;
+use crate::report::{HEAVY_PART, JoinShare};
 
 /// Counters for each worker of the job. A key is surely heavy that has more than two in as many records as there are counters:
 /// an eighth of what a worker has on the average.
-const COUNTERS_PER_WORKER: usize = 16;
+const COUNTERS_PER_WORKER: usize = HEAVY_PART;
 /// With more workers the smallest share that is heavy stays the same: one record in 2,048.
 const MOST_COUNTERS: usize = 4096;
 /// Before so many records for each counter were looked at, no key is heavy.
