@@ -184,6 +184,13 @@ pub struct OutputArguments {
     /// lie beside it, in a hidden directory.
     #[arg(long)]
     pub single_file: bool,
+
+    /// Do not wait until what is written is on disk, as for rows that are soon read and can be made again
+    ///
+    /// A run that ends is still a whole result, and one that fails none; but a power cut soon after may leave a _SUCCESS beside parts
+    /// that are short.
+    #[arg(long)]
+    pub no_sync: bool,
 }
 
 impl OutputArguments {

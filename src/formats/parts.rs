@@ -1,6 +1,6 @@
 //! Part files: a result of many workers as one directory that appears whole or not at all.
 //!
-//! Every worker writes one part under a temporary name and syncs it. Once all have finished, each process renames
+//! Every worker writes one part under a temporary name and syncs it, unless that is not wanted. Once all have finished, each process renames
 //! its parts, and `_SUCCESS`, which lists them, comes last: a directory without it is no result. A hidden marker lies
 //! beside the parts from before the first of them until after `_SUCCESS`; by it the next run knows that parts
 //! without `_SUCCESS` were left by a run that died, and not made by somebody else.
@@ -51,6 +51,21 @@ pub struct Form {
     pub columns: &'static [Column],
     /// Whether the path is one file, and not a directory of parts.
     pub single_file: bool,
+    /// Whether files and their names are on disk before they count, and not only known to the operating system. Without, what a
+    /// power cut leaves may be a `_SUCCESS` beside parts that are short.
+    pub synced: bool,
+}
+
+impl Form {
+    /// Brings a file to disk, where that is wanted.
+    pub(super) fn sync(self, file: &File) -> io::Result<()> {
+        if self.synced { file.sync_all() } else { Ok(()) }
+    }
+
+    /// Brings new and renamed names in a directory to disk, where that is wanted.
+    pub(super) fn sync_names(self, directory: &Path) -> io::Result<()> {
+        if self.synced { sync_names(directory) } else { Ok(()) }
+    }
 }
 
 /// The output of a run: a directory of parts, or one file. Clones are the same output; when the last one goes, what was not
@@ -156,7 +171,7 @@ impl Output {
         self.0.undecided()?.begun = true;
         mark(directory, MARKER_TEXT)?;
         // After a power cut there must be no parts without it.
-        sync_names(directory).map_err(Error::file("sync", directory))
+        self.0.form.sync_names(directory).map_err(Error::file("sync", directory))
     }
 
     /// Opens the part of one worker; a worker that starts again gives up what it wrote before.
@@ -207,9 +222,9 @@ impl Output {
         text.and_then(|text| {
             let mut file = File::create(&written)?;
             file.write_all(&text)?;
-            file.sync_all()?;
+            self.0.form.sync(&file)?;
             fs::rename(&written, &path)?;
-            sync_names(&self.0.directory)
+            self.0.form.sync_names(&self.0.directory)
         })
         .map_err(Error::file("write", &path))
     }
@@ -331,12 +346,12 @@ impl PartWriter {
         self.rows.held_bytes()
     }
 
-    /// Brings everything to disk.
+    /// Brings everything to disk, if the output is [`synced`](Form::synced), or else to the operating system.
     pub fn finish(self) -> Result<(), Error> {
         let rows = self.rows.rows();
         let finish = || {
             let file = self.rows.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
+            self.output.0.form.sync(&file)?;
             Ok(file.metadata()?.len())
         };
         let bytes = finish().map_err(Error::file("write", &self.path))?;

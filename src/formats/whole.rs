@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file::append;
 use super::packed;
 use super::parquet;
-use super::parts::{Form, sync_names};
+use super::parts::Form;
 use super::row_writer::RowFormat;
 use crate::Error;
 use crate::input::InputFile;
@@ -54,12 +54,12 @@ pub(super) fn make(form: Form, parts: &[PathBuf], temporary: &Path, path: &Path)
             whole.finish(form.columns).map_err(Error::file("write", temporary))?;
         }
     }
-    file.sync_all().map_err(Error::file("write", temporary))?;
+    form.sync(&file).map_err(Error::file("write", temporary))?;
     // One that somebody else made meanwhile is not overwritten.
     check_free(path)?;
     fs::rename(temporary, path).map_err(Error::file("rename", path))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_names(parent).map_err(|source| {
+    form.sync_names(parent).map_err(|source| {
         // Nobody is told of it, so it must not stay.
         let _ = fs::remove_file(path);
         Error::file("sync", parent)(source)

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::formats::columns::{
     BlockPlan, ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted,
 };
-use crate::formats::csv::{CsvReader, PageReader, Source, WantedField};
+use crate::formats::csv::{CsvReader, FieldFilter, PageReader, Source, WantedField};
 use crate::formats::packed::{PackedDecoder, PackedFile};
 use crate::formats::parquet::{ParquetDecoder, ParquetFile};
 use crate::tables::{Date, Layout, Table};
@@ -181,8 +181,9 @@ impl<R: Row> Input<R> {
 
     /// The same plan where rows with a value of `column` outside of `range`, or without one, may be passed over. Of column files, blocks whose
     /// statistics say that they have no others are not read. Where `column` is a field of the query's struct, and no date that it reads as text,
-    /// nor are pages of Parquet of which a page index says so; and in what is read, `column` is decoded first, and of most rows outside nothing
-    /// else. Others still come, so the query compares them itself. A value of a row that was passed over may be bad, and nobody is told.
+    /// nor are pages of Parquet of which a page index says so; and in what is read, text included, `column` is decoded first, and of most rows
+    /// outside nothing else. Others still come, so the query compares them itself. A value of a row that was passed over may be bad, and nobody is
+    /// told; a row of text that has not as many fields as its table has columns is bad wherever it lies.
     ///
     /// # Errors
     ///
@@ -355,6 +356,7 @@ impl<R: Row> Input<R> {
                         .iter()
                         .map(|wanted| WantedField::of(&plan.table, wanted.column))
                         .collect(),
+                    filter: FieldFilter::new(&plan.table, &plan.wanted, &plan.ranges),
                     bad_records: plan.bad_records,
                     block_bytes: plan.block_bytes,
                 };

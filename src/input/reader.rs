@@ -38,11 +38,11 @@ pub struct Block {
     pub bad_records: u64,
 }
 
-/// What of column files was not looked at, because no row there is in the ranges of
+/// What was not looked at, because no row there is in the ranges of
 /// [`Input::skipping_outside`](super::Input::skipping_outside).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct PassedOver {
-    /// Rows of which nothing was read: bounds of their blocks or pages rule them out.
+    /// Rows of column files of which nothing was read: bounds of their blocks or pages rule them out.
     pub unread_rows: u64,
     /// Rows of which the ranges' columns were read, and rule them out: their other values were not decoded. They count as read.
     pub filtered_rows: u64,
@@ -82,7 +82,8 @@ impl<R: Row> SplitReader<R> {
     /// After the end: what was passed over.
     pub fn passed_over(&self) -> PassedOver {
         match &self.format {
-            FormatReader::Csv(_) | FormatReader::Pages(_) => PassedOver::default(),
+            FormatReader::Csv(reader) => reader.passed_over(),
+            FormatReader::Pages(_) => PassedOver::default(),
             FormatReader::Parquet(reader) => reader.passed_over(),
             FormatReader::Packed(reader) => reader.passed_over(),
         }

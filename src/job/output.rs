@@ -30,12 +30,13 @@ impl Job {
         arguments: &OutputArguments,
         columns: &'static [Column],
     ) -> Result<Option<Output>, Error> {
-        let OutputArguments { output, output_format, single_file } = arguments;
+        let OutputArguments { output, output_format, single_file, no_sync } = arguments;
         let Some(path) = output else {
-            let flag = match (output_format, single_file) {
-                (Some(_), _) => "--output-format",
-                (None, true) => "--single-file",
-                (None, false) => return Ok(None),
+            let flag = match (output_format, single_file, no_sync) {
+                (Some(_), ..) => "--output-format",
+                (None, true, _) => "--single-file",
+                (None, false, true) => "--no-sync",
+                (None, false, false) => return Ok(None),
             };
             return Err(Error::usage(format!("{flag} has no rows to write"), "--output PATH with it"));
         };
@@ -46,7 +47,7 @@ impl Job {
             ));
         }
         let format = output_format.or_else(|| RowFormat::of_path(path)).unwrap_or_default();
-        let form = Form { format, columns, single_file: *single_file };
+        let form = Form { format, columns, single_file: *single_file, synced: !no_sync };
         let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
         if !self.settings.explain {
             return claim(path, form).map(Some);

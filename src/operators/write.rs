@@ -29,7 +29,7 @@ pub trait WriteParts<'scope, D> {
     ///
     /// # let home = tempfile::tempdir()?;
     /// let columns = const { &[Column::new("n", ColumnType::Int), Column::new("square", ColumnType::Long)] };
-    /// let form = Form { format: RowFormat::Csv, columns, single_file: false };
+    /// let form = Form { format: RowFormat::Csv, columns, single_file: false, synced: true };
     /// let output = Output::create(&home.path().join("squares"), form)?;
     /// let written = output.clone();
     /// timely::example(move |scope| {

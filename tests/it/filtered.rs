@@ -1,4 +1,4 @@
-//! Rows that a reader of column files leaves out by the values of a column that a filter names, and pages that it leaves out with them.
+//! Rows that a reader leaves out by the values of a column that a filter names, and pages of column files that it leaves out with them.
 //!
 //! Each file is of rows in no order, so that bounds rule out nothing, and read with a filter and without. These tests would catch a row of the
 //! range that is lost, values of another row where some of a page were skipped, and rows and pages that are counted wrongly or not left out.
@@ -20,7 +20,8 @@ use crate::support::{Home, Random};
 const ROWS: usize = 8_000;
 const FIRST_DAY: i32 = 3_652;
 
-/// A home with rankings and visits as text, by pyarrow and `DuckDB` in `theirs`, and by `pack` in `theirs/ours` and `theirs/packed`.
+/// A home with rankings and visits as text, by pyarrow and `DuckDB` in `theirs`, by `pack` in `theirs/ours` and `theirs/packed`, and as text
+/// there too: as it is, and with quotes.
 fn written() -> Home {
     let home = Home::new();
     let mut random = Random(5);
@@ -38,7 +39,7 @@ fn written() -> Home {
         let place = home.path().join("data/csv/t").join(table);
         fs::create_dir_all(&place).unwrap();
         let csv = place.join("part-0");
-        fs::write(&csv, text).unwrap();
+        fs::write(&csv, &text).unwrap();
         let theirs = home.path().join("theirs");
         pyarrow("filtered.py", &[csv.as_os_str(), table.as_ref(), theirs.as_os_str()]);
         for (way, format) in [("ours", "parquet"), ("packed", "packed")] {
@@ -47,6 +48,18 @@ fn written() -> Home {
             command.args(["--output", &format!("theirs/{way}/{format}/t/{table}")]);
             home.runner(command).run().ended_with(0);
         }
+        // Some lines with every field in quotes, which are read in another way than their neighbours.
+        let quoted: Vec<_> = (text.lines().enumerate())
+            .map(|(number, line)| match number % 700 {
+                0 => format!("\"{}\"\n", line.replace(',', "\",\"")),
+                _ => format!("{line}\r\n"),
+            })
+            .collect();
+        for (way, text) in [("text", &text), ("quoted", &quoted.concat())] {
+            let place = theirs.join(way).join("csv/t").join(table);
+            fs::create_dir_all(&place).unwrap();
+            fs::write(place.join("part-0"), text).unwrap();
+        }
     }
     home
 }
@@ -54,7 +67,7 @@ fn written() -> Home {
 /// The ways in which there are files.
 fn ways(home: &Home) -> Vec<(String, PathBuf)> {
     let ways = home.listing("theirs");
-    assert_eq!(ways.len(), 4 * 2 * 3 + 2 + 2);
+    assert_eq!(ways.len(), 4 * 2 * 3 + 2 + 2 + 2);
     ways.into_iter().map(|way| (way.clone(), home.path().join("theirs").join(way))).collect()
 }
 
@@ -90,7 +103,8 @@ impl Row for Visit {
 
 fn open<R: Row>(table: &Table, data: &Path) -> Input<R> {
     let options = InputOptions { data: data.to_path_buf(), set: "t".into(), ..InputOptions::default() };
-    Input::open(table, &options).unwrap().with_sizes(1, 64 << 10)
+    // Of column files, each block is a split.
+    Input::open(table, &options).unwrap().with_sizes(4 << 10, 64 << 10)
 }
 
 /// All rows that come, and what was passed over.
@@ -165,7 +179,7 @@ fn any_range_has_all_its_rows_in_files_of_every_kind() {
         }
         // Only some stretches have these.
         let passed = check(&pages, &all_pages.0, "pageRank", 100..110, |page| page.rank, &way);
-        let large = ["ours", "packed", "duckdb"].iter().any(|large| way.starts_with(large));
+        let large = ["ours", "packed", "duckdb", "text", "quoted"].iter().any(|large| way.starts_with(large));
         assert!(passed.pages > 0 || large || way.starts_with("nulls"), "{way}: {passed:?}");
     }
 }
@@ -224,7 +238,7 @@ fn files_of_a_server_are_read_the_same() {
     };
     let expected = run("data");
     for (way, data) in ways(&home) {
-        let formats = ["parquet", "packed"].map(|format| data.join(format).join("t/rankings"));
+        let formats = ["parquet", "packed", "csv"].map(|format| data.join(format).join("t/rankings"));
         let place = formats.iter().find(|place| place.exists()).unwrap();
         let name = place.read_dir().unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
         let bytes = fs::metadata(place.join(&name)).unwrap().len();

@@ -515,8 +515,12 @@ fn a_notification_comes_to_every_worker_after_all_records() {
 }
 
 /// An output of one number a row.
-pub(crate) const NUMBERS: Form =
-    Form { format: RowFormat::Csv, columns: &[Column::new("number", ColumnType::Long)], single_file: false };
+pub(crate) const NUMBERS: Form = Form {
+    format: RowFormat::Csv,
+    columns: &[Column::new("number", ColumnType::Long)],
+    single_file: false,
+    synced: true,
+};
 
 #[test]
 fn written_parts_hold_what_passed_by() {

@@ -409,7 +409,7 @@ fn the_report_has_its_keys() {
     }
     assert_eq!(report["query"], "query2");
     let arguments = serde_json::json!({
-        "prefix": 10, "top": 3, "output": "o", "output_format": null, "single_file": false
+        "prefix": 10, "top": 3, "output": "o", "output_format": null, "single_file": false, "no_sync": false
     });
     assert_eq!(report["arguments"], arguments);
     assert_eq!((&report["workers"], &report["processes"]), (&2.into(), &2.into()));

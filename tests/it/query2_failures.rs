@@ -499,6 +499,7 @@ fn help_lists_every_flag() {
         "--output <PATH>",
         "--output-format <FORMAT>",
         "--single-file",
+        "--no-sync",
         "-w, --workers <N>",
         "-n, --processes <N>",
         "-p, --process <I>",

@@ -140,7 +140,8 @@ fn every_query_writes_the_same_rows_in_every_format() {
                     (false, false) => (format!("out-{number}"), format!("--output-format {format}")),
                 };
                 let single_file = if single { "--single-file" } else { "" };
-                let words = format!("-w {workers} -n {processes} {flag} {single_file}");
+                let no_sync = if workers == 2 { "--no-sync" } else { "" };
+                let words = format!("-w {workers} -n {processes} {flag} {single_file} {no_sync}");
                 let ran = query.run(&home, &output, &words);
                 ran.ended_with(0);
                 let path = home.path().join(&output);
@@ -285,7 +286,7 @@ fn all(count: i64) -> Vec<All> {
 
 /// Writes the rows as if by `workers`, each a run of them, and gives the directory of the table.
 fn write_all(home: &Path, records: &[All], workers: usize, format: RowFormat, single_file: bool) {
-    let form = Form { format, columns: ALL.columns, single_file };
+    let form = Form { format, columns: ALL.columns, single_file, synced: true };
     let path =
         if single_file { home.join(format!("all/whole.{}", format.extension())) } else { home.join("all") };
     fs::create_dir_all(home.join("all")).unwrap();
@@ -360,7 +361,7 @@ fn text_has_every_type_too() {
 fn what_a_format_cannot_hold_is_an_error_with_row_and_column() {
     let says = |format, columns, fields: fn(&mut millrace::formats::row_writer::FieldWriter)| {
         let home = tempfile::tempdir().unwrap();
-        let form = Form { format, columns, single_file: false };
+        let form = Form { format, columns, single_file: false, synced: true };
         let output = Output::create(&home.path().join("out"), form).unwrap();
         let mut part = output.part(0).unwrap();
         let written = part.row(fields).and_then(|()| part.finish());
@@ -475,6 +476,7 @@ fn flags_that_cannot_be_meant_are_told() {
     fs::set_permissions(secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     for (words, line) in [
         ("--single-file", "--single-file has no rows to write"),
+        ("--no-sync", "--no-sync has no rows to write"),
         ("--output-format parquet", "--output-format has no rows to write"),
         ("--output .. --single-file", "--output .. is no name of a file"),
         (

@@ -28,7 +28,8 @@ def start(options):
         command += ["-n", str(options.processes)]
     command += options.flags
     if options.write:
-        command += ["--output", str(options.write)]
+        # None of the other engines waits for the disk.
+        command += ["--output", str(options.write), "--no-sync"]
     if options.memory_bytes:
         command += ["--memory", f"{options.memory_bytes}B", "--spill-dir", str(options.spill)]
     return command

@@ -11,13 +11,14 @@
 //!
 //! How a split becomes rows: [`window`] reads a block of the [`text`], which is the file or what it decompresses to; [`index`] finds every delimiter, newline and quote of
 //! a chunk of it that fits the first cache; [`reader`] checks that the chunk is rows of the right number of fields
-//! and no quotes, and then takes the wanted fields by their place in the index. A chunk that is anything else goes through
-//! [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`field`] and [`number`] make values of fields for [`super::row`]. [`fault`]
+//! and no quotes, and then takes the wanted fields by their place in the index, of rows that [`filter`] does not leave out. A chunk that is anything
+//! else goes through [`careful`], row by row. [`pages`] finds the headers of pages in a window instead. [`field`] and [`number`] make values of fields for [`super::row`]. [`fault`]
 //! deals with bad records. [`write`] and [`writer`] go the other way.
 
 mod careful;
 mod fault;
 mod field;
+mod filter;
 mod index;
 mod number;
 mod pages;
@@ -28,6 +29,7 @@ mod write;
 mod writer;
 
 pub(in crate::formats) use field::FieldDeserializer;
+pub(crate) use filter::FieldFilter;
 pub(in crate::formats) use number::{parse_f32, parse_f64, parse_i64};
 pub use write::write_field;
 pub(in crate::formats) use write::{push_cell, push_date, push_double, push_float, push_integer};
@@ -59,6 +61,8 @@ pub(crate) struct Source {
     pub(crate) table: Table,
     /// Columns of the table, in the order of the query's struct.
     pub(crate) wanted: Arc<[WantedField]>,
+    /// Rows that are not given.
+    pub(crate) filter: FieldFilter,
     pub(crate) bad_records: BadRecords,
     /// How much of the file to read at once.
     pub(crate) block_bytes: usize,

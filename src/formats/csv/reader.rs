@@ -12,7 +12,7 @@ use crate::Error;
 use crate::formats::columns::BatchBuilder;
 use crate::formats::field_error::FieldError;
 use crate::formats::row::{EachRow, Fields, TakeRow};
-use crate::input::{Block, MISCUT, Row};
+use crate::input::{Block, MISCUT, PassedOver, Row};
 
 /// How much text is indexed at once: it and its index fit the first cache together.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -39,6 +39,7 @@ pub(crate) struct CsvReader {
     /// Offset behind the last byte at which a row may start; of a compressed text it shows only when all is read.
     end: u64,
     extent: Range<u64>,
+    filtered_rows: u64,
 }
 
 impl CsvReader {
@@ -59,6 +60,7 @@ impl CsvReader {
             stage: Stage::New,
             end: if source.compression.is_some() { u64::MAX } else { source.range.end },
             extent: first..first,
+            filtered_rows: 0,
             window,
             source,
         })
@@ -67,6 +69,11 @@ impl CsvReader {
     /// The bytes of the rows that were read, or [`MISCUT`]; of a compressed file, all that was gone through.
     pub(crate) fn extent(&self) -> Range<u64> {
         self.window.source().compressed_bytes().map_or(self.extent.clone(), |bytes| 0..bytes)
+    }
+
+    /// What was left out so far.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        PassedOver { filtered_rows: self.filtered_rows, ..PassedOver::default() }
     }
 
     /// Reads and parses the next block and gives its rows; `None` at the end.
@@ -235,9 +242,16 @@ impl CsvReader {
             let text = self.window.text();
             let ends = &self.ends[..];
             let wanted = &self.source.wanted[..];
+            let filter = Some(&self.source.filter).filter(|filter| !filter.is_empty());
             let mut failed = None;
             for row in first..rows {
                 let ends = &ends[row * columns..=(row + 1) * columns];
+                if let Some(filter) = filter
+                    && filter.leaves_out(PlainFields { text, ends, wanted: filter.fields() })
+                {
+                    self.filtered_rows += 1;
+                    continue;
+                }
                 if let Err(error) = rows_to.take(PlainFields { text, ends, wanted }) {
                     failed = Some((row, error));
                     break;
@@ -285,6 +299,13 @@ impl CsvReader {
                 Some(self.misfit(record, reason)?)
             } else {
                 self.row.unescape(text, &self.source.wanted);
+                let filter = &self.source.filter;
+                if !filter.is_empty() && filter.leaves_out(self.row.fields(text, filter.fields())) {
+                    self.filtered_rows += 1;
+                    block.rows += 1;
+                    self.known.start = next;
+                    continue;
+                }
                 match rows_to.take(self.row.fields(text, &self.source.wanted)) {
                     Ok(()) => {
                         block.rows += 1;

@@ -7,6 +7,7 @@ const FORM: Form = Form {
     format: RowFormat::Csv,
     columns: &[Column::new("name", ColumnType::Text), Column::new("number", ColumnType::Int)],
     single_file: false,
+    synced: true,
 };
 
 fn listing(directory: &Path) -> Vec<String> {
