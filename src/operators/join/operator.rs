@@ -23,6 +23,9 @@ use crate::exchange::{Row, routed};
 use crate::operators::context::{END, Round, WorkerContext};
 use crate::operators::sort::TURN_RECORDS;
 
+/// What is made is handed over once it takes so many bytes.
+const CONTAINER_BYTES: usize = 32 << 10;
+
 /// Brings both sides together and calls `logic` for each probe record with the group of its key, or for an inner or a
 /// left join with each record of that group in a group of its own; `duplicates` says whether that wants all records of
 /// a key or merely one.
@@ -224,14 +227,23 @@ where
     L: FnMut(ProbeRecord<'_, K, P>, Option<Group<'_>>, &mut Vec<O>) -> Result<(), Error>,
     G: FnMut(&mut Vec<O>),
 {
+    const CONTAINER_RECORDS: usize = {
+        let records = CONTAINER_BYTES / if size_of::<O>() == 0 { 1 } else { size_of::<O>() };
+        if records == 0 { 1 } else { records }
+    };
+
     fn new(logic: &'a mut L, give: G, out: &'a mut Vec<O>, left: usize) -> Self {
         Making { logic, give, out, left, records: PhantomData }
     }
 
     #[inline]
     fn make(&mut self, record: ProbeRecord<'_, K, P>, group: Option<Group<'_>>) -> Result<(), Error> {
+        if self.out.capacity() == 0 {
+            // At once: one that grows is copied several times, to where nothing is near.
+            self.out.reserve(Self::CONTAINER_RECORDS);
+        }
         (self.logic)(record, group, self.out)?;
-        if self.out.len() >= TURN_RECORDS {
+        if self.out.len() >= Self::CONTAINER_RECORDS {
             self.give_rest();
         }
         Ok(())

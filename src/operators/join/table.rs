@@ -9,7 +9,7 @@ use crate::exchange::{Row, Rows};
 const CHUNK_ROWS: usize = 256;
 /// Keys that are looked up together: the memory serves many misses in the time of one.
 const BATCH_KEYS: usize = 32;
-/// A slot's upper half is the middle of a hash, its lower half the number of a row, from one; zero is an empty slot.
+/// A slot's upper half is the lower half of a hash, its lower half the number of a row, from one; zero is an empty slot.
 const NUMBER_BITS: u32 = 32;
 const NUMBER: u64 = u32::MAX as u64;
 /// The end of the rows of a key.
@@ -142,7 +142,8 @@ impl Table {
     fn grow(&mut self) {
         let slots = vec![0; (self.slots.len() * 2).max(16)];
         for slot in std::mem::replace(&mut self.slots, slots).into_iter().filter(|slot| *slot != 0) {
-            let mut at = self.first_slot(self.row((slot & NUMBER) as u32 - 1).hash);
+            // The part of the hash that it has tells the place, without a look at the row.
+            let mut at = self.first_slot(slot >> NUMBER_BITS);
             while self.slots[at] != 0 {
                 at = (at + 1) & (self.slots.len() - 1);
             }
@@ -281,10 +282,11 @@ pub(super) fn look_up<'t, S: Sought>(
     }
 }
 
-/// What a slot keeps of a hash: bits that chose neither worker, partition nor slot, as long as there are not too many of these.
+/// What a slot keeps of a hash: the bits that chose it, so that a table grows by its slots alone, and with them others that tell keys
+/// apart, as long as there are not too many slots. None of them chose worker or partition.
 #[inline]
 fn tag(hash: u64) -> u64 {
-    (hash >> 16) << NUMBER_BITS
+    hash << NUMBER_BITS
 }
 
 #[cfg(test)]
