@@ -11,9 +11,10 @@ use std::process::Command;
 
 use millrace::operators::{Gather, Join, JoinStrategy, Round};
 use proptest::prelude::*;
-use timely::dataflow::operators::{Concat, Input};
 use timely::dataflow::operators::vec::{Map, ToStream};
+use timely::dataflow::operators::{Concat, Input};
 use timely::dataflow::{Scope, StreamVec};
+use timely::worker::Worker;
 
 use crate::support::{Home, Ran, Random, fails_without_a_disk, run_workers};
 
@@ -48,7 +49,7 @@ fn joined(
 ) -> ([Joined; 4], u64) {
     let (probe, build) = (probe.clone(), build.clone());
     let (records, spilled) = run_workers(workers, limit, move |scope| {
-        all_kinds(share(scope, &probe), share(scope, &build), strategy).gather()
+        all_kinds(share(scope, &probe), &share(scope, &build), strategy).gather()
     });
     (by_kind(records), spilled)
 }
@@ -58,13 +59,13 @@ type OfKind = (usize, (String, u64, Option<u64>));
 /// What the four kinds of join give, each record with the number of its kind.
 fn all_kinds<'scope>(
     probe: StreamVec<'scope, Round, (String, u64)>,
-    build: StreamVec<'scope, Round, (String, u64)>,
+    build: &StreamVec<'scope, Round, (String, u64)>,
     strategy: JoinStrategy,
 ) -> StreamVec<'scope, Round, OfKind> {
     let keys = || build.clone().map(|(key, _)| (key, ()));
-    let inner = probe.clone().join(build.clone(), strategy, |key, &left, &right| {
-        Some((0, (key.clone(), left, Some(right))))
-    });
+    let inner = probe
+        .clone()
+        .join(build.clone(), strategy, |key, &left, &right| Some((0, (key.clone(), left, Some(right)))));
     let left = probe.clone().left_join(build.clone(), strategy, |key, &left, right| {
         Some((1, (key.clone(), left, right.copied())))
     });
@@ -173,18 +174,23 @@ proptest! {
 
 /// What a broadcast join gives at one worker, sorted, where the build side is only over once some of the probe records have come.
 fn joined_early_and_late(early: Records, build: Records, late: Records) -> [Joined; 4] {
+    let steps = |worker: &mut Worker| {
+        for _ in 0..10 {
+            worker.step();
+        }
+    };
     let records = timely::execute_directly(move |worker| {
         let ((mut probe_input, mut build_input), gathered) = worker.dataflow(|scope| {
             let ((probe_input, probe), (build_input, build)) = (scope.new_input(), scope.new_input());
-            ((probe_input, build_input), all_kinds(probe, build, JoinStrategy::Broadcast).gather())
+            ((probe_input, build_input), all_kinds(probe, &build, JoinStrategy::Broadcast).gather())
         });
         let halves = build.split_at(build.len() / 2);
         build_input.send_batch(&mut halves.0.to_vec());
         probe_input.send_batch(&mut early.clone());
-        (0..10).for_each(|_| drop(worker.step()));
+        steps(worker);
         build_input.send_batch(&mut halves.1.to_vec());
         build_input.close();
-        (0..10).for_each(|_| drop(worker.step()));
+        steps(worker);
         probe_input.send_batch(&mut late.clone());
         probe_input.close();
         while worker.has_dataflows() {
@@ -458,10 +464,12 @@ fn query_3_with_nearly_all_visits_of_one_page_is_that_of_a_plain_judge() {
     let (home, pages, mut visits) = tables(300);
     let heavy = (pages[7].0.clone(), 9 * visits.len());
     let more = visits.clone().into_iter().cycle().take(heavy.1);
-    let more: Vec<_> = more.map(|[address, _, day, revenue]| [address, heavy.0.clone(), day, revenue]).collect();
+    let more: Vec<_> =
+        more.map(|[address, _, day, revenue]| [address, heavy.0.clone(), day, revenue]).collect();
     write_visits(&home, "part-9", &more);
     visits.extend(more);
-    let joins = ["hash", "hash --build uservisits", "strict-hash", "broadcast", "broadcast --build uservisits"];
+    let joins =
+        ["hash", "hash --build uservisits", "strict-hash", "broadcast", "broadcast --build uservisits"];
     assert_judged(&(home, pages, visits), &[false], &joins);
 }
 

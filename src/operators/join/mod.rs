@@ -3,18 +3,20 @@
 //! ```text
 //!  build (key, b) ─► to the worker of the key, or every process  ─► exchange ─┐
 //!                                                                              ├─► Join: tables, probed ─► what the closure makes
-//!  probe (key, p) ─► to the worker of the key, or nowhere ───────── exchange ─┘
+//!  probe (key, p) ─► to the worker of the key ─► exchange, or as it is ────────┘
 //! ```
 //!
 //! Records become rows of bytes where they leave, with the hash of their key, and are read again where they meet: see
 //! [`Rows`](crate::exchange::Rows). Keys are compared by these bytes, and where the hashes are equal and the bytes are not, by
-//! their type's `Eq`: a join is exact whatever the hashes are.
+//! their type's `Eq`: a join is exact whatever the hashes are. Probe records of a `Broadcast` do not leave: they are looked up as they
+//! come, their keys are compared with written ones without being written, and the closure is lent the record itself.
 //!
 //! Cost, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
 //! side to every process, whose workers make a part of its table each and look up in all of them, and none of the probe
-//! side. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
+//! side, of which it copies nothing. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its
+//! records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
 //! them; both are read back at the end, and written once more for each time a partition must be divided. With
-//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, on disk past the
+//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, as rows of bytes, on disk past the
 //! budget: a scan that is built after the build side's scan does not start before that.
 //!
 //! `Hash` looks at some of the probe records before they leave. Those of a heavy key, one that would make its owner busier than the
@@ -59,7 +61,7 @@ pub enum JoinStrategy {
     Hash,
     /// The same without exception: the records of a key meet at one worker, however many they are.
     StrictHash,
-    /// Every process has the whole build side, and probe records stay where they are: for a small build side.
+    /// Every process has the whole build side, and probe records stay where they are, and as they are: for a small build side.
     Broadcast,
 }
 

@@ -149,4 +149,31 @@ mod tests {
             prop_assert!(is_written_as(&numbers, &written));
         }
     }
+
+    #[test]
+    fn keys_are_equal_as_their_type_says() {
+        // Catches keys that are compared by nothing but their bytes.
+        #[derive(Clone, serde::Serialize, serde::Deserialize)]
+        struct LastDigit(u64);
+        impl PartialEq for LastDigit {
+            fn eq(&self, other: &Self) -> bool {
+                self.0 % 10 == other.0 % 10
+            }
+        }
+        impl Eq for LastDigit {}
+        impl Hash for LastDigit {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                (self.0 % 10).hash(state);
+            }
+        }
+        let key = postcard::to_stdvec(&LastDigit(13)).expect("a number");
+        let row = Row { hash: 0, key: &key, value: &[] };
+        for (number, expected) in [(13, true), (3, true), (1_003, true), (4, false)] {
+            let record = (LastDigit(number), ());
+            assert_eq!(Fresh::new(&record).has_key_of(row, is_same::<LastDigit>), expected, "{number}");
+            let other = postcard::to_stdvec(&record.0).expect("a number");
+            let written = Row { key: &other, ..row };
+            assert_eq!(written.has_key_of(row, is_same::<LastDigit>), expected, "{number}, written");
+        }
+    }
 }

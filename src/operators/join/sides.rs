@@ -1,6 +1,6 @@
 //! Both sides of a join at one worker: the build side in partitions, some of them on disk, and what waits for them.
 //!
-//! A partition whose build records are in memory looks its probe records up as they come. One that was spilled, before
+//! A partition whose build records are in memory looks its probe records up as they come, as rows of bytes or as what they are. One that was spilled, before
 //! or after probe records came, keeps those that come from then on beside its build records on disk, and both are
 //! joined at the end. So each probe record meets its group once, whenever the partition was spilled.
 //!
@@ -170,7 +170,8 @@ impl Sides {
     {
         if self.is_built {
             let table = |hash| &*self.tables[scale(hash, self.tables.len())];
-            let meet = |fresh: &Fresh<'_, K, P>, group: Option<Group<'_>>| pairs.meet_fresh(fresh.record, group);
+            let meet =
+                |fresh: &Fresh<'_, K, P>, group: Option<Group<'_>>| pairs.meet_fresh(fresh.record, group);
             return look_up(records.iter().map(Fresh::new), table, meet);
         }
         for records in records.chunks(WAIT_TOGETHER) {
