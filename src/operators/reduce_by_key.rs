@@ -16,15 +16,15 @@ use std::rc::Rc;
 
 use bytemuck::Pod;
 use timely::container::CapacityContainerBuilder;
-use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
+use timely::dataflow::{Scope, Stream, StreamVec};
 
 use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
 use super::partition::Shelf;
 use super::partitions::Partitions;
 use super::router::{Exit, PlainSender, container_records, route};
-use crate::exchange::{Spare, routed};
+use crate::exchange::{Routed, Spare, routed};
 use crate::keys::{Key, Pair};
 
 /// Partitions of each worker, so that the tables being updated stay in its nearest caches.
@@ -55,21 +55,52 @@ pub trait ReduceByKey<'scope, K: Key, V: Pod> {
 
 impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'scope, Round, (K, V)> {
     fn reduce_by_key(self, merge: impl Fn(&mut V, V) + Clone + 'static) -> StreamVec<'scope, Round, (K, V)> {
-        let context = WorkerContext::current();
-        let probe = context.flow_probe();
-        let spare = Spare::default();
-        let peers = self.scope().peers();
-        let per_worker = (MOST_BUFFERS / peers).clamp(1, MOST_PARTITIONS);
-        let router_bytes = context.process.memory.router_bytes() / context.workers();
-        let records = container_records(router_bytes, size_of::<Pair<K, V>>(), peers * per_worker);
-        let exit = Exit::new(self.scope().index(), Rc::clone(&context));
-        let sender = PlainSender::new(peers, per_worker, records, Rc::clone(&spare), exit, merge.clone());
-        let routed_stream = route(self, sender);
+        let reducer = Reducer::new(self.scope(), merge);
+        reducer.reduce(route(self, reducer.sender()), |group| group)
+    }
+}
 
-        let shelf = Shelf::new(spare, records, router_bytes / 4, context.process.memory.seat());
-        let mut partitions = Partitions::new(per_worker, shelf, Rc::clone(&context));
-        routed_stream
-            .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
+/// Both ends of the exchange of a reducer that is being built.
+pub(super) struct Reducer<'scope, K: Key, V: Pod, M> {
+    scope: Scope<'scope, Round>,
+    context: Rc<WorkerContext>,
+    /// Partitions of each worker, and records of a container.
+    per_worker: usize,
+    records: usize,
+    router_bytes: usize,
+    spare: Spare<Pair<K, V>>,
+    merge: M,
+}
+
+impl<'scope, K: Key, V: Pod + Send, M: Fn(&mut V, V) + Clone + 'static> Reducer<'scope, K, V, M> {
+    pub(super) fn new(scope: Scope<'scope, Round>, merge: M) -> Self {
+        let context = WorkerContext::current();
+        let per_worker = (MOST_BUFFERS / scope.peers()).clamp(1, MOST_PARTITIONS);
+        let router_bytes = context.process.memory.router_bytes() / context.workers();
+        let records = container_records(router_bytes, size_of::<Pair<K, V>>(), scope.peers() * per_worker);
+        Reducer { scope, context, per_worker, records, router_bytes, spare: Spare::default(), merge }
+    }
+
+    /// The end that records leave by.
+    pub(super) fn sender(&self) -> PlainSender<K, V, M> {
+        let (peers, spare) = (self.scope.peers(), Rc::clone(&self.spare));
+        let exit = Exit::new(self.scope.index(), Rc::clone(&self.context));
+        PlainSender::new(peers, self.per_worker, self.records, spare, exit, self.merge.clone())
+    }
+
+    /// The end where they are merged: gives what `finish` makes of each group.
+    pub(super) fn reduce<O: 'static>(
+        &self,
+        records: Stream<'scope, Round, Routed<Pair<K, V>>>,
+        finish: impl Fn((K, V)) -> O + 'static,
+    ) -> StreamVec<'scope, Round, O> {
+        let (context, merge) = (Rc::clone(&self.context), self.merge.clone());
+        let probe = context.flow_probe();
+        let spare = Rc::clone(&self.spare);
+        let shelf = Shelf::new(spare, self.records, self.router_bytes / 4, context.process.memory.seat());
+        let mut partitions = Partitions::new(self.per_worker, shelf, Rc::clone(&context));
+        records
+            .unary_notify::<CapacityContainerBuilder<Vec<O>>, _, _>(
                 routed(),
                 "Reduce",
                 [END],
@@ -88,9 +119,9 @@ impl<'scope, K: Key, V: Pod + Send> ReduceByKey<'scope, K, V> for StreamVec<'sco
                         return partitions.relieve(&merge).unwrap_or_else(|error| failure.set(error));
                     };
                     // One partition a turn: what reads the groups takes them away before more come.
-                    match partitions
-                        .turn(&merge, |groups| output.session(&end).give_iterator(groups.groups()))
-                    {
+                    match partitions.turn(&merge, |groups| {
+                        output.session(&end).give_iterator(groups.groups().map(&finish));
+                    }) {
                         Ok(true) => notificator.notify_at(end),
                         Ok(false) => {}
                         Err(error) => failure.set(error),

@@ -1,23 +1,25 @@
 //! `reduce_by_text`: one value per text, for texts that are mostly short.
 //!
 //! ```text
-//!                   up to 16 bytes ─► reduce_by_key by Prefix<16> ─┐
-//!  (text, value) ─►                                                ├─► (text, value)
-//!                   longer ones ────► reduce_by_any_key by text ───┘
+//!                        ┌► up to 16 bytes: as reduce_by_key by Prefix<16> ─┐
+//!  (text, value) ─► Route                                                  ├─► (text, value)
+//!                        └► longer ones: reduce_by_any_key by text ────────┘
 //! ```
 //!
-//! Cost and memory are those of the two: a short text is a fixed-width key, 16 bytes in its table and on the wire; a longer one, or one
+//! Cost and memory are those of the two, and nothing more for short texts, which become keys where they are sent and texts again where
+//! they are given: a short text is a fixed-width key, 16 bytes in its table and on the wire; a longer one, or one
 //! that ends in a zero byte, which a [`Prefix`] cannot tell from its padding, owns its bytes. Which way a text goes depends
 //! on nothing but the text, so each comes out once.
 
 use bytemuck::Pod;
 use timely::ExchangeData;
 use timely::dataflow::StreamVec;
-use timely::dataflow::operators::vec::Map;
-use timely::dataflow::operators::{Concat, OkErr};
+use timely::dataflow::operators::Concat;
 
+use super::ReduceByAnyKey;
 use super::context::Round;
-use super::{ReduceByAnyKey, ReduceByKey};
+use super::reduce_by_key::Reducer;
+use super::router::route_some;
 use crate::keys::{InlineText, Prefix};
 
 /// Bytes of a text that is a fixed-width key: those of every IPv4 address.
@@ -52,14 +54,14 @@ impl<'scope, const N: usize, V: Pod + ExchangeData> ReduceByText<'scope, InlineT
         self,
         merge: impl Fn(&mut V, V) + Clone + 'static,
     ) -> StreamVec<'scope, Round, (InlineText<N>, V)> {
-        let (short, long): (StreamVec<_, _>, StreamVec<_, _>) =
-            self.ok_err(|(text, value)| match Prefix::<SHORT>::whole(text.as_bytes()) {
-                Some(prefix) => Ok((prefix, value)),
-                None => Err((text, value)),
-            });
-        short
-            .reduce_by_key(merge.clone())
-            .map(|(prefix, value)| (InlineText::new(prefix.as_bytes()), value))
+        let reducer = Reducer::new(self.scope(), merge.clone());
+        let short = |(text, value): (InlineText<N>, V)| match Prefix::<SHORT>::whole(text.as_bytes()) {
+            Some(prefix) => Ok((prefix, value)),
+            None => Err((text, value)),
+        };
+        let (short, long) = route_some(self, short, reducer.sender());
+        reducer
+            .reduce(short, |(prefix, value)| (InlineText::new(prefix.as_bytes()), value))
             .concat(long.reduce_by_any_key(merge))
     }
 }

@@ -4,10 +4,13 @@ use std::rc::Rc;
 
 use bytemuck::Pod;
 use timely::ExchangeData;
-use timely::container::NoopBuilder;
+use timely::container::{CapacityContainerBuilder, NoopBuilder};
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::{Capability, Operator};
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::{Capability, InputCapability, Operator};
 use timely::dataflow::{Stream, StreamVec};
+use timely::progress::frontier::MutableAntichain;
 
 use super::combiner::Combiner;
 use super::context::{Round, Sent, WorkerContext, add};
@@ -34,33 +37,88 @@ pub(super) fn route<K: 'static, V: 'static, B: Body>(
     records: StreamVec<'_, Round, (K, V)>,
     mut sender: impl Sender<K, V, B> + 'static,
 ) -> Stream<'_, Round, Addressed<B>> {
-    records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, "Route", |_, _| {
-        let mut held: Option<Capability<Round>> = None;
+    records.unary_frontier::<NoopBuilder<_>, _, _, _>(Pipeline, NAME, |_, _| {
+        let mut held = Held::default();
         move |(input, frontier), output| {
             input.for_each(|capability, batch| {
-                let later = held.as_ref().is_none_or(|held| capability.least() > Some(held.time()));
-                if later {
-                    held = capability.retain_least(0);
-                }
-                let Some(held) = &held else { return };
+                let Some(held) = held.with(&capability) else { return };
                 let mut session = output.session_with_builder(held);
                 sender.take(batch, |container| session.give_container(container));
                 batch.clear();
             });
-            let Some(capability) = &mut held else { return };
-            if let Some(&oldest) = frontier.frontier().first() {
-                // Records that wait here belong to any later round as well: do not hold up the scans for them.
-                if oldest > *capability.time() {
-                    capability.downgrade(&oldest);
-                }
-                return;
+            if let Some(last) = held.at_end(frontier) {
+                let mut session = output.session_with_builder(&last);
+                sender.flush(|container| session.give_container(container));
             }
-            let mut session = output.session_with_builder(capability);
-            sender.flush(|container| session.give_container(container));
-            drop(session);
-            held = None;
         }
     })
+}
+
+/// Makes containers of the records that `choose` takes, and passes on those that it gives back.
+pub(super) fn route_some<R: 'static, K: 'static, V: 'static, B: Body>(
+    records: StreamVec<'_, Round, R>,
+    choose: impl Fn(R) -> Result<(K, V), R> + 'static,
+    mut sender: impl Sender<K, V, B> + 'static,
+) -> (Stream<'_, Round, Addressed<B>>, StreamVec<'_, Round, R>) {
+    let mut builder = OperatorBuilder::new(NAME.to_owned(), records.scope());
+    let mut input = builder.new_input(records, Pipeline);
+    let (chosen_output, chosen) = builder.new_output();
+    let (rest_output, rest) = builder.new_output();
+    let mut chosen_output = OutputBuilder::<_, NoopBuilder<_>>::from(chosen_output);
+    let mut rest_output = OutputBuilder::<_, CapacityContainerBuilder<Vec<R>>>::from(rest_output);
+    builder.build(|_| {
+        let (mut held, mut pairs) = (Held::default(), Vec::new());
+        move |frontiers| {
+            let (mut output, mut rest) = (chosen_output.activate(), rest_output.activate());
+            input.for_each(|capability, batch| {
+                let mut rest = rest.session(&capability);
+                for record in batch.drain(..) {
+                    match choose(record) {
+                        Ok(pair) => pairs.push(pair),
+                        Err(record) => rest.give(record),
+                    }
+                }
+                let Some(held) = held.with(&capability) else { return };
+                let mut session = output.session_with_builder(held);
+                sender.take(&mut pairs, |container| session.give_container(container));
+                pairs.clear();
+            });
+            if let Some(last) = held.at_end(&frontiers[0]) {
+                let mut session = output.session_with_builder(&last);
+                sender.flush(|container| session.give_container(container));
+            }
+        }
+    });
+    (chosen, rest)
+}
+
+/// What goes by this name in the report of a run.
+const NAME: &str = "Route";
+
+/// The right to send what waits in a sender.
+#[derive(Default)]
+struct Held(Option<Capability<Round>>);
+
+impl Held {
+    /// The same for what waits and what has come now.
+    fn with(&mut self, capability: &InputCapability<Round>) -> Option<&Capability<Round>> {
+        if self.0.as_ref().is_none_or(|held| capability.least() > Some(held.time())) {
+            self.0 = capability.retain_least(0);
+        }
+        self.0.as_ref()
+    }
+
+    /// The right to send the last of it, once nothing can come.
+    fn at_end(&mut self, frontier: &MutableAntichain<Round>) -> Option<Capability<Round>> {
+        let Some(&oldest) = frontier.frontier().first() else { return self.0.take() };
+        // Records that wait here belong to any later round as well: do not hold up the scans for them.
+        if let Some(held) = &mut self.0
+            && oldest > *held.time()
+        {
+            held.downgrade(&oldest);
+        }
+        None
+    }
 }
 
 /// The way out of a worker.

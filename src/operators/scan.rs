@@ -16,10 +16,13 @@ use crate::Error;
 use crate::input::{Input, Row, Split, SplitQueue, SplitReader};
 
 /// A round ends once it has this many records: enough that the rounds themselves cost nothing.
-const ROUND_RECORDS: u64 = 32 << 10;
+const ROUND_RECORDS: usize = 32 << 10;
+/// Or once these take so many bytes. A round is made before the next operator sees any of it, and so is what that makes of it: all is
+/// to be in the second nearest cache still when it is read.
+const ROUND_RECORD_BYTES: usize = 512 << 10;
 /// A round also ends once this many bytes were read or parsed, for scans that keep few of their rows.
 const ROUND_BYTES: u64 = 8 << 20;
-/// Records of one container: what is parsed is still in the nearest caches when the next operator reads it.
+/// Records of one container, and of a round at least.
 const CONTAINER_RECORDS: usize = 1024;
 /// Splits that are opened before it is their turn, where that starts to fetch them: as many as have these bytes.
 const AHEAD_BYTES: u64 = 48 << 20;
@@ -106,6 +109,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
                 // Always, here and below: there is one such closure for each format, and a call for each row.
                 let outcome = reading.round(
                     &context,
+                    round_records::<I::Item>(),
                     #[inline(always)]
                     |row| {
                         let before = batch.len();
@@ -136,6 +140,11 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
             }
         })
     }
+}
+
+/// Records of a round, of this kind.
+fn round_records<T>() -> u64 {
+    (ROUND_RECORD_BYTES / size_of::<T>().max(1)).clamp(CONTAINER_RECORDS, ROUND_RECORDS) as u64
 }
 
 /// Where a worker is in a table.
@@ -170,16 +179,17 @@ impl<R: Row> Reading<R> {
         Ok(next)
     }
 
-    /// Reads one round; `take` is given every row and tells how many records it made. False when all is read.
+    /// Reads one round of about so many records; `take` is given every row and tells how many records it made. False when all is read.
     fn round(
         &mut self,
         context: &WorkerContext,
+        most_records: u64,
         mut take: impl FnMut(R::Of<'_>) -> u64,
     ) -> Result<bool, Error> {
         let counters = &context.counters;
         let (mut records, mut bytes, mut parsed) = (0, 0, 0);
         let mut more = true;
-        while records < ROUND_RECORDS && parsed < ROUND_BYTES {
+        while records < most_records && parsed < ROUND_BYTES {
             let Some((file, reader)) = &mut self.current else {
                 let Some((split, reader)) = self.next()? else {
                     more = false;

@@ -3,18 +3,20 @@
 //! ```text
 //!  build (key, b) ─► to the worker of the key, or every process  ─► exchange ─┐
 //!                                                                              ├─► Join: tables, probed ─► what the closure makes
-//!  probe (key, p) ─► to the worker of the key, or nowhere ───────── exchange ─┘
+//!  probe (key, p) ─► to the worker of the key ─► exchange, or as it is ────────┘
 //! ```
 //!
 //! Records become rows of bytes where they leave, with the hash of their key, and are read again where they meet: see
 //! [`Rows`](crate::exchange::Rows). Keys are compared by these bytes, and where the hashes are equal and the bytes are not, by
-//! their type's `Eq`: a join is exact whatever the hashes are.
+//! their type's `Eq`: a join is exact whatever the hashes are. Probe records of a `Broadcast` do not leave: they are looked up as they
+//! come, their keys are compared with written ones without being written, and the closure is lent the record itself.
 //!
 //! Cost, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
 //! side to every process, whose workers make a part of its table each and look up in all of them, and none of the probe
-//! side. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
+//! side, of which it copies nothing. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its
+//! records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
 //! them; both are read back at the end, and written once more for each time a partition must be divided. With
-//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, on disk past the
+//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, as rows of bytes, on disk past the
 //! budget: a scan that is built after the build side's scan does not start before that.
 //!
 //! `Hash` looks at some of the probe records before they leave. Those of a heavy key, one that would make its owner busier than the
@@ -28,6 +30,8 @@
 
 mod disk;
 mod heavy_hitters;
+mod operator;
+mod record;
 mod replicate;
 mod sender;
 mod sides;
@@ -35,24 +39,14 @@ mod spilled;
 mod spread;
 mod table;
 
-use std::cell::RefCell;
 use std::hash::Hash;
-use std::rc::Rc;
 
 use timely::ExchangeData;
-use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::operators::{Capability, Operator, Probe};
 
-use super::context::{END, Round, WorkerContext};
-use super::sort::TURN_RECORDS;
-use crate::Error;
-use crate::exchange::{Row, routed};
-use replicate::replicate;
-use sender::{Destination, REPLICA, Spare, WHOLE, addressed};
-use sides::Sides;
-use spilled::Pairs;
-use table::Group;
+use super::context::Round;
+use operator::meet;
+use record::{ProbeRecord, decode};
 
 /// Partitions of each worker in a hash join, and buffers of a router: with many workers each has fewer partitions.
 const MOST_PARTITIONS: usize = 16;
@@ -67,7 +61,7 @@ pub enum JoinStrategy {
     Hash,
     /// The same without exception: the records of a key meet at one worker, however many they are.
     StrictHash,
-    /// Every process has the whole build side, and probe records stay where they are: for a small build side.
+    /// Every process has the whole build side, and probe records stay where they are, and as they are: for a small build side.
     Broadcast,
 }
 
@@ -151,11 +145,12 @@ where
         B: ExchangeData + Clone,
         I: IntoIterator<Item: 'static>,
     {
-        probe(self, build, strategy, true, move |record: Row<'_>, group, out| {
+        meet(self, build, strategy, true, move |record: ProbeRecord<'_, K, P>, group, out| {
             let Some(group) = group else { return Ok(()) };
-            let (key, left) = read::<K, P>(record)?;
+            let record = record.read()?;
+            let (key, left) = &*record;
             for other in group.rows() {
-                out.extend(logic(&key, &left, &value(other)?));
+                out.extend(logic(key, left, &decode(other.value)?));
             }
             Ok(())
         })
@@ -171,15 +166,16 @@ where
         B: ExchangeData + Clone,
         I: IntoIterator<Item: 'static>,
     {
-        probe(self, build, strategy, true, move |record: Row<'_>, group, out| {
-            let (key, left) = read::<K, P>(record)?;
+        meet(self, build, strategy, true, move |record: ProbeRecord<'_, K, P>, group, out| {
+            let record = record.read()?;
+            let (key, left) = &*record;
             match group {
                 Some(group) => {
                     for other in group.rows() {
-                        out.extend(logic(&key, &left, Some(&value(other)?)));
+                        out.extend(logic(key, left, Some(&decode(other.value)?)));
                     }
                 }
-                None => out.extend(logic(&key, &left, None)),
+                None => out.extend(logic(key, left, None)),
             }
             Ok(())
         })
@@ -190,9 +186,9 @@ where
         build: StreamVec<'scope, Round, (K, ())>,
         strategy: JoinStrategy,
     ) -> StreamVec<'scope, Round, (K, P)> {
-        probe(self, build, strategy, false, |record, group, out| {
+        meet(self, build, strategy, false, |record: ProbeRecord<'_, K, P>, group, out| {
             if group.is_some() {
-                out.push(read(record)?);
+                out.push(record.read()?.into_owned());
             }
             Ok(())
         })
@@ -203,182 +199,11 @@ where
         build: StreamVec<'scope, Round, (K, ())>,
         strategy: JoinStrategy,
     ) -> StreamVec<'scope, Round, (K, P)> {
-        probe(self, build, strategy, false, |record, group, out| {
+        meet(self, build, strategy, false, |record: ProbeRecord<'_, K, P>, group, out| {
             if group.is_none() {
-                out.push(read(record)?);
+                out.push(record.read()?.into_owned());
             }
             Ok(())
         })
-    }
-}
-
-/// A record of the probe side.
-#[inline]
-fn read<K: ExchangeData, P: ExchangeData>(row: Row<'_>) -> Result<(K, P), Error> {
-    Ok((decode(row.key)?, value(row)?))
-}
-
-#[inline]
-fn value<V: ExchangeData>(row: Row<'_>) -> Result<V, Error> {
-    decode(row.value)
-}
-
-#[inline]
-fn decode<T: ExchangeData>(bytes: &[u8]) -> Result<T, Error> {
-    postcard::from_bytes(bytes).map_err(|error| {
-        Error::Data(format!("a {} of a join cannot be read back: {error}", std::any::type_name::<T>()))
-    })
-}
-
-/// Whether two keys are equal that are written differently, as numbers are which are equal in some digits.
-#[cold]
-fn is_same<K: ExchangeData + Eq>(one: &[u8], other: &[u8]) -> bool {
-    matches!((decode::<K>(one), decode::<K>(other)), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Brings both sides together and calls `logic` for each probe record with the group of its key, or for an inner or a
-/// left join with each record of that group in a group of its own; `duplicates` says whether that wants all records of
-/// a key or merely one.
-fn probe<'scope, K, P, B, O>(
-    probe: StreamVec<'scope, Round, (K, P)>,
-    build: StreamVec<'scope, Round, (K, B)>,
-    strategy: JoinStrategy,
-    duplicates: bool,
-    mut logic: impl FnMut(Row<'_>, Option<Group<'_>>, &mut Vec<O>) -> Result<(), Error> + 'static,
-) -> StreamVec<'scope, Round, O>
-where
-    K: ExchangeData + Hash + Eq + Clone,
-    P: ExchangeData + Clone,
-    B: ExchangeData + Clone,
-    O: 'static,
-{
-    let (scope, context) = (probe.scope(), WorkerContext::current());
-    // Its name is what `--explain` shows.
-    let (name, build_to, probe_to) = match strategy {
-        JoinStrategy::Hash if scope.peers() > 1 => {
-            ("HashJoin", Destination::Owner, Destination::OwnerUnlessHeavy)
-        }
-        JoinStrategy::Hash | JoinStrategy::StrictHash => ("HashJoin", Destination::Owner, Destination::Owner),
-        JoinStrategy::Broadcast => ("BroadcastJoin", Destination::Everyone, Destination::Here),
-    };
-    let spreads = matches!(probe_to, Destination::OwnerUnlessHeavy);
-    let partitions = strategy.partitions(scope.peers());
-    let (build_spare, probe_spare) = (Spare::default(), Spare::default());
-    let build = addressed(build, build_to, partitions, build_spare.clone());
-    let probe = addressed(probe, probe_to, partitions, probe_spare.clone());
-    let flow = context.flow_probe();
-
-    let sides = Sides::new(strategy, partitions, spreads, duplicates, is_same::<K>, Rc::clone(&context));
-    let sides = Rc::new(RefCell::new(sides));
-    let probe = if spreads { replicate(probe, Rc::clone(&sides)) } else { probe };
-    let mut out = Vec::new();
-    build
-        .binary_frontier::<_, CapacityContainerBuilder<Vec<O>>, _, _, _, _>(
-            probe,
-            routed(),
-            routed(),
-            name,
-            move |capability, info| {
-                let (activator, index) = (scope.activator_for(info.address), scope.index());
-                let mut end: Option<Capability<Round>> = Some(capability.delayed(&END));
-                drop(capability);
-                move |(build, build_frontier), (probe, probe_frontier), output| {
-                    let mut sides = sides.borrow_mut();
-                    let failure = &context.process.failure;
-                    // What comes after a failure is of no use to anyone.
-                    let fail = |outcome: Result<(), Error>| {
-                        outcome.unwrap_or_else(|error| failure.set(error));
-                    };
-                    build.for_each(|_, container| {
-                        let container = std::mem::take(container);
-                        if !failure.is_set() {
-                            fail(sides.take_build(container, &build_spare));
-                        }
-                    });
-                    let mut is_built = false;
-                    if build_frontier.frontier().is_empty() && !failure.is_set() {
-                        fail(sides.end_build(index).map(|whole| is_built = whole));
-                    }
-                    probe.for_each(|capability, container| {
-                        let container = std::mem::take(container);
-                        if container.partition == REPLICA {
-                            fail(sides.take_replica(container, &probe_spare));
-                        } else if container.partition == WHOLE {
-                            sides.note_whole(&container);
-                        } else if !failure.is_set() {
-                            let mut session = output.session(&capability);
-                            let give = |made: &mut Vec<O>| session.give_container(made);
-                            let mut pairs =
-                                Making { logic: &mut logic, give, out: &mut out, left: usize::MAX };
-                            fail(sides.take_probe(container, &probe_spare, &mut pairs));
-                            pairs.give_rest();
-                        }
-                    });
-                    if failure.is_set() {
-                        end = None;
-                    }
-                    let Some(capability) = &end else { return };
-                    let over = is_built && probe_frontier.frontier().is_empty();
-                    if build_frontier.frontier().is_empty() && !is_built {
-                        // Others of this process have yet to come to the end of their build side.
-                        activator.activate();
-                    }
-                    if !over && !sides.may_catch_up() {
-                        // Also when nothing came: other operators may need the memory.
-                        return fail(sides.relieve());
-                    }
-                    let mut session = output.session(capability);
-                    let give = |made: &mut Vec<O>| session.give_container(made);
-                    let mut pairs = Making { logic: &mut logic, give, out: &mut out, left: TURN_RECORDS };
-                    let outcome = sides.turn(over, &mut pairs);
-                    pairs.give_rest();
-                    drop(session);
-                    match outcome {
-                        Ok(true) => activator.activate(),
-                        Ok(false) if over => end = None,
-                        Ok(false) => {}
-                        Err(error) => failure.set(error),
-                    }
-                }
-            },
-        )
-        .probe_with(&flow)
-}
-
-/// Calls what the join was given for records that meet, and hands over what it makes before it is much.
-struct Making<'a, L, G, O> {
-    logic: &'a mut L,
-    give: G,
-    out: &'a mut Vec<O>,
-    /// How many records may be looked at or made before others have a turn.
-    left: usize,
-}
-
-impl<L, G: FnMut(&mut Vec<O>), O> Making<'_, L, G, O> {
-    fn give_rest(&mut self) {
-        self.left = self.left.saturating_sub(self.out.len());
-        (self.give)(self.out);
-        self.out.clear();
-    }
-}
-
-impl<L, G, O> Pairs for Making<'_, L, G, O>
-where
-    L: FnMut(Row<'_>, Option<Group<'_>>, &mut Vec<O>) -> Result<(), Error>,
-    G: FnMut(&mut Vec<O>),
-{
-    #[inline]
-    fn meet(&mut self, record: Row<'_>, group: Option<Group<'_>>) -> Result<(), Error> {
-        (self.logic)(record, group, self.out)?;
-        if self.out.len() >= TURN_RECORDS {
-            self.give_rest();
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn look(&mut self, records: usize) -> bool {
-        self.left = self.left.saturating_sub(records);
-        self.left > 0
     }
 }

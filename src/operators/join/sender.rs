@@ -63,8 +63,6 @@ pub(super) enum Destination {
     OwnerUnlessHeavy,
     /// To every process: there, to the worker that owns their key among those of the process.
     Everyone,
-    /// To the worker they are at.
-    Here,
 }
 
 /// One buffer for each partition of each worker, and a last one for the rows of heavy keys.
@@ -118,7 +116,6 @@ struct RecordSender {
     exit: Exit,
     destination: Destination,
     spread: Option<Spread>,
-    index: usize,
     /// Workers of each process.
     workers: usize,
 }
@@ -146,7 +143,7 @@ where
     let router = RowRouter { buffers, partitions, own, turn: index % workers, buffer_bytes, spare };
     let spread = matches!(destination, Destination::OwnerUnlessHeavy).then(|| Spread::new(peers, &context));
     let exit = Exit::new(index, context);
-    route(records, RecordSender { router, exit, destination, spread, index, workers })
+    route(records, RecordSender { router, exit, destination, spread, workers })
 }
 
 impl RecordSender {
@@ -178,7 +175,6 @@ impl RecordSender {
                 };
                 self.send_to(target, hash, record, give)
             }
-            Destination::Here => self.send_to(self.index, hash, record, give),
             Destination::Everyone => {
                 let owner = scale(hash, self.workers);
                 (owner..self.router.heavy())

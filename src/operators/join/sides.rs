@@ -1,6 +1,6 @@
 //! Both sides of a join at one worker: the build side in partitions, some of them on disk, and what waits for them.
 //!
-//! A partition whose build records are in memory looks its probe records up as they come. One that was spilled, before
+//! A partition whose build records are in memory looks its probe records up as they come, as rows of bytes or as what they are. One that was spilled, before
 //! or after probe records came, keeps those that come from then on beside its build records on disk, and both are
 //! joined at the end. So each probe record meets its group once, whenever the partition was spilled.
 //!
@@ -8,19 +8,22 @@
 //! the owners of these keys sent, and each of its hashes is whole at a time of its own.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use timely::ExchangeData;
 use timely::scheduling::Activator;
 
 use super::JoinStrategy;
 use super::disk::RowsOnDisk;
+use super::record::{Fresh, SameKey};
 use super::sender::{RowsContainer, Spare};
-use super::spilled::{OnDisk, Pairs, SameKey, Spilled};
-use super::table::{Table, look_up};
+use super::spilled::{FreshPairs, OnDisk, Pairs, Spilled};
+use super::table::{Group, Table, look_up};
 use crate::Error;
 use crate::exchange::{Addressed, Rows};
-use crate::keys::{PlaceHasher, scale};
+use crate::keys::{PlaceHasher, route_hash_of, scale};
 use crate::operators::context::WorkerContext;
 use crate::operators::overflow::Overflow;
 use crate::operators::partitions::unknown_partition;
@@ -28,6 +31,8 @@ use crate::units::Bytes;
 
 /// Spilling less than this at once is not worth a partition, unless a quarter of what it could have is less.
 const MOST_WORTHWHILE_BYTES: usize = 1 << 20;
+/// Probe records that wait are written so many together.
+const WAIT_TOGETHER: usize = 512;
 
 /// What a worker holds of a join.
 pub(super) struct Sides {
@@ -134,24 +139,56 @@ impl Sides {
             self.is_built
         };
         if !is_there {
-            self.early_bytes += container.body().allocated_bytes();
-            if is_heavy { &mut self.waiting } else { &mut self.early }.push(container);
-            return self.relieve();
+            return self.wait(container);
         }
         let rows = container.into_body();
         let tables = &self.tables;
         match self.strategy {
             _ if partition.is_spilled => write(&mut self.overflow, &mut partition.disk.probe, &rows)?,
             JoinStrategy::Hash | JoinStrategy::StrictHash => {
-                look_up(&rows, |_| &partition.table, |row, group| pairs.meet(row, group))?;
+                look_up(rows.iter(), |_| &partition.table, |row, group| pairs.meet(*row, group))?;
             }
             JoinStrategy::Broadcast => {
                 let table = |hash| &*tables[scale(hash, tables.len())];
-                look_up(&rows, table, |row, group| pairs.meet(row, group))?;
+                look_up(rows.iter(), table, |row, group| pairs.meet(*row, group))?;
             }
         }
         spare.take_back(rows);
         Ok(())
+    }
+
+    /// The same for records that stay where they were read, all with the tables of this process. They are looked up as they are;
+    /// only those that must wait are written.
+    pub(super) fn take_fresh<K, P>(
+        &mut self,
+        records: &[(K, P)],
+        pairs: &mut impl FreshPairs<K, P>,
+    ) -> Result<(), Error>
+    where
+        K: ExchangeData + Hash + Eq,
+        P: ExchangeData,
+    {
+        if self.is_built {
+            let table = |hash| &*self.tables[scale(hash, self.tables.len())];
+            let meet =
+                |fresh: &Fresh<'_, K, P>, group: Option<Group<'_>>| pairs.meet_fresh(fresh.record, group);
+            return look_up(records.iter().map(Fresh::new), table, meet);
+        }
+        for records in records.chunks(WAIT_TOGETHER) {
+            let mut rows = Rows::default();
+            let mut written = records.iter().map(|(key, value)| rows.push(route_hash_of(key), key, value));
+            written.try_for_each(|outcome| outcome.map_err(Error::Data))?;
+            self.wait(Addressed::to(0, 0, rows))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps probe records for when their build records are whole.
+    fn wait(&mut self, container: RowsContainer) -> Result<(), Error> {
+        let is_heavy = self.heavy == Some(container.partition as usize);
+        self.early_bytes += container.body().allocated_bytes();
+        if is_heavy { &mut self.waiting } else { &mut self.early }.push(container);
+        self.relieve()
     }
 
     /// Notes that all build records of this worker have come; false while those of others of its process are missing.

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use super::disk::{RowsOnDisk, RowsReader};
+use super::record::SameKey;
 use super::table::{Group, Table, look_up};
 use crate::Error;
 use crate::exchange::Row;
@@ -24,10 +25,6 @@ const DEEPEST: usize = 8;
 /// in memory.
 const MOST_PARTS: u64 = 64;
 
-/// Whether two keys that are written differently are equal nevertheless, as their type says. It is asked only where their hashes are
-/// equal.
-pub(super) type SameKey = fn(&[u8], &[u8]) -> bool;
-
 /// What records that meet are given to.
 pub(super) trait Pairs {
     /// A probe record meets the records of its key, or for an inner or a left join some of them, or learns that there are none.
@@ -35,6 +32,12 @@ pub(super) trait Pairs {
 
     /// Notes that so many records were looked at; false if it is time to let others have a turn.
     fn look(&mut self, records: usize) -> bool;
+}
+
+/// The same for records that were not written.
+pub(super) trait FreshPairs<K, P>: Pairs {
+    /// As [`meet`](Pairs::meet), for a record as it came.
+    fn meet_fresh(&mut self, record: &(K, P), group: Option<Group<'_>>) -> Result<(), Error>;
 }
 
 /// The records of some keys on disk.
@@ -151,7 +154,7 @@ impl Spilled {
             Step::LookUp { tables, mut probe } => {
                 while let Some(rows) = probe.next(&mut overflow.file)? {
                     let table = |hash| &*tables[scale(hash, tables.len())];
-                    look_up(&rows, table, |row, group| pairs.meet(row, group))?;
+                    look_up(rows.iter(), table, |row, group| pairs.meet(*row, group))?;
                     if !pairs.look(rows.len()) {
                         return Ok(Some(Step::LookUp { tables, probe }));
                     }
@@ -257,7 +260,7 @@ impl Nested {
         }
         while let Some(rows) = self.build.next(&mut overflow.file)? {
             for row in rows.iter() {
-                for number in self.block.get(row).into_iter().flat_map(Group::numbers) {
+                for number in self.block.get(&row).into_iter().flat_map(Group::numbers) {
                     let has_met = std::mem::replace(&mut self.has_met[number as usize], true);
                     if duplicates || !has_met {
                         pairs.meet(self.block.row(number), Some(Group::One(row)))?;

@@ -1,15 +1,15 @@
 //! Records of the build side in memory, by key: rows of bytes, found through slots that hold no more than a number and
 //! a few bits of a hash each.
 
-use super::spilled::SameKey;
+use super::record::{SameKey, Sought};
 use crate::Error;
 use crate::exchange::{Row, Rows};
 
 /// Rows of a chunk: all but the last have so many.
 const CHUNK_ROWS: usize = 256;
-/// Probe rows that are looked up together: the memory serves many misses in the time of one.
-const BATCH_ROWS: usize = 32;
-/// A slot's upper half is the middle of a hash, its lower half the number of a row, from one; zero is an empty slot.
+/// Keys that are looked up together: the memory serves many misses in the time of one.
+const BATCH_KEYS: usize = 32;
+/// A slot's upper half is the lower half of a hash, its lower half the number of a row, from one; zero is an empty slot.
 const NUMBER_BITS: u32 = 32;
 const NUMBER: u64 = u32::MAX as u64;
 /// The end of the rows of a key.
@@ -94,7 +94,7 @@ impl Table {
                     "a worker has more than 4 billion build rows of a join: take more workers".to_owned(),
                 )
             })?;
-        let slot = self.slot_of(row);
+        let slot = self.slot_of(&row);
         let first = self.slots[slot];
         if first == 0 {
             self.slots[slot] = tag(row.hash) | u64::from(number + 1);
@@ -142,7 +142,8 @@ impl Table {
     fn grow(&mut self) {
         let slots = vec![0; (self.slots.len() * 2).max(16)];
         for slot in std::mem::replace(&mut self.slots, slots).into_iter().filter(|slot| *slot != 0) {
-            let mut at = self.first_slot(self.row((slot & NUMBER) as u32 - 1).hash);
+            // The part of the hash that it has tells the place, without a look at the row.
+            let mut at = self.first_slot(slot >> NUMBER_BITS);
             while self.slots[at] != 0 {
                 at = (at + 1) & (self.slots.len() - 1);
             }
@@ -156,13 +157,14 @@ impl Table {
         hash as usize & (self.slots.len() - 1)
     }
 
-    /// The slot of a row's key, or the empty one where it belongs.
+    /// The slot of a key, or the empty one where it belongs.
     #[inline]
-    fn slot_of(&self, row: Row<'_>) -> usize {
-        let mut at = self.first_slot(row.hash);
+    fn slot_of(&self, sought: &impl Sought) -> usize {
+        let hash = sought.hash();
+        let mut at = self.first_slot(hash);
         loop {
             let slot = self.slots[at];
-            if slot == 0 || slot & !NUMBER == tag(row.hash) && self.is_same(slot, row) {
+            if slot == 0 || slot & !NUMBER == tag(hash) && self.is_of(slot, sought) {
                 return at;
             }
             at = (at + 1) & (self.slots.len() - 1);
@@ -170,18 +172,18 @@ impl Table {
     }
 
     #[inline]
-    fn is_same(&self, slot: u64, row: Row<'_>) -> bool {
-        let other = self.row((slot & NUMBER) as u32 - 1);
-        other.hash == row.hash && (other.key == row.key || (self.same)(other.key, row.key))
+    fn is_of(&self, slot: u64, sought: &impl Sought) -> bool {
+        let row = self.row((slot & NUMBER) as u32 - 1);
+        row.hash == sought.hash() && sought.has_key_of(row, self.same)
     }
 
-    /// The rows of the key of another row.
+    /// The rows of a key.
     #[inline]
-    pub(super) fn get(&self, row: Row<'_>) -> Option<Group<'_>> {
+    pub(super) fn get(&self, sought: &impl Sought) -> Option<Group<'_>> {
         if self.slots.is_empty() {
             return None;
         }
-        let slot = self.slots[self.slot_of(row)];
+        let slot = self.slots[self.slot_of(sought)];
         (slot != 0).then(|| Group::Chain(self, (slot & NUMBER) as u32 - 1))
     }
 
@@ -253,33 +255,38 @@ impl Table {
     }
 }
 
-/// Looks rows up, each in the table of its hash.
-pub(super) fn look_up<'t>(
-    rows: &Rows,
+/// Looks keys up, each in the table of its hash.
+#[inline]
+pub(super) fn look_up<'t, S: Sought>(
+    keys: impl Iterator<Item = S>,
     table: impl Fn(u64) -> &'t Table,
-    mut meet: impl FnMut(Row<'_>, Option<Group<'_>>) -> Result<(), Error>,
+    mut meet: impl FnMut(&S, Option<Group<'_>>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    for start in (0..rows.len()).step_by(BATCH_ROWS) {
-        let batch = start..rows.len().min(start + BATCH_ROWS);
+    let mut keys = keys.fuse();
+    loop {
+        let batch: [Option<S>; BATCH_KEYS] = std::array::from_fn(|_| keys.next());
+        let batch = || batch.iter().flatten();
         // What is far away is asked for first, without waiting for any of it.
-        let mut slots = [0; BATCH_ROWS];
-        let hashes = || batch.clone().map(|index| rows.row(index).hash);
+        let mut slots = [0; BATCH_KEYS];
+        let hashes = || batch().map(Sought::hash);
         slots.iter_mut().zip(hashes()).for_each(|(slot, hash)| *slot = table(hash).peek(hash));
         let near =
             slots.iter().zip(hashes()).fold(0, |near, (&slot, hash)| near ^ table(hash).touch(slot, hash));
         std::hint::black_box(near);
-        for index in batch {
-            let row = rows.row(index);
-            meet(row, table(row.hash).get(row))?;
+        for sought in batch() {
+            meet(sought, table(sought.hash()).get(sought))?;
+        }
+        if batch().count() < BATCH_KEYS {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
-/// What a slot keeps of a hash: bits that chose neither worker, partition nor slot, as long as there are not too many of these.
+/// What a slot keeps of a hash: the bits that chose it, so that a table grows by its slots alone, and with them others that tell keys
+/// apart, as long as there are not too many slots. None of them chose worker or partition.
 #[inline]
 fn tag(hash: u64) -> u64 {
-    (hash >> 16) << NUMBER_BITS
+    hash << NUMBER_BITS
 }
 
 #[cfg(test)]
@@ -315,9 +322,9 @@ mod tests {
         for row in rows.iter().take(7_000) {
             let number: u64 = postcard::from_bytes(row.value).expect("a number");
             let expected: Vec<_> = (number..10_000).step_by(7_000).collect();
-            assert_eq!(values(table.get(row)), expected);
+            assert_eq!(values(table.get(&row)), expected);
             assert_eq!(table.of_hash(row.hash).count(), expected.len());
-            let numbers = table.get(row).map(|group| group.numbers().map(u64::from).collect::<Vec<_>>());
+            let numbers = table.get(&row).map(|group| group.numbers().map(u64::from).collect::<Vec<_>>());
             assert_eq!(numbers, Some(expected));
         }
         // 7,000 keys in 16,384 slots, and a number for each row.
@@ -338,7 +345,7 @@ mod tests {
                 rows((0..100).map(|number| (if number % 3 == 0 { number } else { 7 }.to_string(), number)));
             let table = table(duplicates, &rows);
             assert_eq!(table.is_mostly_one_key(), duplicates);
-            assert_eq!(values(table.get(rows.row(1))).len(), if duplicates { 66 } else { 1 });
+            assert_eq!(values(table.get(&rows.row(1))).len(), if duplicates { 66 } else { 1 });
             assert_eq!(table.taken(), 100);
         }
     }
@@ -349,11 +356,11 @@ mod tests {
         let mut rows = Rows::default();
         (0..100u64).for_each(|number| rows.push(9, &number, &number).expect("numbers"));
         let table = table(true, &rows);
-        assert!((0..100).all(|number| values(table.get(rows.row(number))) == [number as u64]));
+        assert!((0..100).all(|number| values(table.get(&rows.row(number))) == [number as u64]));
         assert_eq!((table.of_hash(9).count(), table.of_hash(8).count()), (100, 0));
         // And keys that are written differently, and are equal nevertheless.
         let mut alike = Table::new(true, |_, _| true);
         rows.iter().for_each(|row| alike.insert(row).expect("few"));
-        assert_eq!(values(alike.get(rows.row(5))).len(), 100);
+        assert_eq!(values(alike.get(&rows.row(5))).len(), 100);
     }
 }
