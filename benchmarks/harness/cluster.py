@@ -19,17 +19,18 @@ from statistics import median
 
 from harness import dataset, machine, report
 from harness.bench import say
+from harness.cases import HELD
 from harness.figures import paired_ratios, ratio, seconds, spread, table, times
 from harness.hostile import CONNECTIONS, Pair
 from harness.options import ROOT, SMOKE_ROWS, positive
 from harness.peers import Failure, neutral, verb
 from harness.results import Results
-from harness.targets import Target, at_least
+from harness.targets import TWO_PROCESSES, TWO_WORKERS, Target, at_least
 from peers import queries
 
 # Query, and how fast two processes must be against two threads.
 SPEEDS = {"2A": 0.9, "2C": 0.75}
-ONE, TWO = "-w 2", "-n 2 -w 1"
+ONE, TWO = TWO_WORKERS.setting, TWO_PROCESSES.setting
 MOST_OVER_RECORDS = 0.05
 TIMES_TUPLES = 2
 MOST_START_SECONDS = 0.15
@@ -95,7 +96,7 @@ def measure(options, scratch, keep):
     query = [verb("millrace", "install", "--which", "query2"), "--json", "--no-progress"]
     over = [*query, "--data", str(data.directory), "--set", data.set_name, "--format", options.format]
     for name in SPEEDS:
-        compare(name, [*over, *queries.flags(name)], options.repeat, scratch, keep)
+        compare(name, [*over, *queries.flags(name)], options, scratch, keep)
     exchange(options.smoke, keep)
     tiny = [*query, "--data", str(ROOT / "data"), "--set", "tiny"]
     for number in range(3 if options.smoke else STARTS):
@@ -124,16 +125,19 @@ def same(hashes, what):
         raise Failure(f"{what}: the answers differ, {', '.join(sorted(set(hashes)))}")
 
 
-def compare(name, command, repeat, scratch, keep):
+def compare(name, command, options, scratch, keep):
     """Two threads and two processes by turns, then once more two processes where their bytes can be counted."""
     hashes = set()
-    for number in range(repeat + 1):
-        for setting in (ONE, TWO):
+    for number in range(options.repeat + 1):
+        for case in (TWO_WORKERS, TWO_PROCESSES):
+            setting = case.setting
             row = run([*command, *setting.split()], scratch)
             hashes.add(row["hash"])
             same(hashes, name)
             say(f"{name} {setting:<10} {'round ' + str(number) if number else 'not timed'}  {row['seconds']:.3f} s")
-            keep(row | {"part": "speed", "query": name, "setting": setting, "round": number, "timed": number > 0})
+            # With what scripts/plot and scripts/headline look for.
+            keep(row | {"part": "speed", "query": name, "format": options.format, "rows": options.rows, "mode": HELD, "engine": "millrace",
+                        "setting": setting, "workers": case.workers, "processes": case.processes, "round": number, "timed": number > 0, "failure": None})
     # A network of its own, in which nobody else speaks.
     alone = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && "$@" && cat /proc/net/dev', "sh"]
     if subprocess.run([*alone, "true"], capture_output=True).returncode == 0:
