@@ -10,7 +10,7 @@ mod progress;
 mod rows;
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -216,8 +216,8 @@ impl std::fmt::Display for RunReport {
             let partitions = Count(self.spilled_partitions);
             write!(f, ", {} of {partitions} partitions spilled to disk", Bytes(self.spilled_bytes))?;
         }
-        if input.bad_records > 0 {
-            write!(f, "\n{} bad records were skipped: the answer is without them", Count(input.bad_records))?;
+        if let Some(warning) = self.skipped() {
+            write!(f, "\n{warning}")?;
         }
         if input.rereads > 0 {
             write!(
@@ -249,6 +249,12 @@ impl std::fmt::Display for RunReport {
 }
 
 impl RunReport {
+    /// What must be said on stderr however the answer is printed: that records were skipped, if any were.
+    pub fn skipped(&self) -> Option<String> {
+        let records = Count(self.input.bad_records);
+        (records.0 > 0).then(|| format!("{records} bad records were skipped: the answer is without them"))
+    }
+
     /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as `/dev/stderr`
     /// or a pipe, is written to and not replaced.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
@@ -277,13 +283,19 @@ impl RunReport {
 
 /// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
 pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    // serde_json writes each name, comma and line break on its own.
+    let write = |file: &mut File| {
+        let mut buffered = BufWriter::new(file);
+        write(&mut buffered)?;
+        buffered.flush()
+    };
     let written = || match fs::metadata(path) {
         Ok(found) if !found.is_file() => write(&mut File::options().write(true).open(path)?),
         _ => {
             // Not for the owner alone, as temporary files are: as the user's other files.
             let mode = Permissions::from_mode(0o666);
             let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory_of(path))?;
-            write(&mut file)?;
+            write(file.as_file_mut())?;
             file.as_file().sync_all()?;
             file.persist(path).map(drop).map_err(|error| error.error)
         }
