@@ -14,8 +14,8 @@ use crate::memory::Seat;
 /// Writing records to part files.
 pub trait WriteParts<'scope, D> {
     /// Writes every record to this worker's part of `output`, by `encode`, which gives its fields in the order of the
-    /// output's columns; records pass on unchanged. Without an output they only pass. The part is synced when
-    /// all input has been seen; the job commits it. A full disk fails the job, as does a value that the format cannot hold.
+    /// output's columns; records pass on unchanged. Without an output they only pass. The part is whole, and synced
+    /// if its [`Form`](crate::formats::parts::Form) says so, when all input has been seen; the job commits it. A full disk fails the job, as does a value that the format cannot hold.
     ///
     /// Nothing is exchanged. In memory there are a quarter of a MiB of text, or one block of a column format: of
     /// Parquet up to 131,072 rows with at most 32 MiB of texts, of packed files half of both. They count as what a reducer holds.

@@ -36,23 +36,26 @@ impl Date {
     /// A day from its year, month and day of the month; `None` if the calendar has no such day.
     #[inline]
     pub const fn from_calendar(year: u16, month: u8, day: u8) -> Option<Self> {
-        if !is_day(year, month, day) {
-            return None;
-        }
+        if is_day(year, month, day) { Some(Self::of_calendar(year, month, day)) } else { None }
+    }
+
+    /// The same for a day that the calendar has.
+    #[inline]
+    const fn of_calendar(year: u16, month: u8, day: u8) -> Self {
         // Years that begin in March put the leap day last, so that a month's first day is a linear formula.
         let (year, month, day) = (year as i32, month as i32, day as i32);
         let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
         let century = year.div_euclid(400);
         let of_era = year.rem_euclid(400);
         let of_year = (153 * month + 2) / 5 + day - 1;
-        Some(Date(century * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH))
+        Date(century * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH)
     }
 
     /// Reads `yyyy-MM-dd`; `None` if the text is anything else or the calendar has no such day.
     #[inline]
     pub const fn parse(text: &[u8]) -> Option<Self> {
         match Self::parse_calendar(text) {
-            Some((year, month, day)) => Self::from_calendar(year, month, day),
+            Some((year, month, day)) => Some(Self::of_calendar(year, month, day)),
             None => None,
         }
     }

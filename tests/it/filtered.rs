@@ -103,8 +103,9 @@ impl Row for Visit {
 
 fn open<R: Row>(table: &Table, data: &Path) -> Input<R> {
     let options = InputOptions { data: data.to_path_buf(), set: "t".into(), ..InputOptions::default() };
-    // Of column files, each block is a split.
-    Input::open(table, &options).unwrap().with_sizes(4 << 10, 64 << 10)
+    // Of column files, each block is a split; of text, each byte would be one.
+    let split_bytes = if data.join("csv").exists() { 4 << 10 } else { 1 };
+    Input::open(table, &options).unwrap().with_sizes(split_bytes, 64 << 10)
 }
 
 /// All rows that come, and what was passed over.

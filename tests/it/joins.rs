@@ -26,6 +26,11 @@ fn key(number: u64) -> String {
     format!("{}{number}", "long/".repeat(number as usize % 30))
 }
 
+/// Records whose keys are those of their numbers.
+fn named(records: Vec<(u64, u64)>) -> Records {
+    records.into_iter().map(|(number, value)| (key(number), value)).collect()
+}
+
 /// Records of few keys, nine in ten of them with one key where `heavy`.
 fn records(random: &mut Random, count: usize, heavy: bool) -> Records {
     (0..count as u64)
@@ -161,8 +166,7 @@ proptest! {
         workers in 1usize..5,
         limit in 1_000u64..600_000,
     ) {
-        let named = |records: Vec<(u64, u64)>| records.into_iter().map(|(number, value)| (key(number), value)).collect();
-        let (mut probe, mut build): (Records, Records) = (named(probe), named(build));
+        let (mut probe, mut build) = (named(probe), named(build));
         for (number, probes, builds) in heavy {
             probe.extend((0..probes).map(|value| (key(number), value)));
             build.extend((0..builds).map(|value| (key(number), value)));
@@ -211,9 +215,6 @@ proptest! {
         build in proptest::collection::vec((0u64..90, any::<u64>()), 0..120),
         late in proptest::collection::vec((0u64..90, any::<u64>()), 0..120),
     ) {
-        let named = |records: Vec<(u64, u64)>| -> Records {
-            records.into_iter().map(|(number, value)| (key(number), value)).collect()
-        };
         let (early, build, late) = (named(early), named(build), named(late));
         let expected = nested_loop(&[&early[..], &late].concat(), &build);
         prop_assert!(joined_early_and_late(early, build, late) == expected);

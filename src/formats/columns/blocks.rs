@@ -2,6 +2,8 @@
 
 use std::ops;
 
+use super::Wanted;
+
 /// A run of rows whose columns lie together: a row group of Parquet, a block of the packed format.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct BlockPlan {
@@ -64,6 +66,24 @@ impl BlockPlan {
 }
 
 impl ColumnRange {
+    /// The place of the column among those that are read, if it is one of them and read as it is: no date as text.
+    pub(crate) fn place_in(&self, wanted: &[Wanted]) -> Option<usize> {
+        wanted.iter().position(|wanted| wanted.column == self.column && !wanted.as_text)
+    }
+
+    /// Both ends, for values of one type; none where an end is of another.
+    pub(crate) fn ends<T: ?Sized>(
+        &self,
+        value: fn(&Value) -> Option<&T>,
+    ) -> (ops::Bound<&T>, ops::Bound<&T>) {
+        let end = |bound| match bound {
+            ops::Bound::Included(of) => value(of).map_or(ops::Bound::Unbounded, ops::Bound::Included),
+            ops::Bound::Excluded(of) => value(of).map_or(ops::Bound::Unbounded, ops::Bound::Excluded),
+            ops::Bound::Unbounded => ops::Bound::Unbounded,
+        };
+        (end(self.from.as_ref()), end(self.to.as_ref()))
+    }
+
     /// Whether no value between these limits is in the range.
     pub(crate) fn excludes(&self, limits: &Limits) -> bool {
         let Limits { least, greatest } = limits;

@@ -19,10 +19,8 @@ pub(crate) struct RowFilter {
 impl RowFilter {
     /// Of the ranges, those of columns that are read as they are.
     pub(crate) fn new(wanted: &[Wanted], ranges: &[ColumnRange]) -> Self {
-        let place = |range: &ColumnRange| {
-            wanted.iter().position(|wanted| wanted.column == range.column && !wanted.as_text)
-        };
-        let ranges = ranges.iter().filter_map(|range| Some((place(range)?, range.clone()))).collect();
+        let ranges =
+            ranges.iter().filter_map(|range| Some((range.place_in(wanted)?, range.clone()))).collect();
         RowFilter { ranges, ..RowFilter::default() }
     }
 
@@ -79,7 +77,7 @@ impl RowFilter {
 fn compare(column: &Column, range: &ColumnRange, keep: &mut [bool]) {
     macro_rules! of_kind {
         ($kind:ident, $values:expr) => {{
-            let ends = ends(range, |of| if let Value::$kind(value) = of { Some(value) } else { None });
+            let ends = range.ends(|of| if let Value::$kind(value) = of { Some(value) } else { None });
             retain($values, &column.present, keep, ends);
         }};
     }
@@ -89,20 +87,10 @@ fn compare(column: &Column, range: &ColumnRange, keep: &mut [bool]) {
         Values::Double(values) => of_kind!(Double, values.iter()),
         Values::Date(values) => of_kind!(Date, values.iter()),
         Values::Text(texts) => {
-            let ends = ends(range, |of| if let Value::Text(text) = of { Some(&text[..]) } else { None });
+            let ends = range.ends(|of| if let Value::Text(text) = of { Some(&text[..]) } else { None });
             retain((0..texts.spans.len()).map(|row| texts.get(row)), &column.present, keep, ends);
         }
     }
-}
-
-/// The bounds of a range for values of one type; none where it is of another.
-fn ends<T: ?Sized>(range: &ColumnRange, value: fn(&Value) -> Option<&T>) -> (Bound<&T>, Bound<&T>) {
-    let end = |bound| match bound {
-        Bound::Included(of) => value(of).map_or(Bound::Unbounded, Bound::Included),
-        Bound::Excluded(of) => value(of).map_or(Bound::Unbounded, Bound::Excluded),
-        Bound::Unbounded => Bound::Unbounded,
-    };
-    (end(range.from.as_ref()), end(range.to.as_ref()))
 }
 
 fn retain<'a, T: PartialOrd + ?Sized + 'a>(

@@ -1,24 +1,19 @@
 //! Which rows of text a query may want, by the fields that its ranges name: these are read before any other of a row.
 
 use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
 
-use super::WantedField;
 use super::field::FieldDeserializer;
 use super::number::{parse_f32, parse_f64, parse_i64};
 use crate::formats::columns::{ColumnRange, Value, Wanted};
 use crate::formats::row::Fields;
 use crate::tables::{ColumnType, Date, Table};
 
-/// The ranges of a query that can be compared with what it reads.
+/// The ranges of a query that can be compared with what it reads, each with the place of its column among the fields that are read.
 ///
 /// A field that is no value of its column stays, with its row: the query's struct says what that means. A row is left out
 /// wherever it lies, so that what else is wrong with it is told by no reader, or by all.
-#[derive(Debug, Clone)]
-pub(crate) struct FieldFilter {
-    fields: Arc<[WantedField]>,
-    ranges: Arc<[FieldRange]>,
-}
+#[derive(Debug)]
+pub(crate) struct FieldFilter(Vec<(usize, FieldRange)>);
 
 /// The values of a column among which a query's rows are.
 #[derive(Debug)]
@@ -36,38 +31,16 @@ type Ends<T> = (Bound<T>, Bound<T>);
 impl FieldFilter {
     /// Of the ranges, those of columns that are read as they are.
     pub(crate) fn new(table: &Table, wanted: &[Wanted], ranges: &[ColumnRange]) -> Self {
-        let is_read = |range: &&ColumnRange| {
-            wanted.iter().any(|wanted| wanted.column == range.column && !wanted.as_text)
+        let of_field = |range: &ColumnRange| {
+            Some((range.place_in(wanted)?, FieldRange::of(table.columns[range.column].kind, range)))
         };
-        let (fields, ranges): (Vec<_>, Vec<_>) = ranges
-            .iter()
-            .filter(is_read)
-            .map(|range| {
-                (
-                    WantedField::of(table, range.column),
-                    FieldRange::of(table.columns[range.column].kind, range),
-                )
-            })
-            .unzip();
-        FieldFilter { fields: fields.into(), ranges: ranges.into() }
+        FieldFilter(ranges.iter().filter_map(of_field).collect())
     }
 
-    /// Whether no row can be left out.
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
-    /// The fields of a row that are compared.
-    #[inline]
-    pub(super) fn fields(&self) -> &[WantedField] {
-        &self.fields
-    }
-
-    /// Whether a row is outside of a range, by those of its fields that are compared.
+    /// Whether a row is outside of a range.
     #[inline]
     pub(super) fn leaves_out<'a>(&self, row: impl Fields<'a, Field = FieldDeserializer<'a>>) -> bool {
-        self.ranges.iter().enumerate().any(|(index, range)| range.excludes(row.field(index).text))
+        self.0.iter().any(|(place, range)| range.excludes(row.field(*place).text))
     }
 }
 
@@ -75,24 +48,24 @@ impl FieldRange {
     fn of(kind: ColumnType, range: &ColumnRange) -> Self {
         macro_rules! ends {
             ($kind:ident) => {{
-                let value =
-                    |of: &Value| if let Value::$kind(value) = of { Some(value.clone()) } else { None };
-                FieldRange::$kind((end(&range.from, value), end(&range.to, value)))
+                let (from, to) =
+                    range.ends(|of| if let Value::$kind(value) = of { Some(value) } else { None });
+                (from.cloned(), to.cloned())
             }};
         }
-        let day = |of: &Value| match of {
-            Value::Date(days) => {
-                let (year, month, day) = Date::from_days(*days).calendar();
-                Some(day_number(year, month, day))
-            }
-            _ => None,
-        };
         match kind {
-            ColumnType::Int | ColumnType::Long => ends!(Int),
-            ColumnType::Float => ends!(Float),
-            ColumnType::Double => ends!(Double),
-            ColumnType::Date => FieldRange::Date((end(&range.from, day), end(&range.to, day))),
-            ColumnType::Text => ends!(Text),
+            ColumnType::Int | ColumnType::Long => FieldRange::Int(ends!(Int)),
+            ColumnType::Float => FieldRange::Float(ends!(Float)),
+            ColumnType::Double => FieldRange::Double(ends!(Double)),
+            ColumnType::Date => {
+                let (from, to) = ends!(Date);
+                let number = |days| {
+                    let (year, month, day) = Date::from_days(days).calendar();
+                    day_number(year, month, day)
+                };
+                FieldRange::Date((from.map(number), to.map(number)))
+            }
+            ColumnType::Text => FieldRange::Text(ends!(Text)),
         }
     }
 
@@ -133,15 +106,6 @@ fn is_outside<T: PartialOrd>(value: &T, (from, to): &Ends<T>) -> bool {
         Bound::Unbounded => false,
     };
     below | above
-}
-
-/// One end of a range; none where it is of another type than the column.
-fn end<T>(bound: &Bound<Value>, value: impl Fn(&Value) -> Option<T>) -> Bound<T> {
-    match bound {
-        Bound::Included(of) => value(of).map_or(Bound::Unbounded, Bound::Included),
-        Bound::Excluded(of) => value(of).map_or(Bound::Unbounded, Bound::Excluded),
-        Bound::Unbounded => Bound::Unbounded,
-    }
 }
 
 #[cfg(test)]

@@ -242,17 +242,16 @@ impl CsvReader {
             let text = self.window.text();
             let ends = &self.ends[..];
             let wanted = &self.source.wanted[..];
-            let filter = Some(&self.source.filter).filter(|filter| !filter.is_empty());
+            let filter = &self.source.filter;
             let mut failed = None;
             for row in first..rows {
                 let ends = &ends[row * columns..=(row + 1) * columns];
-                if let Some(filter) = filter
-                    && filter.leaves_out(PlainFields { text, ends, wanted: filter.fields() })
-                {
+                let fields = PlainFields { text, ends, wanted };
+                if filter.leaves_out(fields) {
                     self.filtered_rows += 1;
                     continue;
                 }
-                if let Err(error) = rows_to.take(PlainFields { text, ends, wanted }) {
+                if let Err(error) = rows_to.take(fields) {
                     failed = Some((row, error));
                     break;
                 }
@@ -299,14 +298,10 @@ impl CsvReader {
                 Some(self.misfit(record, reason)?)
             } else {
                 self.row.unescape(text, &self.source.wanted);
-                let filter = &self.source.filter;
-                if !filter.is_empty() && filter.leaves_out(self.row.fields(text, filter.fields())) {
-                    self.filtered_rows += 1;
-                    block.rows += 1;
-                    self.known.start = next;
-                    continue;
-                }
-                match rows_to.take(self.row.fields(text, &self.source.wanted)) {
+                let fields = self.row.fields(text, &self.source.wanted);
+                let is_outside = self.source.filter.leaves_out(fields);
+                self.filtered_rows += u64::from(is_outside);
+                match if is_outside { Ok(()) } else { rows_to.take(fields) } {
                     Ok(()) => {
                         block.rows += 1;
                         None
