@@ -38,6 +38,9 @@ pub enum Error {
     /// The processes could not become one job, or one of them was lost.
     #[error("{0}")]
     Cluster(String),
+    /// What came over the network is not what was sent.
+    #[error("{0}")]
+    Malformed(String),
     /// A program that the query runs did not do its part.
     #[error("the program `{command}` {failing}")]
     Program {

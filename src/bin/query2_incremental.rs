@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use millrace::cli::{self, StoreArguments, bundled_data};
-use millrace::incremental::{Changes, Checkpoint, Follower, Running};
+use millrace::incremental::{Changes, Checkpoint, Follower, Running, UNITS};
 use millrace::input::{FormatChoice, Input, InputOptions, Row, Stores};
 use millrace::keys::Prefix;
 use millrace::report::AnswerHash;
@@ -145,15 +145,16 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
 
 /// What a file has changed.
 fn tell_epoch<K>(as_json: bool, file: &str, changes: &Changes<K>) -> Result<(), Error> {
-    let Changes { rows, added, changed, hash, .. } = changes;
+    let Changes { rows, added, changed, hash, units, .. } = changes;
+    let revenue = *units as f64 / UNITS;
     if as_json {
         let groups = hash.rows();
-        let epoch = json!({"file": file, "rows": rows, "added": added, "changed": changed, "groups": groups, "hash": hash.to_string()});
+        let epoch = json!({"file": file, "rows": rows, "added": added, "changed": changed, "groups": groups, "revenue": revenue, "hash": hash.to_string()});
         return cli::print(format_args!("{epoch}\n"));
     }
     let (rows, added, changed, groups) = (Count(*rows), Count(*added), Count(*changed), Count(hash.rows()));
     cli::print(format_args!(
-        "{file}: {rows} rows, {added} groups added, {changed} changed, {groups} in all, hash {hash}\n"
+        "{file}: {rows} rows, {added} groups added, {changed} changed, {groups} in all, total revenue {revenue:.6} USD, hash {hash}\n"
     ))
 }
 
@@ -163,7 +164,7 @@ fn tell<K, const WIDTH: usize>(
     last: &Changes<K>,
     top: &[(f64, Prefix<WIDTH>)],
 ) -> Result<(), Error> {
-    let (hash, revenue): (AnswerHash, _) = (last.hash, last.units as f64 / millrace::incremental::UNITS);
+    let (hash, revenue): (AnswerHash, _) = (last.hash, last.units as f64 / UNITS);
     if options.json {
         let groups: Vec<_> = top
             .iter()

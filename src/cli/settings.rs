@@ -79,6 +79,8 @@ impl JobSettings {
         let split_bytes = self.split_bytes.map_or("auto".to_owned(), |bytes| bytes.to_string());
         Fingerprint::new(&self.program)
             .with("-w", self.workers)
+            // Who hears little more often than it speaks would take the others for lost.
+            .with("--peer-timeout", self.timeouts.peer.as_secs_f64())
             .with("--set", &self.set)
             .with("--format", shown(&self.format))
             .with("--bad-records", shown(&self.bad_records))

@@ -31,7 +31,9 @@ use crate::report::AnswerHash;
 /// A sum is kept in units of one part in so many: all values of the benchmark's adRevenue are whole numbers of them.
 pub const UNITS: f64 = (1 << 24) as f64;
 /// Sums up to this are exact as a float too.
-const MOST_UNITS: i64 = 1 << 53;
+const MOST_UNITS: u64 = 1 << 53;
+/// The value of so many units.
+const LARGEST: f32 = (1 << 29) as f32;
 /// How long a worker may sleep before it looks whether another has failed.
 const LOOK_UP: Duration = Duration::from_millis(20);
 
@@ -68,8 +70,8 @@ pub struct Changes<K> {
     pub totals: Vec<(K, Total)>,
     /// Hash of all groups, each by its key and its sum as a 64-bit float.
     pub hash: AnswerHash,
-    /// Sum over all groups, in [`UNITS`].
-    pub units: i64,
+    /// Sum over all groups, in [`UNITS`]: of groups as many as there are, each as large as may be.
+    pub units: i128,
 }
 
 // By hand: a derived one would ask for `K: Default`.
@@ -198,7 +200,7 @@ impl<K: TotalKey> Running<K> {
             all.hash.merge(part.hash);
             all.totals.append(&mut part.totals);
         }
-        match all.totals.iter().find(|(_, total)| total.units.abs() > MOST_UNITS) {
+        match all.totals.iter().find(|(_, total)| is_inexact(total.units)) {
             Some((key, _)) => Err(too_large(key)),
             None => Ok(all),
         }
@@ -233,6 +235,11 @@ fn lost() -> Error {
     Error::Panicked { thread: "a worker".into(), message: "see above".into() }
 }
 
+/// Whether a sum or a value is too large to be told apart from its neighbours as an `f64`.
+fn is_inexact(units: i64) -> bool {
+    units.unsigned_abs() > MOST_UNITS
+}
+
 #[cold]
 fn too_large(key: &impl std::fmt::Debug) -> Error {
     Error::Data(format!("the sum of group {key:?} is beyond 2^29: it would not be exact any more"))
@@ -262,7 +269,7 @@ fn read_splits<R: Row, K: TotalKey>(
 ) -> Result<Extents, Error> {
     // A reading that failed or went wrong before leaves nothing.
     groups.clear();
-    let (mut rows, mut extents, mut unfit) = (0, Vec::new(), None);
+    let (mut rows, mut extents, mut unfit, mut overflown) = (0, Vec::new(), None, None);
     while let Some(split) = queue.take() {
         let mut reader = input.open_split(split)?;
         let path = &input.files()[split.file].path;
@@ -270,23 +277,32 @@ fn read_splits<R: Row, K: TotalKey>(
             let (key, value) = logic(row);
             // What does not fit a whole number is another one afterwards.
             let units = (f64::from(value) * UNITS) as i64;
-            if units as f64 / UNITS - f64::from(value) != 0.0 || units.abs() > MOST_UNITS {
+            if units as f64 / UNITS - f64::from(value) != 0.0 || is_inexact(units) {
                 unfit.get_or_insert(value);
             }
             let group = groups.entry(key).or_default();
-            *group = (group.0 + 1, group.1.saturating_add(units));
+            // A thousand of the largest values may leave the type, and come back to what looks like a sum.
+            let sum = group.1.checked_add(units);
+            if sum.is_none() {
+                overflown.get_or_insert(key);
+            }
+            *group = (group.0 + 1, sum.unwrap_or_default());
         })? {
             rows += block.rows;
+            if let Some(key) = overflown {
+                return Err(too_large(&key));
+            }
             if let Some(value) = unfit {
+                let why = if value.abs() > LARGEST { "beyond 2^29" } else { "no multiple of 2^-24" };
                 return Err(Error::Data(format!(
-                    "{} has the value {value}, which is no multiple of 2^-24: sums that are kept up to date must be exact\n  try: a full run",
+                    "{} has the value {value}, which is {why}: sums that are kept up to date must be exact\n  try: a full run",
                     path.display()
                 )));
             }
         }
         extents.push((split.file, reader.extent()));
     }
-    match groups.iter().find(|(_, (_, units))| units.abs() > MOST_UNITS) {
+    match groups.iter().find(|(_, (_, units))| is_inexact(*units)) {
         Some((key, _)) => Err(too_large(key)),
         None => Ok((rows, extents)),
     }
@@ -353,13 +369,13 @@ fn build<K: TotalKey>(
                 let total = Total { rows: *rows, units: *units };
                 let columns: [&[u8]; 2] = [key.as_ref(), &total.sum().to_le_bytes()];
                 if *change > 0 {
-                    state.units += units;
+                    state.units += i128::from(*units);
                     state.hash.add(&columns);
                     state.totals.push((*key, total));
                 } else {
                     // Its new total comes, too.
                     state.changed += 1;
-                    state.units -= units;
+                    state.units -= i128::from(*units);
                     state.hash.remove(&columns);
                 }
             })

@@ -3,6 +3,7 @@
 //! A query plans a [`Job`], opens its tables, and hands [`Job::run`] a closure that builds its dataflow; what the
 //! dataflow gathered comes back on process 0 as [`Finished`].
 
+mod ending;
 mod explain;
 mod join;
 mod output;
@@ -16,9 +17,8 @@ use std::any::Any;
 use std::fmt::Display;
 use std::net::TcpStream;
 use std::ops::Add;
-use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use timely::communication::Config;
@@ -40,13 +40,9 @@ use crate::report::{
     Seconds, imbalance,
 };
 use crate::tables::Table;
+use ending::{CLEAN_UP, collect, network_ended, told};
 pub use join::{ChosenJoin, JoinChoice, JoinSide};
 use worker::{Assignment, Outcome, Planned};
-
-/// How often the main thread looks whether the job has failed.
-const LOOK_UP: Duration = Duration::from_millis(10);
-/// How long workers may take to clean up after a failure.
-const CLEAN_UP: Duration = Duration::from_secs(2);
 
 /// A run that has not started.
 #[derive(Debug)]
@@ -290,7 +286,8 @@ impl Job {
                 return Err(told(&fate, failure.take()));
             }
         }
-        let (builders, network) = self.builders(data)?;
+        let fails = |error| told(&fate, Some(Failure { worker: None, error }));
+        let (builders, network) = self.builders(data).map_err(fails)?;
 
         let workers = self.settings.workers;
         let processes = cluster.processes();
@@ -318,7 +315,7 @@ impl Job {
                 let _ = sender.send(outcome);
             },
         )
-        .map_err(Error::Cluster)?;
+        .map_err(|error| fails(Error::Cluster(error)))?;
 
         let outcome = collect(&outcomes, workers, || failure.is_set());
         drop(progress);
@@ -327,8 +324,7 @@ impl Job {
             std::mem::forget(guards);
             return Err(told(&fate, failure.take()));
         };
-        // A peer that dies this late makes timely's guard panic.
-        if std::panic::catch_unwind(AssertUnwindSafe(|| drop(guards.join()))).is_err() {
+        if !network_ended(guards, || failure.is_set()) {
             failure.set(Error::Cluster("the network ended early".into()));
         }
         if failure.is_set() {
@@ -456,44 +452,4 @@ impl Job {
             machine: Machine::here(),
         }
     }
-}
-
-/// Tells the other processes what failed here, or finds out what failed there: the error that all of them end with.
-fn told(fate: &Fate, failure: Option<Failure>) -> Error {
-    let symptom = match failure {
-        Some(Failure { error: Error::Cluster(line), .. }) => line,
-        // Alone there is nobody to tell, and nobody to tell apart.
-        Some(Failure { error, .. }) if fate.is_alone() => return error,
-        // A failure of this process: its cause.
-        Some(Failure { worker, error }) => return Error::Cluster(fate.fail(worker, &error.to_string())),
-        None => "the job failed".into(),
-    };
-    // A broken connection is a symptom; the process that failed says what of.
-    Error::Cluster(fate.failure_within(CLEAN_UP).unwrap_or_else(|| fate.fail(None, &symptom)))
-}
-
-/// Waits for every worker; the outcome of the one that has the answer, if it is here, or `None` when the job failed.
-fn collect<A>(
-    outcomes: &mpsc::Receiver<Option<Outcome<A>>>,
-    workers: usize,
-    failed: impl Fn() -> bool,
-) -> Option<Outcome<A>> {
-    let (mut seen, mut kept, mut failed_at) = (0, None::<Outcome<A>>, None);
-    while seen < workers {
-        match outcomes.recv_timeout(LOOK_UP) {
-            Ok(outcome) => {
-                seen += 1;
-                let better = |outcome: &Outcome<A>| outcome.answer.is_some() || kept.is_none();
-                if outcome.as_ref().is_some_and(better) {
-                    kept = outcome;
-                }
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-        }
-        if failed() && failed_at.get_or_insert_with(Instant::now).elapsed() > CLEAN_UP {
-            break;
-        }
-    }
-    kept.filter(|_| !failed())
 }

@@ -80,7 +80,7 @@ fn translate(thread: &str, panic: &PanicHookInfo<'_>) -> Error {
             Error::Cluster(format!("the connection to process {peer} was lost: {reason}"))
         }
         // No defect of this program: what came over the network is not what was sent.
-        _ if message.starts_with(MALFORMED) => Error::Cluster(message.to_owned()),
+        _ if message.starts_with(MALFORMED) => Error::Malformed(message.to_owned()),
         _ => Error::Panicked {
             thread: format!("thread {}", thread.trim_start_matches("timely:")),
             message: panic.location().map_or_else(|| message.into(), |place| format!("{message} at {place}")),

@@ -306,7 +306,7 @@ impl<K: Key, V: Pod + Send> Parts<K, V> {
 
 /// What is wrong with a container whose partition does not exist: from the network it may be any number.
 pub(super) fn unknown_partition(partition: u32, partitions: usize) -> Error {
-    Error::Cluster(format!("a peer sent records for partition {partition}; there are {partitions}"))
+    Error::Malformed(format!("a peer sent records for partition {partition}; there are {partitions}"))
 }
 
 #[cfg(test)]

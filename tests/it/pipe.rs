@@ -123,7 +123,8 @@ fn a_program_that_does_not_do_its_part_fails_the_job() {
             "cat >/dev/null; echo no links",
             "printed a line that cannot be read: expected an address, a target and a count",
         ),
-        ("cat >/dev/null; printf 'a\\tb\\tmany'", "`many` is no count\n  line: a\\tb\\tmany"),
+        ("cat >/dev/null; printf 'a\\tb\\tmany'", "`many` is no count below 2^32\n  line: a\\tb\\tmany"),
+        ("cat >/dev/null; printf 'a\\tb\\t4294967296'", "`4294967296` is no count below 2^32\n"),
         ("head -c 70000000 /dev/zero; cat >/dev/null", "printed a line of more than 64 MiB"),
         ("no-such-program", "failed with exit status: 127; its stderr ends with\n"),
     ];

@@ -467,9 +467,13 @@ fn two_processes_of_a_host_file() {
 fn processes_that_ask_for_different_things_give_no_answer() {
     // Stock timely gives a wrong answer and exit code 0 here.
     let home = Home::with(&[file(0, all_rows()[..50].concat())]);
-    for (first, second) in
-        [("-k 8", "-k 10"), ("-w 1", "-w 2"), ("--top 1", "--top 2"), ("", "--assignment modulo")]
-    {
+    for (first, second) in [
+        ("-k 8", "-k 10"),
+        ("-w 1", "-w 2"),
+        ("--top 1", "--top 2"),
+        ("", "--assignment modulo"),
+        ("", "--peer-timeout 1.5"),
+    ] {
         host_file(&home);
         let other = home.query(&format!("-h hosts -p 1 {second}")).start();
         let ran = home.query(&format!("-h hosts -p 0 {first}")).run();

@@ -54,7 +54,8 @@ pub(crate) fn read_links(line: &[u8]) -> Result<Option<Links>, String> {
     let (Some(count), Some(target), Some(source)) = (fields.next(), fields.next(), fields.next()) else {
         return Err("expected an address, a target and a count, with tabs between them".into());
     };
-    let number = str::from_utf8(count).ok().and_then(|text| text.trim_end().parse().ok());
-    let count = number.ok_or_else(|| format!("`{}` is no count", BadRecord::shorten(count)))?;
-    Ok(Some(Links { source: source.into(), target: ByteBuf::from(target), count }))
+    // Of 32 bits, so that no sum of them leaves 64.
+    let number = str::from_utf8(count).ok().and_then(|text| text.trim_end().parse::<u32>().ok());
+    let count = number.ok_or_else(|| format!("`{}` is no count below 2^32", BadRecord::shorten(count)))?;
+    Ok(Some(Links { source: source.into(), target: ByteBuf::from(target), count: count.into() }))
 }
