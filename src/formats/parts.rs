@@ -398,9 +398,10 @@ fn mark(directory: &Path, text: &str) -> Result<(), Error> {
     }
 }
 
-/// Brings new and renamed names in a directory to disk.
+/// Brings new and renamed names in a directory to disk; without a name it is the current one, as the parent of `out` is.
 pub(crate) fn sync_names(directory: &Path) -> std::io::Result<()> {
-    File::open(directory)?.sync_all()
+    let unnamed = directory.as_os_str().is_empty();
+    File::open(if unnamed { Path::new(".") } else { directory })?.sync_all()
 }
 
 #[cfg(test)]

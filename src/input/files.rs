@@ -185,10 +185,15 @@ fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>
 /// The format of files that were named outright, by their extensions.
 fn format_of(files: &[InputFile], formats: &[Format]) -> Result<Format, Error> {
     let [first, .., _] = formats else { return Ok(formats[0]) };
-    let by_name = |file: &InputFile| match file.path.extension().and_then(|extension| extension.to_str()) {
-        Some("mrp") => Format::Packed,
-        Some("parquet") => Format::Parquet,
-        _ => Format::Csv,
+    let by_name = |file: &InputFile| {
+        let extension = file.path.extension().unwrap_or_default();
+        if extension.eq_ignore_ascii_case("mrp") {
+            Format::Packed
+        } else if extension.eq_ignore_ascii_case("parquet") {
+            Format::Parquet
+        } else {
+            Format::Csv
+        }
     };
     let format = files.first().map_or(*first, by_name);
     if let Some(other) = files.iter().find(|file| by_name(file) != format) {
@@ -277,7 +282,7 @@ pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Op
         let files = if count == 1 { "file" } else { "files" };
         format!(
             "{count} compressed {files} for {peers} workers: each is read by one worker, so others have nothing to read\n  \
-             try: {peers} files or more (`generate --files`), or decompressed ones, which are cut"
+             try: `pack --to packed`, or to parquet or csv: those are cut, and every worker has its share"
         )
     })
 }

@@ -53,6 +53,8 @@ pub struct Job {
     started: Instant,
     fingerprint: Fingerprint,
     planned: Planned,
+    /// What was said of the tables' files.
+    warnings: Vec<String>,
     output: Option<Output>,
     shared: ProcessShared,
     stores: Stores,
@@ -160,6 +162,7 @@ impl Job {
             started,
             fingerprint,
             planned: Planned::default(),
+            warnings: Vec::new(),
             output: None,
             shared,
             stores,
@@ -197,6 +200,7 @@ impl Job {
         if self.settings.local_shards || self.settings.cluster.index() == 0 {
             input.warnings().iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
         }
+        self.warnings.extend_from_slice(input.warnings());
         let digest = if self.settings.local_shards {
             "files of each process".to_owned()
         } else {
@@ -424,6 +428,7 @@ impl Job {
                 passed_pages: sum(|detail| detail.passed_pages),
                 bad_records: sum(|detail| detail.bad_records),
                 rereads: outcome.rereads,
+                warnings: self.warnings.clone(),
                 fetched: input::is_remote(&self.settings.data).then(|| Fetched {
                     requests: sum(|detail| detail.fetched.requests),
                     bytes: sum(|detail| detail.fetched.bytes),

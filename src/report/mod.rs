@@ -125,6 +125,8 @@ pub struct InputFigures {
     pub fetched: Option<Fetched>,
     /// Times all was read again because line breaks inside quotes crossed a cut.
     pub rereads: u32,
+    /// What was said of the files before the run, such as that they are too few for the workers, and what to do.
+    pub warnings: Vec<String>,
     /// The largest piece that one worker read; none without rows.
     pub largest_split: Option<LargestSplit>,
 }
@@ -351,6 +353,7 @@ mod tests {
                 passed_pages: 0,
                 bad_records: 0,
                 rereads: 0,
+                warnings: Vec::new(),
                 fetched: None,
                 largest_split: Some(LargestSplit { file: "data/a".into(), bytes: split_bytes }),
             },

@@ -426,12 +426,20 @@ fn too_few_files_and_wrong_names_are_said_once() {
             &format!(
                 "warning: 1 compressed file for {workers} workers: each is read by one worker, so others have nothing to read"
             ),
-            "  try: ",
+            "  try: `pack --to packed`, or to parquet or csv: those are cut",
             " that decompressed to ",
         ] {
             ran.check(ran.stderr.matches(line).count() == 1, &format!("once on stderr: {line}"));
         }
     }
+    home.query("-w 2 --split-size 4K --report report.json").run().ended_with(0);
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(home.path().join("report.json")).unwrap()).unwrap();
+    let warnings = report["input"]["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 2 && warnings[1].as_str().unwrap().contains("try: `pack --to packed`"),
+        "{warnings:?}"
+    );
     let ran = home.query("-w 1 --split-size 4K").run();
     ran.check(!ran.stderr.contains("for 1 worker"), "one worker has enough with one file");
 }

@@ -151,6 +151,10 @@ pub(crate) fn identify(
              it a name that does not end in .{extension}",
             name = named.name()
         ))),
+        (None, None) if let Some(format) = of_columns(head) => Err(Error::Data(format!(
+            "{shown} is a {format} file, and is not read as text\n  try: --format {format}, with all of the table's files in \
+             its directory for that format"
+        ))),
         (None, None) => match unreadable(&extension, head) {
             Some(what) => Err(Error::Data(format!(
                 "{shown} is compressed in a way that cannot be read: {what}\n  try: decompress it, or compress it with {}",
@@ -159,6 +163,13 @@ pub(crate) fn identify(
             None => Ok((None, None)),
         },
     }
+}
+
+/// What a file of columns is, as `--format` calls it: its first bytes, with the start of a page's header behind the four
+/// letters of Parquet, which text may have, too.
+fn of_columns(head: &[u8]) -> Option<&'static str> {
+    let known = [(&b"PAR1\x15"[..], "parquet"), (b"MRP1\r\n\x1a\n", "packed")];
+    known.into_iter().find(|(start, _)| head.starts_with(start)).map(|(_, format)| format)
 }
 
 fn unreadable(extension: &str, head: &[u8]) -> Option<String> {
@@ -220,7 +231,9 @@ mod tests {
     /// Catches text that is taken for zlib because it starts with an x.
     #[test]
     fn text_is_no_zlib() {
-        for text in [&b"x^abc,1,2\n"[..], b"x^", b"x", b"", b"x\x01\n", b"BZh9,1,2\n", b"h\x81,1,2"] {
+        for text in
+            [&b"PAR1,1,2\n"[..], b"x^abc,1,2\n", b"x^", b"x", b"", b"x\x01\n", b"BZh9,1,2\n", b"h\x81,1,2"]
+        {
             assert_eq!(identified("part-0", text), Ok((None, None)), "{}", text.escape_ascii());
         }
         let long: Vec<u8> = [&b"x^"[..], &b"some row of text,1,2\n".repeat(300)].concat();
@@ -238,6 +251,12 @@ mod tests {
             ),
             ("part-0.xz", b"\xfd7zXZ\0", "part-0.xz is compressed in a way that cannot be read: xz"),
             ("part-0", b"PK\x03\x04", "part-0 is compressed in a way that cannot be read: zip"),
+            (
+                "part-0",
+                b"PAR1\x15\0\x15\xc2",
+                "part-0 is a parquet file, and is not read as text\n  try: --format parquet",
+            ),
+            ("part-0.csv", b"MRP1\r\n\x1a\n", "part-0.csv is a packed file, and is not read as text"),
             ("part-0.br", b"?", "part-0.br is compressed in a way that cannot be read: .br"),
             (
                 "a.snappy",
