@@ -55,6 +55,15 @@ pub(super) enum Trouble {
     Other(String),
 }
 
+impl Trouble {
+    fn fail(self, fate: &Fate) {
+        match self {
+            Trouble::Own(cause) => drop(fate.fail(None, &cause)),
+            Trouble::Other(line) => fate.fail_as(&line),
+        }
+    }
+}
+
 /// What a dialling or a handshaking thread has to say.
 pub(super) enum Event {
     /// A proven connection that agrees with ours.
@@ -76,6 +85,10 @@ impl Gathering {
 
     pub(super) fn claim(&self, visitor: &Visitor, from: SocketAddr) -> Result<(), String> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner).claim(self.me.index, visitor, from.ip())
+    }
+
+    pub(super) fn release(&self, visitor: &Visitor) {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner).release(visitor);
     }
 
     pub(super) fn turned_away(&self, from: SocketAddr, reason: &str) {
@@ -172,8 +185,7 @@ pub(super) fn gather(
         let now = Instant::now();
         if fate.failure().is_none() {
             match watch() {
-                Some(Trouble::Own(cause)) => drop(fate.fail(None, &cause)),
-                Some(Trouble::Other(line)) => fate.fail_as(&line),
+                Some(trouble) => trouble.fail(&fate),
                 None if now >= gathering.until => {
                     fate.fail(None, &gathering.missing(started.elapsed(), &data, &control));
                 }
@@ -188,7 +200,10 @@ pub(super) fn gather(
         }
     }
     let left = gathering.until.saturating_duration_since(Instant::now());
-    fate.confirm_and_wait(Some(left + GRACE))?;
+    // Others may be waiting still, for each other.
+    fate.confirm_looking(Some(left + GRACE), || {
+        watch().into_iter().for_each(|trouble| trouble.fail(&fate));
+    })?;
     drop(acceptors);
     Ok((data, fate))
 }

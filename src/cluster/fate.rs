@@ -195,12 +195,26 @@ impl Fate {
         timeout: Option<Duration>,
         stopped: impl Fn() -> Option<String>,
     ) -> Result<(), Error> {
+        self.confirm_looking(timeout, || {
+            if let Some(cause) = stopped() {
+                self.fail(None, &cause);
+            }
+        })
+    }
+
+    /// As [`Fate::confirm_and_wait`]; meanwhile `look` is called now and then, and may end the wait by failing the job.
+    pub(super) fn confirm_looking(
+        &self,
+        timeout: Option<Duration>,
+        mut look: impl FnMut(),
+    ) -> Result<(), Error> {
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let shared = &self.shared;
         let step = shared.confirm();
         shared.broadcast(&Frame::Confirmed(step));
-        let mut state = lock(&shared.state);
         loop {
+            look();
+            let state = lock(&shared.state);
             if let Some(line) = &state.failure {
                 return Err(Error::Cluster(line.clone()));
             }
@@ -216,17 +230,10 @@ impl Fate {
                 };
                 drop(state);
                 self.fail_as(&format!("{} {why}", self.name(late)));
-                state = lock(&shared.state);
-                continue;
-            }
-            if let Some(cause) = stopped() {
-                drop(state);
-                self.fail(None, &cause);
-                state = lock(&shared.state);
                 continue;
             }
             let left = left.unwrap_or(LOOK_UP).min(LOOK_UP);
-            state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            drop(shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner));
         }
     }
 

@@ -67,7 +67,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// A member's connection, as its listener learns it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Visitor {
     pub(super) index: usize,
     pub(super) kind: Kind,

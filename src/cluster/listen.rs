@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,41 +100,80 @@ fn meet(
     stream: TcpStream,
     from: SocketAddr,
     gathering: &Arc<Gathering>,
-    unproven: &mut VecDeque<Weak<TcpStream>>,
+    unproven: &mut VecDeque<Weak<Newcomer>>,
 ) {
     if gathering.secret.is_none() && !is_loopback(from) {
         gathering.turned_away(from, "it comes from another machine, and there is no secret");
         return;
     }
-    unproven.retain(|stream| stream.strong_count() > 0);
+    unproven.retain(|newcomer| newcomer.strong_count() > 0);
     // A member needs a millisecond to prove itself: the longest here are the ones that never will.
-    if unproven.len() >= MOST_UNPROVEN
-        && let Some(oldest) = unproven.pop_front().and_then(|stream| stream.upgrade())
+    while unproven.len() >= MOST_UNPROVEN
+        && let Some(oldest) = unproven.pop_front()
     {
-        let _ = oldest.shutdown(Shutdown::Both);
+        if let Some(oldest) = oldest.upgrade().filter(|oldest| oldest.settle()) {
+            let _ = oldest.stream.shutdown(Shutdown::Both);
+        }
     }
-    let stream = Arc::new(stream);
-    unproven.push_back(Arc::downgrade(&stream));
+    let newcomer = Arc::new(Newcomer { stream, settled: AtomicBool::new(false) });
+    unproven.push_back(Arc::downgrade(&newcomer));
     let gathering = Arc::clone(gathering);
-    let work = move || shake(stream, from, &gathering);
+    let work = move || shake(newcomer, from, &gathering);
     // Without a thread the connection is dropped; a member dials again.
     drop(thread::Builder::new().name("connect:handshake".to_owned()).spawn(work));
 }
 
-fn shake(stream: Arc<TcpStream>, from: SocketAddr, gathering: &Gathering) {
+/// A connection whose far side may be anyone.
+#[derive(Debug)]
+struct Newcomer {
+    stream: TcpStream,
+    /// Whether it is known to be a member's, or is closed to make room: whichever came first.
+    settled: AtomicBool,
+}
+
+impl Newcomer {
+    /// Whether the caller is the first, and its word holds.
+    fn settle(&self) -> bool {
+        !self.settled.swap(true, Ordering::Relaxed)
+    }
+
+    /// The connection, once who else looks at this has let go of it.
+    fn into_stream(self: Arc<Self>) -> TcpStream {
+        let mut shared = self;
+        loop {
+            match Arc::try_unwrap(shared) {
+                Ok(newcomer) => return newcomer.stream,
+                Err(still_shared) => shared = still_shared,
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+fn shake(newcomer: Arc<Newcomer>, from: SocketAddr, gathering: &Gathering) {
     let until = gathering.until.min(Instant::now() + LONGEST_HANDSHAKE);
-    let claim = |visitor: &Visitor| gathering.claim(visitor, from);
+    let mut claimed = None;
+    let claim = |visitor: &Visitor| {
+        if !newcomer.settle() {
+            return Err("it was closed to make room for others".to_owned());
+        }
+        gathering.claim(visitor, from)?;
+        claimed = Some(*visitor);
+        Ok(())
+    };
+    let stream = &newcomer.stream;
     let done = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_nodelay(true))
         .map_err(Refusal::from)
-        .and_then(|()| handshake::answer(&gathering.me, &stream, until, claim));
+        .and_then(|()| handshake::answer(&gathering.me, stream, until, claim));
+    // A member that did not hear that it is welcome dials again.
+    if let (Err(_), Some(visitor)) = (&done, &claimed) {
+        gathering.release(visitor);
+    }
     match done {
         Ok(Visitor { index: peer, kind, .. }) => {
-            // Who holds it besides us is closing it to make room; the member sees that as we do.
-            if let Some(stream) = Arc::into_inner(stream) {
-                gathering.tell(Event::Joined { peer, kind, stream });
-            }
+            gathering.tell(Event::Joined { peer, kind, stream: newcomer.into_stream() });
         }
         Err(Refusal::Stranger(reason)) => gathering.turned_away(from, &reason),
         Err(Refusal::Fatal(cause)) => gathering.tell(Event::Refused { cause }),
@@ -174,6 +214,15 @@ impl Claims {
         holder.kinds.push(kind);
         Ok(())
     }
+
+    /// Takes back a claim of which the visitor may not have heard.
+    pub(super) fn release(&mut self, visitor: &Visitor) {
+        let Some(holder) = &mut self.holders[visitor.index] else { return };
+        holder.kinds.retain(|&kind| kind != visitor.kind);
+        if holder.kinds.is_empty() {
+            self.holders[visitor.index] = None;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +239,12 @@ mod tests {
         let second = claims.claim(0, &visitor(1, Kind::Data, 7), from).unwrap_err();
         assert_eq!(second, "it calls itself process 1, which is connected already from 127.0.0.1");
         assert!(claims.claim(0, &visitor(1, Kind::Control, 8), from).is_err(), "two halves of two processes");
+        claims.release(&visitor(1, Kind::Data, 7));
+        assert!(claims.claim(0, &visitor(1, Kind::Data, 8), from).is_err(), "its other connection stands");
+        assert!(claims.claim(0, &visitor(1, Kind::Data, 7), from).is_ok(), "it dialled again");
+        claims.release(&visitor(1, Kind::Data, 7));
+        claims.release(&visitor(1, Kind::Control, 7));
+        assert!(claims.claim(0, &visitor(1, Kind::Data, 8), from).is_ok(), "nobody holds it any more");
         for stray in [0, 3] {
             assert!(claims.claim(0, &visitor(stray, Kind::Data, 7), from).is_err());
         }

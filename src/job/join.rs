@@ -101,7 +101,7 @@ impl Job {
             Some(name) => {
                 let reason = format!("--build {name} is none of the joined tables");
                 let remedy = format!("--build {}, or --build {}", first.name, second.name);
-                return self.or_decline(Err(Error::usage(reason, remedy)));
+                return super::or_decline(&self.settings, Err(Error::usage(reason, remedy)));
             }
             None if knows_sizes && second.expected < first.expected => JoinSide::Second,
             None => JoinSide::First,
@@ -116,7 +116,7 @@ impl Job {
                 "--join auto goes by the size of {name}, and with --local-shards each process knows only its own part of it"
             );
             let remedy = format!("--join hash, or --join broadcast if all of {name} is small");
-            return self.or_decline(Err(Error::usage(reason, remedy)));
+            return super::or_decline(&self.settings, Err(Error::usage(reason, remedy)));
         }
         let copies = build_size.expected * self.settings.cluster.processes() as u64;
         let fits = build_size.read <= self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE;

@@ -144,11 +144,13 @@ impl Job {
             .with_local_shards(settings.local_shards);
         shared.memory.begin_with_small_pages(settings.workers);
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
-        watch::watch(&shared.failure, settings.cluster.index() * settings.workers)?;
-        if settings.cluster.index() == 0 {
-            let mut reports = [&settings.report, &settings.report_html].into_iter().flatten();
-            reports.try_for_each(|path| RunReport::check_path(path))?;
-        }
+        let ready =
+            watch::watch(&shared.failure, settings.cluster.index() * settings.workers).and_then(|()| {
+                let reports = [&settings.report, &settings.report_html].into_iter().flatten();
+                let mut own = reports.filter(|_| settings.cluster.index() == 0);
+                own.try_for_each(|path| RunReport::check_path(path))
+            });
+        or_decline(&settings, ready)?;
         let arguments = serde_json::to_value(options)
             .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;
         let mut fingerprint = settings.fingerprint();
@@ -177,7 +179,7 @@ impl Job {
         let opened = self.open(table);
         // A signal, of which the error here is a consequence.
         let interrupted = opened.is_err().then(|| self.shared.failure.take()).flatten();
-        self.or_decline(interrupted.map_or(opened, |failure| Err(failure.error)))
+        or_decline(&self.settings, interrupted.map_or(opened, |failure| Err(failure.error)))
     }
 
     fn open<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
@@ -222,14 +224,6 @@ impl Job {
     pub fn decide(&mut self, name: &str, decision: serde_json::Value) {
         self.fingerprint = self.fingerprint.clone().with(&format!("the decision on {name}"), &decision);
         self.decisions.insert(name.to_owned(), decision);
-    }
-
-    /// A process that fails before it connects tells those that wait for it.
-    fn or_decline<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
-        let JobSettings { cluster, timeouts, .. } = &self.settings;
-        done.inspect_err(|error| {
-            cluster::decline(cluster, &error.to_string(), *timeouts, &self.settings.log());
-        })
     }
 
     /// What was asked for, resolved.
@@ -457,4 +451,10 @@ impl Job {
             machine: Machine::here(),
         }
     }
+}
+
+/// A process that fails before it connects tells those that wait for it.
+fn or_decline<T>(settings: &JobSettings, done: Result<T, Error>) -> Result<T, Error> {
+    let JobSettings { cluster, timeouts, .. } = settings;
+    done.inspect_err(|error| cluster::decline(cluster, &error.to_string(), *timeouts, &settings.log()))
 }

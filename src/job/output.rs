@@ -19,7 +19,7 @@ impl Job {
         columns: &'static [Column],
     ) -> Result<Option<Output>, Error> {
         let claimed = self.claim(arguments, columns);
-        self.output = self.or_decline(claimed)?;
+        self.output = super::or_decline(&self.settings, claimed)?;
         // All processes confirm a step more where there is an output.
         self.fingerprint = self.fingerprint.clone().with("an output directory", self.output.is_some());
         Ok(self.output.clone())

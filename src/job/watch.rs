@@ -81,6 +81,10 @@ fn translate(thread: &str, panic: &PanicHookInfo<'_>) -> Error {
         }
         // No defect of this program: what came over the network is not what was sent.
         _ if message.starts_with(MALFORMED) => Error::Malformed(message.to_owned()),
+        // What timely decodes itself: rounds and progress, answers and counts.
+        _ if message.starts_with("bincode::deserialize") => {
+            Error::Malformed(format!("{MALFORMED}: {message}"))
+        }
         _ => Error::Panicked {
             thread: format!("thread {}", thread.trim_start_matches("timely:")),
             message: panic.location().map_or_else(|| message.into(), |place| format!("{message} at {place}")),
@@ -110,5 +114,9 @@ mod tests {
         let failure = failure_of_a_thread("timely:recv-2", "timely communication error: reading data: gone");
         assert_eq!(failure.worker, None);
         assert_eq!(failure.error.to_string(), "the connection to process 2 was lost: gone");
+        // What came over the network is the fault of no worker here, though it is one that decodes it.
+        let text = "bincode::deserialize() failed: InvalidBoolEncoding(7)";
+        let failure = failure_of_a_thread("timely:work-0", text);
+        assert_eq!(failure.error.to_string(), format!("{MALFORMED}: {text}"));
     }
 }
