@@ -16,6 +16,8 @@ use crate::units::{Bytes, counted};
 
 /// Shares that are told one by one; of more, the least and the most.
 const MOST_SHARES: usize = 16;
+/// Workers that build the dataflow: all have the same operators, but some operators are there only if a worker is not alone.
+const TOLD_APART: usize = 2;
 
 /// What is known of a table before it is read.
 #[derive(Debug)]
@@ -81,21 +83,23 @@ impl Job {
             output.begin()?;
         }
         let shared = self.shared.clone();
-        // One worker, since all have the same operators.
-        let shares = timely::execute::execute_directly(move |worker| {
-            let context = WorkerContext::install(shared, 1, 0, BTreeMap::new());
+        let peers = self.settings.workers * self.settings.cluster.processes();
+        let workers = timely::execute(timely::Config::process(peers.min(TOLD_APART)), move |worker| {
+            let context = WorkerContext::install(shared.clone(), worker.peers(), 0, BTreeMap::new());
             let recorder = Recorder::start(worker, false);
             let gathered = worker.dataflow(&build);
             worker.installed_dataflows().into_iter().for_each(|dataflow| worker.drop_dataflow(dataflow));
             drop(gathered);
             recorder.finish(worker, &context).operators
         });
+        let mut built = workers.map_err(Error::Cluster)?.join();
         if let Some(output) = &self.output {
             output.discard(true);
         }
         if let Some(failure) = self.shared.failure.take() {
             return Err(failure.error);
         }
+        let shares = built.swap_remove(0).map_err(Error::Cluster)?;
         let operators: Vec<_> = shares.into_iter().map(|share| share.operator).collect();
         cli::print(fmt::from_fn(|f| self.write_plan(f, &operators)))
     }

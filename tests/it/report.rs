@@ -74,6 +74,45 @@ fn a_plan_needs_no_other_process_and_only_the_first_prints_it() {
     ran.failed_saying("error: there is no table uservisits in set nowhere");
 }
 
+/// Query 3 over the bundled tables, where every visit counts.
+fn query3(home: &Home, words: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query3"));
+    command.args(["--data", concat!(env!("CARGO_MANIFEST_DIR"), "/data"), "--to", "2010-01-01"]);
+    command.args(words.split(' '));
+    let ran = home.runner(command).run();
+    ran.ended_with(0);
+    ran
+}
+
+/// The tree of operators in a plan.
+fn planned_tree(ran: &Ran) -> Vec<String> {
+    ran.stdout.split("\n\n").nth(1).unwrap().lines().map(String::from).collect()
+}
+
+/// The same in what `-v` prints, without the figures beside it.
+fn told_tree(ran: &Ran) -> Vec<String> {
+    let mut lines = ran.stderr.lines().skip_while(|line| !line.starts_with("operator "));
+    // The first column of figures has 13 places, and 2 in front of it.
+    let width = lines.next().unwrap().split_once("rows in").unwrap().0.len() + "rows in".len() - 15;
+    lines.map(|line| line.chars().take(width).collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_plan_of_a_join_has_the_operators_that_run() {
+    // Once it was that of one worker, which replicates nothing.
+    let home = Home::new();
+    for join in ["hash", "strict-hash", "broadcast"] {
+        for job in ["-w 1", "-w 2", "-w 3", "-w 1 -n 2"] {
+            let words = format!("--join {join} {job}");
+            let planned = planned_tree(&query3(&home, &format!("{words} --explain")));
+            let ran = query3(&home, &format!("{words} -v"));
+            assert_eq!(planned, told_tree(&ran), "{words}");
+            let replicates = planned.iter().any(|line| line.ends_with("Replicate ◄ exchange"));
+            assert_eq!(replicates, join == "hash" && job != "-w 1", "{words}: {planned:#?}");
+        }
+    }
+}
+
 #[test]
 fn what_operators_did_adds_up_for_any_number_of_workers() {
     let home = home(6_000);
