@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
 use timely::dataflow::Scope;
 
 use super::Job;
@@ -118,6 +119,9 @@ impl Job {
         for (line, _) in tree(&operators.iter().collect::<Vec<_>>()) {
             writeln!(f, "{line}")?;
         }
+        for (name, decision) in &self.decisions {
+            write_decision(f, name, decision)?;
+        }
         for table in &self.tables {
             write_table(f, table, settings)?;
         }
@@ -138,6 +142,15 @@ impl Job {
         writeln!(f, "  records in flight      {in_flight}, then scans wait")?;
         writeln!(f, "  buffers of routers     {in_flight}")
     }
+}
+
+/// What a query chose, by [`Job::decide`]: an object's values line by line, anything else behind the name.
+fn write_decision(f: &mut fmt::Formatter<'_>, name: &str, decision: &Value) -> fmt::Result {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let Some(values) = decision.as_object() else { return writeln!(f, "\n{name}: {}", text(decision)) };
+    writeln!(f, "\n{name}, as decided")?;
+    let width = values.keys().map(String::len).max().unwrap_or(0);
+    values.iter().try_for_each(|(key, value)| writeln!(f, "  {key:<width$}  {}", text(value)))
 }
 
 fn write_table(f: &mut fmt::Formatter<'_>, table: &TablePlan, settings: &JobSettings) -> fmt::Result {

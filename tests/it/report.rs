@@ -114,6 +114,30 @@ fn a_plan_of_a_join_has_the_operators_that_run() {
 }
 
 #[test]
+fn a_plan_tells_what_was_decided_and_why() {
+    let home = Home::new();
+    for (words, operator, decided) in [
+        ("-w 2", "BroadcastJoin", ["broadcast", "rankings", "it are wanted, and 1.69 MB of uservisits; a copy in each process takes"]),
+        ("-w 2 --join hash", "HashJoin", ["hash", "rankings", "of uservisits; --join says so"]),
+        (
+            "-w 2 --join strict-hash --build uservisits",
+            "StrictHashJoin",
+            ["strict-hash", "uservisits", "--build says so; --join says so"],
+        ),
+    ] {
+        let ran = query3(&home, &format!("{words} --explain"));
+        ran.check(planned_tree(&ran).iter().any(|line| line.contains(&format!(" {operator} ◄"))), operator);
+        let (_, section) = ran.stdout.split_once("\njoin, as decided\n").unwrap();
+        let lines: Vec<_> = section.lines().take_while(|line| !line.is_empty()).collect();
+        for (key, value) in ["strategy", "build", "reason"].into_iter().zip(decided) {
+            let told = lines.iter().find_map(|line| line.trim().strip_prefix(key));
+            let holds = |told: &str| if key == "reason" { told.contains(value) } else { told.trim() == value };
+            ran.check(told.is_some_and(holds), key);
+        }
+    }
+}
+
+#[test]
 fn what_operators_did_adds_up_for_any_number_of_workers() {
     let home = home(6_000);
     for (workers, processes) in [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2)] {

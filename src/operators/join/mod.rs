@@ -66,6 +66,15 @@ pub enum JoinStrategy {
 }
 
 impl JoinStrategy {
+    /// What `--explain` shows.
+    fn operator_name(self) -> &'static str {
+        match self {
+            JoinStrategy::Hash => "HashJoin",
+            JoinStrategy::StrictHash => "StrictHashJoin",
+            JoinStrategy::Broadcast => "BroadcastJoin",
+        }
+    }
+
     /// Into how many partitions each of `peers` workers divides what comes to it.
     fn partitions(self, peers: usize) -> usize {
         match self {
