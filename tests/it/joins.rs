@@ -413,7 +413,7 @@ fn query_3_keeps_to_its_memory() {
     }
     let ran = run(&home, program, &format!("{days} -w 2 --memory 16MB --join broadcast"));
     ran.ended_with(1);
-    ran.check(ran.stderr.contains("use a hash join (query3 --join hash), which spills"), "what to do");
+    ran.check(ran.stderr.contains("use JoinStrategy::Hash, which spills (--join hash,"), "what to do");
 }
 
 #[test]
