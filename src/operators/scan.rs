@@ -78,7 +78,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         F: for<'a> FnMut(R::Of<'a>) -> I + 'static,
     {
         let context = WorkerContext::current();
-        let (scan, uncut) = context.next_scan(input.files());
+        let (scan, uncut) = context.next_scan(input);
         let input = input.uncut(&uncut);
         let name = format!("Scan {}", input.table().name);
         let splits = context.splits(scan, &input, self.index(), self.peers());

@@ -74,11 +74,13 @@ fn a_plan_needs_no_other_process_and_only_the_first_prints_it() {
     ran.failed_saying("error: there is no table uservisits in set nowhere");
 }
 
-/// Query 3 over the bundled tables, where every visit counts.
-fn query3(home: &Home, words: &str) -> Ran {
+/// The bundled tables.
+const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+/// Query 3.
+fn query3(home: &Home, data: &str, words: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_query3"));
-    command.args(["--data", concat!(env!("CARGO_MANIFEST_DIR"), "/data"), "--to", "2010-01-01"]);
-    command.args(words.split(' '));
+    command.args(["--data", data]).args(words.split(' '));
     let ran = home.runner(command).run();
     ran.ended_with(0);
     ran
@@ -103,9 +105,9 @@ fn a_plan_of_a_join_has_the_operators_that_run() {
     let home = Home::new();
     for join in ["hash", "strict-hash", "broadcast"] {
         for job in ["-w 1", "-w 2", "-w 3", "-w 1 -n 2"] {
-            let words = format!("--join {join} {job}");
-            let planned = planned_tree(&query3(&home, &format!("{words} --explain")));
-            let ran = query3(&home, &format!("{words} -v"));
+            let words = format!("--join {join} --to 2010-01-01 {job}");
+            let planned = planned_tree(&query3(&home, BUNDLED, &format!("{words} --explain")));
+            let ran = query3(&home, BUNDLED, &format!("{words} -v"));
             assert_eq!(planned, told_tree(&ran), "{words}");
             let replicates = planned.iter().any(|line| line.ends_with("Replicate ◄ exchange"));
             assert_eq!(replicates, join == "hash" && job != "-w 1", "{words}: {planned:#?}");
@@ -125,7 +127,7 @@ fn a_plan_tells_what_was_decided_and_why() {
             ["strict-hash", "uservisits", "--build says so; --join says so"],
         ),
     ] {
-        let ran = query3(&home, &format!("{words} --explain"));
+        let ran = query3(&home, BUNDLED, &format!("{words} --explain"));
         ran.check(planned_tree(&ran).iter().any(|line| line.contains(&format!(" {operator} ◄"))), operator);
         let (_, section) = ran.stdout.split_once("\njoin, as decided\n").unwrap();
         let lines: Vec<_> = section.lines().take_while(|line| !line.is_empty()).collect();
@@ -135,6 +137,29 @@ fn a_plan_tells_what_was_decided_and_why() {
             ran.check(told.is_some_and(holds), key);
         }
     }
+}
+
+#[test]
+fn a_plan_counts_the_bytes_of_column_files_that_are_read() {
+    let home = Home::new();
+    for table in ["rankings", "uservisits"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--data", BUNDLED, "--table", table, "--to", "packed"]);
+        command.args(["--output", &format!("data/packed/tiny/{table}")]);
+        home.runner(command).run().ended_with(0);
+    }
+    let read = |words: &str| {
+        let ran = query3(&home, "data", &format!("{words} -w 2 --assignment modulo --explain"));
+        let (_, section) = ran.stdout.split_once("\nuservisits: ").unwrap();
+        let lines: Vec<_> = section.lines().take(3).map(String::from).collect();
+        lines
+    };
+    // Columns of the visits that nobody asked for are not read, and no block of a time in which there are none.
+    let all = read("--to 2012-01-01");
+    assert!(all[0].contains(" kB of them to read, "), "{all:?}");
+    let none = read("--from 2050-01-01 --to 2051-01-01");
+    assert!(none[0].contains(", 0 B of them to read, "), "{none:?}");
+    assert!(none[1].ends_with(", 0 B") && none[2].ends_with(", 0 B"), "{none:?}");
 }
 
 #[test]
