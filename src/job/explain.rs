@@ -130,7 +130,7 @@ fn write_table(f: &mut fmt::Formatter<'_>, input: &Input<()>, settings: &JobSett
     // Of column files, other columns and blocks without rows that are wanted are not.
     let read = match input.bytes_to_read() {
         all if all == input.bytes() => String::new(),
-        some => format!(", {} of them to read", Bytes(some)),
+        most => format!(", at most {} of them to read", Bytes(most)),
     };
     writeln!(
         f,
