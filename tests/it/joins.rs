@@ -337,7 +337,10 @@ fn a_heavy_page_of_query_3_is_spread_and_named() {
     let mut command = Command::new(program);
     command.args(days.split(' ')).args(["--data", "data", "--set", "t", "--join", "hash", "-w", "2"]);
     let ran = home.runner(command).run();
-    let line = format!("\nheavy keys of a join, spread over the workers of the process that reads them: {:?} has at least ", pages[7].0);
+    let line = format!(
+        "\nheavy keys of a join, spread over the workers of the process that reads them: {:?} has at least ",
+        pages[7].0
+    );
     ran.check(ran.stderr.contains(&line), "people are told too");
 }
 

@@ -119,7 +119,15 @@ fn a_plan_of_a_join_has_the_operators_that_run() {
 fn a_plan_tells_what_was_decided_and_why() {
     let home = Home::new();
     for (words, operator, decided) in [
-        ("-w 2", "BroadcastJoin", ["broadcast", "rankings", "it are wanted, and 1.69 MB of uservisits; a copy in each process takes"]),
+        (
+            "-w 2",
+            "BroadcastJoin",
+            [
+                "broadcast",
+                "rankings",
+                "it are wanted, and 1.69 MB of uservisits; a copy in each process takes",
+            ],
+        ),
         ("-w 2 --join hash", "HashJoin", ["hash", "rankings", "of uservisits; --join says so"]),
         (
             "-w 2 --join strict-hash --build uservisits",
@@ -133,7 +141,8 @@ fn a_plan_tells_what_was_decided_and_why() {
         let lines: Vec<_> = section.lines().take_while(|line| !line.is_empty()).collect();
         for (key, value) in ["strategy", "build", "reason"].into_iter().zip(decided) {
             let told = lines.iter().find_map(|line| line.trim().strip_prefix(key));
-            let holds = |told: &str| if key == "reason" { told.contains(value) } else { told.trim() == value };
+            let holds =
+                |told: &str| if key == "reason" { told.contains(value) } else { told.trim() == value };
             ran.check(told.is_some_and(holds), key);
         }
     }
