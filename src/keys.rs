@@ -35,9 +35,6 @@ impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
 pub struct Prefix<const N: usize>([u8; N]);
 
 impl<const N: usize> Prefix<N> {
-    /// The empty text.
-    pub const EMPTY: Self = Prefix([0; N]);
-
     /// The first `length` bytes of `text`, at most `N`.
     #[inline]
     pub fn new(text: &[u8], length: usize) -> Self {

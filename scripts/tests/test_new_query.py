@@ -46,6 +46,13 @@ class NewQuery(unittest.TestCase):
             self.assertIn("scripts/new-query visits_by_day", done.stderr)
         self.assertEqual(list((self.root / "src/bin").iterdir()), [])
 
+    def test_names_that_cargo_keeps_for_itself(self):
+        for name in ("build", "deps", "examples", "incremental"):
+            done = self.run_script(name)
+            self.assertEqual(done.returncode, 2, name)
+            self.assertIn(f"cargo has a directory called {name} beside its programs", done.stderr)
+        self.assertEqual(list((self.root / "src/bin").iterdir()), [])
+
 
 if __name__ == "__main__":
     unittest.main()

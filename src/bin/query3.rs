@@ -54,10 +54,10 @@ struct Options {
     top: usize,
     /// How visits meet rankings: by exchanging both tables, or with all of the one that is held in every process
     ///
-    /// By hash, rows of a page that very many visits have go to all workers; strict-hash leaves them to one. auto takes broadcast while
-    /// the copies of what is held are expected to have at most 200 MB together and it has little of --memory, and hash from there on.
-    /// What does not fit is spilled by hash, and an error by broadcast. With --local-shards no process knows how large a table is, so
-    /// one of them must be named.
+    /// By hash, rows of a page that very many rows have are spread over the workers of the process that reads them; strict-hash leaves
+    /// them to one. auto takes broadcast while the copies of what is held are expected to have at most 200 MB together and it has
+    /// little of --memory, and hash from there on. What does not fit is spilled by hash, and an error by broadcast. With --local-shards
+    /// no process knows how large a table is, so one of them must be named.
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     join: JoinChoice,
     /// Table that is held in memory: rankings, or uservisits [default: the one that is expected to be smaller]

@@ -138,7 +138,9 @@ pub struct JobArguments {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report_html: Option<PathBuf>,
 
-    /// Print the dataflow, the splits of each worker and the shares of memory, and run nothing
+    /// Print the dataflow, what was decided and why, who reads what and the shares of memory, and run nothing
+    ///
+    /// Who reads what is told of each worker with --assignment modulo. Otherwise it is told of each process, whose workers share.
     #[arg(long, help_heading = "Output")]
     pub explain: bool,
 
@@ -152,7 +154,7 @@ pub struct JobArguments {
 
     /// Tell on stderr what happens, such as which connections were turned away, and in the end what each operator did
     ///
-    /// That is the dataflow of --explain with rows in and out, bytes sent to other workers, time, and skew: the rows of the worker that
+    /// That is the dataflow of --explain, with rows in and out, bytes sent to other workers, time, and skew: the rows of the worker that
     /// has most of them over the mean.
     #[arg(short, long, help_heading = "Output")]
     pub verbose: bool,

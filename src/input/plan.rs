@@ -1,6 +1,7 @@
 //! A planned table.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -92,6 +93,12 @@ impl<R> Clone for Input<R> {
     }
 }
 
+impl<R> fmt::Debug for Input<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("table", &self.plan.table.name).finish_non_exhaustive()
+    }
+}
+
 impl<R: Row> Input<R> {
     /// Lists the table's files, resolves the fields of `R` against its columns, and cuts splits.
     pub fn open(table: &Table, options: &InputOptions) -> Result<Self, Error> {
@@ -140,6 +147,67 @@ impl<R: Row> Input<R> {
             bad_records: options.bad_records,
             block_bytes: BLOCK_BYTES,
         }))
+    }
+
+    /// Starts to read one split.
+    pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
+        let plan = &*self.plan;
+        let file = &plan.files[split.file];
+        let (blocks, unread_rows) = self.blocks_of(split);
+        let column_source = || ColumnSource {
+            unread_rows,
+            path: Arc::clone(&file.path),
+            table: plan.table,
+            wanted: Arc::clone(&plan.wanted),
+            bad_records: plan.bad_records,
+            range: split.range.clone(),
+        };
+        match plan.columns.get(split.file) {
+            Some(ColumnFile::Parquet(footer)) => {
+                let decoder = ParquetDecoder::open(
+                    footer,
+                    file.open()?,
+                    Arc::clone(&plan.wanted),
+                    Arc::clone(&plan.ranges),
+                    blocks,
+                );
+                Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
+            }
+            Some(ColumnFile::Packed(footer)) => {
+                let decoder =
+                    PackedDecoder::open(footer, file.open()?, Arc::clone(&plan.wanted), &plan.ranges, blocks);
+                Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
+            }
+            None => {
+                let source = Source {
+                    path: Arc::clone(&file.path),
+                    file: file.open()?,
+                    compression: file.compression,
+                    range: split.range.clone(),
+                    table: plan.table,
+                    wanted: plan
+                        .wanted
+                        .iter()
+                        .map(|wanted| WantedField::of(&plan.table, wanted.column))
+                        .collect(),
+                    filter: FieldFilter::new(&plan.table, &plan.wanted, &plan.ranges),
+                    bad_records: plan.bad_records,
+                    block_bytes: plan.block_bytes,
+                };
+                Ok(match plan.table.layout {
+                    Layout::Pages => SplitReader::pages(PageReader::open(source)?),
+                    Layout::Delimited(_) | Layout::Lines => SplitReader::csv(CsvReader::open(source)?),
+                })
+            }
+        }
+    }
+}
+
+/// What there is to know of a plan whatever its rows become.
+impl<R> Input<R> {
+    /// The same plan, of which no row is read.
+    pub(crate) fn untyped(&self) -> Input<()> {
+        Input { plan: Arc::clone(&self.plan), row: PhantomData }
     }
 
     /// The same plan with these files as one split each, on top of those that were not cut before.
@@ -290,6 +358,13 @@ impl<R: Row> Input<R> {
         self.bytes_of_blocks(|block| if block.is_outside(&self.plan.ranges) { 0.0 } else { 1.0 })
     }
 
+    /// The same, of one split.
+    pub(crate) fn bytes_to_read_of(&self, split: &Split) -> u64 {
+        let Some(file) = self.plan.columns.get(split.file) else { return split.bytes() };
+        let (blocks, _) = self.blocks_of(split);
+        blocks.into_iter().map(|block| file.bytes_of(block, &self.plan.wanted)).sum()
+    }
+
     /// Bytes of the rows that a query wants, about, by the statistics of column files: those of the wanted columns, in the files. Of
     /// text all bytes.
     pub(crate) fn expected_bytes(&self) -> u64 {
@@ -313,59 +388,6 @@ impl<R: Row> Input<R> {
     /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.
     pub fn digest(&self) -> u64 {
         files::digest(&self.plan.files)
-    }
-
-    /// Starts to read one split.
-    pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
-        let plan = &*self.plan;
-        let file = &plan.files[split.file];
-        let (blocks, unread_rows) = self.blocks_of(split);
-        let column_source = || ColumnSource {
-            unread_rows,
-            path: Arc::clone(&file.path),
-            table: plan.table,
-            wanted: Arc::clone(&plan.wanted),
-            bad_records: plan.bad_records,
-            range: split.range.clone(),
-        };
-        match plan.columns.get(split.file) {
-            Some(ColumnFile::Parquet(footer)) => {
-                let decoder = ParquetDecoder::open(
-                    footer,
-                    file.open()?,
-                    Arc::clone(&plan.wanted),
-                    Arc::clone(&plan.ranges),
-                    blocks,
-                );
-                Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
-            }
-            Some(ColumnFile::Packed(footer)) => {
-                let decoder =
-                    PackedDecoder::open(footer, file.open()?, Arc::clone(&plan.wanted), &plan.ranges, blocks);
-                Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
-            }
-            None => {
-                let source = Source {
-                    path: Arc::clone(&file.path),
-                    file: file.open()?,
-                    compression: file.compression,
-                    range: split.range.clone(),
-                    table: plan.table,
-                    wanted: plan
-                        .wanted
-                        .iter()
-                        .map(|wanted| WantedField::of(&plan.table, wanted.column))
-                        .collect(),
-                    filter: FieldFilter::new(&plan.table, &plan.wanted, &plan.ranges),
-                    bad_records: plan.bad_records,
-                    block_bytes: plan.block_bytes,
-                };
-                Ok(match plan.table.layout {
-                    Layout::Pages => SplitReader::pages(PageReader::open(source)?),
-                    Layout::Delimited(_) | Layout::Lines => SplitReader::csv(CsvReader::open(source)?),
-                })
-            }
-        }
     }
 }
 

@@ -58,8 +58,6 @@ pub struct Job {
     output: Option<Output>,
     shared: ProcessShared,
     stores: Stores,
-    /// What `--explain` tells of each table.
-    tables: Vec<explain::TablePlan>,
     /// Where `--explain` claims an output, to leave the real one alone.
     scratch: Option<tempfile::TempDir>,
 }
@@ -168,7 +166,6 @@ impl Job {
             output: None,
             shared,
             stores,
-            tables: Vec::new(),
             scratch: None,
         })
     }
@@ -213,9 +210,6 @@ impl Job {
         self.planned.compressed_files +=
             input.files().iter().filter(|file| file.compression.is_some()).count();
         self.planned.splits += input.splits().len();
-        if self.settings.explain {
-            self.tables.push(explain::TablePlan::of(&input, &self.settings));
-        }
         Ok(input)
     }
 

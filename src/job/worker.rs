@@ -19,7 +19,7 @@ use timely::worker::Worker;
 use super::recorder::Recorder;
 use crate::Error;
 use crate::formats::parts::{Output, Part};
-use crate::input::{Fetched, InputFile, Stores, miscut_files};
+use crate::input::{Fetched, Input, Stores, miscut_files};
 use crate::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use crate::report::{
     JoinShare, LargestSplit, WorkerFigures, WorkerProfile, peak_rss_bytes, resident_bytes, thread_cpu_seconds,
@@ -124,7 +124,7 @@ pub(super) fn run<A>(
         let profile = recorder.map(|recorder| recorder.finish(worker, &context));
         let details =
             share(worker, assignment, vec![detail(worker, assignment, &context, &before, profile)])?;
-        let miscut = miscut(&own(&details, worker, assignment), &context.files.borrow());
+        let miscut = miscut(&own(&details, worker, assignment), &context.scans.borrow());
         if !anywhere(worker, assignment, !miscut.is_empty())? {
             let committed = match &assignment.output {
                 // The exchange above has waited for every part; each process renames its own.
@@ -142,7 +142,7 @@ pub(super) fn run<A>(
             let known = uncut.entry(scan).or_default();
             if let Some(file) = files.intersection(known).next() {
                 // Nothing was cut there, so its bytes are not what they were.
-                let path = context.files.borrow()[scan][*file].path.display().to_string();
+                let path = context.scans.borrow()[scan].files()[*file].path.display().to_string();
                 failure.set(Error::Data(format!("{path} changed while it was read")));
                 return None;
             }
@@ -255,18 +255,18 @@ fn detail(
         queue_spilled_bytes: if first { context.process.memory.queue_spilled_bytes() } else { 0 },
         fetched: if first { assignment.stores.fetched() } else { Fetched::default() },
         planned: if first { assignment.planned } else { Planned::default() },
-        largest_split: largest_extent(&extents, &context.files.borrow()),
+        largest_split: largest_extent(&extents, &context.scans.borrow()),
         profile,
         extents,
     }
 }
 
 /// The split with the most bytes of rows, among those of a worker.
-fn largest_extent(extents: &[(usize, usize, Range<u64>)], scans: &[Vec<InputFile>]) -> Option<LargestSplit> {
+fn largest_extent(extents: &[(usize, usize, Range<u64>)], scans: &[Input<()>]) -> Option<LargestSplit> {
     let (scan, file, extent) = extents.iter().max_by_key(|(scan, file, extent)| {
         (extent.end - extent.start, Reverse((*scan, *file, extent.start)))
     })?;
-    let file = scans[*scan][*file].path.display().to_string();
+    let file = scans[*scan].files()[*file].path.display().to_string();
     Some(LargestSplit { file, bytes: extent.end - extent.start })
 }
 
@@ -276,13 +276,13 @@ fn largest_split(splits: impl Iterator<Item = LargestSplit>) -> Option<LargestSp
 }
 
 /// The files of each scan whose splits do not meet.
-fn miscut(details: &[&Detail], scans: &[Vec<InputFile>]) -> BTreeMap<usize, BTreeSet<usize>> {
+fn miscut(details: &[&Detail], scans: &[Input<()>]) -> BTreeMap<usize, BTreeSet<usize>> {
     let of_scan = |wanted: usize| {
         let extents = details.iter().flat_map(|detail| &detail.extents);
         extents.filter(move |(scan, ..)| *scan == wanted).map(|(_, file, extent)| (*file, extent.clone()))
     };
-    let miscut = |(scan, files): (usize, &Vec<InputFile>)| {
-        (scan, miscut_files(&mut of_scan(scan).collect::<Vec<_>>(), files))
+    let miscut = |(scan, input): (usize, &Input<()>)| {
+        (scan, miscut_files(&mut of_scan(scan).collect::<Vec<_>>(), input.files()))
     };
     scans.iter().enumerate().map(miscut).filter(|(_, files)| !files.is_empty()).collect()
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use timely::dataflow::operators::probe::Handle;
 
 use crate::error::FirstFailure;
-use crate::input::{Input, InputFile, Row, SplitAssignment, SplitQueue};
+use crate::input::{Input, SplitAssignment, SplitQueue};
 use crate::memory::Budget;
 use crate::report::JoinShare;
 
@@ -132,8 +132,8 @@ impl ProcessShared {
 pub struct WorkerContext {
     /// Counters for the report.
     pub counters: Counters,
-    /// The files of each scan.
-    pub files: RefCell<Vec<Vec<InputFile>>>,
+    /// What each scan reads.
+    pub scans: RefCell<Vec<Input<()>>>,
     /// What was read of each split: scan, file and bytes.
     pub extents: RefCell<Vec<(usize, usize, Range<u64>)>>,
     /// What the process shares.
@@ -183,7 +183,7 @@ impl WorkerContext {
         let run = Arc::clone(locked(&process.runs).entry(run).or_default());
         Rc::new(WorkerContext {
             counters: Counters::default(),
-            files: RefCell::default(),
+            scans: RefCell::default(),
             extents: RefCell::default(),
             process,
             workers,
@@ -271,17 +271,17 @@ impl WorkerContext {
         probe
     }
 
-    /// The number of a scan of `files` that is being built, and which of them it must not cut.
-    pub(crate) fn next_scan(&self, files: &[InputFile]) -> (usize, BTreeSet<usize>) {
-        let mut scans = self.files.borrow_mut();
-        scans.push(files.to_vec());
+    /// The number of a scan of `input` that is being built, and which of its files it must not cut.
+    pub(crate) fn next_scan<R>(&self, input: &Input<R>) -> (usize, BTreeSet<usize>) {
+        let mut scans = self.scans.borrow_mut();
+        scans.push(input.untyped());
         let scan = scans.len() - 1;
         (scan, self.uncut.get(&scan).cloned().unwrap_or_default())
     }
 
     /// Where worker `index` of `peers` takes the splits of a scan from. Of files that its process has alone, only the
     /// workers of the process count.
-    pub(crate) fn splits<R: Row>(
+    pub(crate) fn splits<R>(
         &self,
         scan: usize,
         input: &Input<R>,

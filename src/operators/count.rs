@@ -10,7 +10,10 @@ use super::notify::UnaryNotify;
 
 /// Counting over all workers.
 pub trait Count<'scope> {
-    /// Gives the number of records of all workers, once, on worker 0. One number per worker is exchanged.
+    /// Gives the number of records of all workers, once, on worker 0.
+    ///
+    /// Cost: an addition for each container of records; one number of 8 bytes per worker is exchanged. Memory: that number,
+    /// too little to count to `--memory`.
     ///
     /// ```
     /// use millrace::operators::Count;

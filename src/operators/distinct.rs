@@ -4,8 +4,7 @@
 //!  key ─► (key, ()) ─► reduce_by_key, or reduce_by_any_key ─► key
 //! ```
 //!
-//! What repeats is dropped where a reducer would merge it, so what is true of the two reducers is true of these: repetitions
-//! that come close together are dropped before the exchange, and a key is `size_of` key on the wire.
+//! What repeats is dropped where a reducer would merge it, so what is true of the two reducers is true of these.
 
 use std::hash::Hash;
 
@@ -21,9 +20,9 @@ use crate::keys::Key;
 pub trait Distinct<'scope, K> {
     /// Gives each key once, on the worker that owns it, after all input has been seen.
     ///
-    /// Cost: as [`reduce_by_key`](ReduceByKey::reduce_by_key) with a value of no bytes. A key leaves its worker once unless it was
-    /// dropped before. Memory: 1.25 to 1.6 times `size_of` key for each distinct one, and as many that wait;
-    /// what exceeds `--memory` is spilled.
+    /// Cost: as [`reduce_by_key`](ReduceByKey::reduce_by_key) with a value of no bytes. A key leaves its worker once, as `size_of` key
+    /// on the wire, unless it was dropped before, as repetitions are that come close together. Memory: 1.25 to 1.6 times `size_of`
+    /// key for each distinct one, and as many that wait; what exceeds `--memory` is spilled.
     ///
     /// ```
     /// use millrace::operators::{Count, Distinct};
@@ -42,8 +41,8 @@ pub trait Distinct<'scope, K> {
 
     /// The same for keys of any kind: texts, lists, enums, and tuples of them.
     ///
-    /// Cost: as [`reduce_by_any_key`](ReduceByAnyKey::reduce_by_any_key), whose rules for keys these are, too. Memory: the distinct keys;
-    /// what exceeds `--memory` is spilled.
+    /// Cost: as [`reduce_by_any_key`](ReduceByAnyKey::reduce_by_any_key), whose rules for keys these are, too. Memory: the distinct
+    /// keys, with what they own; what exceeds `--memory` is spilled.
     ///
     /// ```
     /// use millrace::operators::{Count, Distinct};

@@ -13,6 +13,10 @@ pub trait Fold<'scope, D> {
     /// also where there were no records. Nothing is exchanged; [`gather`](super::Gather::gather) brings the
     /// values together.
     ///
+    /// Cost: a call of `step` for each record, where it is. Memory: what the value holds, one for each worker, and nothing of the records.
+    /// That is the query's own choice, so it is not counted to `--memory` and never spilled: fold into totals, or into the best ten by
+    /// [`Top`](super::Top), and leave what grows with the input to a reducer.
+    ///
     /// ```
     /// use millrace::operators::Fold;
     /// use timely::dataflow::operators::vec::ToStream;

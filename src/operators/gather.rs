@@ -14,7 +14,9 @@ use super::notify::UnaryNotify;
 /// Bringing records together.
 pub trait Gather<D> {
     /// Sends every record to worker 0, where [`Gathered::take`] has them, in no order, after the dataflow ended.
-    /// Memory: all of them at worker 0, so gather answers and not data.
+    ///
+    /// Cost: every record is exchanged once, through serde where it crosses processes. Memory: all of them at worker 0, not counted to
+    /// `--memory` and never spilled: gather answers and not data, for which there is [`write_parts`](super::WriteParts::write_parts).
     ///
     /// ```
     /// use millrace::operators::Gather;

@@ -29,8 +29,11 @@ pub trait Pipe<'scope, D> {
     /// it starts itself and leaves running is killed. Input and output are streams of bytes: if records are to be lines,
     /// `encode` writes newlines.
     ///
-    /// Cost: a copy of all bytes into and out of two pipes. Memory for each worker: the records of the rounds that the scan gave
-    /// before it was held back, some 10 MiB of input, whatever the program does.
+    /// Cost: a copy of all bytes into and out of two pipes; nothing is exchanged. Memory for each worker, behind a scan: the records of the
+    /// rounds that it gave before it was held back, some 10 MiB of input, whatever the program does. Behind a reducer or a
+    /// sort, which nothing holds back while they give what they have: all of that, encoded, where the program is slower than they are; of a
+    /// join, what it joins from disk. None of it is counted to `--memory` or spilled. A program that is to read a large answer should read
+    /// what [`write_parts`](super::WriteParts::write_parts) wrote.
     ///
     /// ```
     /// use millrace::operators::{Gather, Pipe};

@@ -7,13 +7,7 @@
 //!                                                                         sorted runs on disk where memory is short
 //! ```
 //!
-//! The sibling of [`reduce_by_key`](super::ReduceByKey), for what is no plain bytes: text, lists, enums. It costs what
-//! such records cost: an allocation where a key is made, serde where it crosses processes, and a pointer to follow
-//! where it is compared. Where a key can be a number or a [`Prefix`](crate::keys::Prefix), use the other.
-//!
-//! Memory: the groups, with what they own as it would be encoded, and what is in flight; nothing waits. Groups that exceed `--memory` are
-//! written to disk, all at once, and sorted by their hashes; they are merged as they are read back, a further time for every sixty-fold of
-//! runs. The values of any one key must fit in memory.
+//! The sibling of [`reduce_by_key`](super::ReduceByKey), for what is no plain bytes: text, lists, enums.
 
 use std::hash::Hash;
 use std::rc::Rc;
@@ -38,6 +32,13 @@ pub trait ReduceByAnyKey<'scope, K, V> {
     ///
     /// Keys that are equal must have equal hashes, as [`Hash`] demands, and equal serialized forms must be read as
     /// equal keys. Hashes start from constants, so runs repeat; who chooses the keys can therefore choose collisions.
+    ///
+    /// Cost: every record leaves its worker once unless the combiner merged it before, in postcard's form where it crosses processes.
+    /// It costs what such records cost: an allocation where a key is made, serde where it crosses processes, and a pointer to follow
+    /// where it is compared. Where a key can be a number or a [`Prefix`](crate::keys::Prefix), use
+    /// [`reduce_by_key`](super::ReduceByKey::reduce_by_key). Memory: the groups, with what they own as it would be encoded, and what is
+    /// in flight; nothing waits. Groups that exceed `--memory` are written to disk, all at once, and sorted by their hashes; they are
+    /// merged as they are read back, a further time for every sixty-fold of runs. The values of any one key must fit in memory.
     ///
     /// ```
     /// use millrace::operators::ReduceByAnyKey;

@@ -5,12 +5,6 @@
 //!                  while it    of each worker                whole        updated in batches; given, table by
 //!                  pays                                      containers   table, when all input has been seen
 //! ```
-//!
-//! Cost: every record leaves its worker once unless it was merged before: by the combiner, or, where it goes to another
-//! process and keys repeat enough, in tables of the sender's; a record is `size_of` key plus value
-//! on the wire, without padding. Memory: the groups (1.25 to 1.6 slots each), records that
-//! wait to be merged (as many as there are groups, or up to sixteen times as many while nearly every record makes a
-//! new group, and four times once they take 64 MiB of a worker), and what is in flight.
 
 use std::rc::Rc;
 
@@ -36,6 +30,13 @@ const MOST_BUFFERS: usize = 2048;
 pub trait ReduceByKey<'scope, K: Key, V: Pod> {
     /// Merges all values of a key into one, with `merge` in any order and grouping: it must be associative and
     /// commutative. Each key comes out once, on the worker that owns it, after all input has been seen.
+    ///
+    /// Cost: every record leaves its worker once unless it was merged before: by the combiner, or, where it goes to another
+    /// process and keys repeat enough, in tables of the sender's; a record is `size_of` key plus value on the wire, without
+    /// padding. Memory: the groups (1.25 to 1.6 slots each), records that wait to be merged (as many as there are groups, or up
+    /// to sixteen times as many while nearly every record makes a new group, and four times once they take 64 MiB of a worker),
+    /// and what is in flight. What exceeds `--memory` is spilled, partition by partition, read back once in the end, and written
+    /// once more for each time a partition must be divided.
     ///
     /// ```
     /// use millrace::operators::ReduceByKey;

@@ -6,10 +6,7 @@
 //!                        └► longer ones: reduce_by_any_key by text ────────┘
 //! ```
 //!
-//! Cost and memory are those of the two, and nothing more for short texts, which become keys where they are sent and texts again where
-//! they are given: a short text is a fixed-width key, 16 bytes in its table and on the wire; a longer one, or one
-//! that ends in a zero byte, which a [`Prefix`] cannot tell from its padding, owns its bytes. Which way a text goes depends
-//! on nothing but the text, so each comes out once.
+//! Which way a text goes depends on nothing but the text, so each comes out once.
 
 use bytemuck::Pod;
 use timely::ExchangeData;
@@ -29,6 +26,11 @@ const SHORT: usize = 16;
 pub trait ReduceByText<'scope, T, V> {
     /// Merges all values of a text into one, with `merge` in any order and grouping: it must be associative and
     /// commutative. Each text comes out once, on the worker that owns it, after all input has been seen. Texts are compared whole.
+    ///
+    /// Cost, memory and what is spilled: as [`reduce_by_key`](super::ReduceByKey::reduce_by_key) for short texts, which become keys where
+    /// they are sent and texts again where they are given, and as [`reduce_by_any_key`](ReduceByAnyKey::reduce_by_any_key) for others. A
+    /// short text is a fixed-width key, 16 bytes in its table and on the wire; a longer one, or one that ends in a zero byte, which a
+    /// [`Prefix`] cannot tell from its padding, owns its bytes.
     ///
     /// ```
     /// use millrace::keys::ShortText;

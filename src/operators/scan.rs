@@ -37,6 +37,12 @@ pub trait Scan<'scope> {
     /// to map, `condition.then(|| record)` to filter, an array or iterator to give several. A bad record or an
     /// unreadable file fails the job.
     ///
+    /// Cost: the wanted columns are decoded, and of text all fields are gone through. Nothing is exchanged, and no row is allocated: it
+    /// borrows its texts. Memory for each worker: of text a block of 256 KiB, or the longest row if that is more, of Parquet as much and a
+    /// page of each wanted column, of packed files the wanted columns of a block, and what a decompressor needs; beside it one round of
+    /// records, which are 32,768 of them or 512 KiB, and more where a block of rows gives more. Scans spill nothing: they wait while as
+    /// much is in flight as may be, which is 8 rounds for each worker, or what an eighth of `--memory` holds if that is less.
+    ///
     /// ```
     /// use millrace::input::{Input, InputOptions, Row};
     /// use millrace::operators::{Count, Scan};
@@ -78,7 +84,7 @@ impl<'scope> Scan<'scope> for Scope<'scope, Round> {
         F: for<'a> FnMut(R::Of<'a>) -> I + 'static,
     {
         let context = WorkerContext::current();
-        let (scan, uncut) = context.next_scan(input.files());
+        let (scan, uncut) = context.next_scan(input);
         let input = input.uncut(&uncut);
         let name = format!("Scan {}", input.table().name);
         let splits = context.splits(scan, &input, self.index(), self.peers());

@@ -5,8 +5,11 @@ use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
 
-/// Keeps the `limit` items with the highest scores; among equal scores the smaller items. Cost of an item that is
-/// not kept: one comparison.
+/// Keeps the `limit` items with the highest scores; among equal scores the smaller items.
+///
+/// Cost of an item that is not kept: one comparison; of one that is, log₂(`limit`) of them. Each worker sends what it kept, up to
+/// `limit` items. Memory: up to `limit` items, with what they own, for each worker, and those of all workers where they are
+/// gathered. They are not counted to `--memory` and never spilled, since `limit` bounds them: for a large part of all records, sort.
 ///
 /// ```
 /// use millrace::operators::Top;

@@ -1,4 +1,4 @@
-//! The heavy keys of joins: those whose records were spread over all workers.
+//! The heavy keys of joins: those whose records were spread over the workers of the process that read them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,7 @@ pub struct HeavyKey {
     pub key: String,
     /// Probe records that were spread: all but those that came before the key was known.
     pub rows: u64,
-    /// The same, as a part of all probe records.
+    /// The same, as a part of all probe records: at least so many have the key.
     pub share: f64,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for JoinFigures {
         let rows = Count(self.probe_rows);
         write!(
             f,
-            "heavy keys of a join, spread over all workers: {:?} has {:.1} %",
+            "heavy keys of a join, spread over the workers of the process that reads them: {:?} has at least {:.1} %",
             heaviest.key,
             100.0 * heaviest.share
         )?;
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(joins[1].heavy_keys[0], HeavyKey { key: "a".into(), rows: 200, share: 0.2 });
         assert_eq!(
             joins[1].to_string(),
-            "heavy keys of a join, spread over all workers: \"a\" has 20.0 %, \"b\" 10.0 %, \"e\" 6.0 %, 1 more of 1,000 rows"
+            "heavy keys of a join, spread over the workers of the process that reads them: \"a\" has at least 20.0 %, \"b\" 10.0 %, \"e\" 6.0 %, 1 more of 1,000 rows"
         );
     }
 }

@@ -74,6 +74,103 @@ fn a_plan_needs_no_other_process_and_only_the_first_prints_it() {
     ran.failed_saying("error: there is no table uservisits in set nowhere");
 }
 
+/// The bundled tables.
+const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+/// Query 3.
+fn query3(home: &Home, data: &str, words: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query3"));
+    command.args(["--data", data]).args(words.split(' '));
+    let ran = home.runner(command).run();
+    ran.ended_with(0);
+    ran
+}
+
+/// The tree of operators in a plan.
+fn planned_tree(ran: &Ran) -> Vec<String> {
+    ran.stdout.split("\n\n").nth(1).unwrap().lines().map(String::from).collect()
+}
+
+/// The same in what `-v` prints, without the figures beside it.
+fn told_tree(ran: &Ran) -> Vec<String> {
+    let mut lines = ran.stderr.lines().skip_while(|line| !line.starts_with("operator "));
+    // The first column of figures has 13 places, and 2 in front of it.
+    let width = lines.next().unwrap().split_once("rows in").unwrap().0.len() + "rows in".len() - 15;
+    lines.map(|line| line.chars().take(width).collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn a_plan_of_a_join_has_the_operators_that_run() {
+    // Once it was that of one worker, which replicates nothing.
+    let home = Home::new();
+    for join in ["hash", "strict-hash", "broadcast"] {
+        for job in ["-w 1", "-w 2", "-w 3", "-w 1 -n 2"] {
+            let words = format!("--join {join} --to 2010-01-01 {job}");
+            let planned = planned_tree(&query3(&home, BUNDLED, &format!("{words} --explain")));
+            let ran = query3(&home, BUNDLED, &format!("{words} -v"));
+            assert_eq!(planned, told_tree(&ran), "{words}");
+            let replicates = planned.iter().any(|line| line.ends_with("Replicate ◄ exchange"));
+            assert_eq!(replicates, join == "hash" && job != "-w 1", "{words}: {planned:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_tells_what_was_decided_and_why() {
+    let home = Home::new();
+    for (words, operator, decided) in [
+        (
+            "-w 2",
+            "BroadcastJoin",
+            [
+                "broadcast",
+                "rankings",
+                "it are wanted, and 1.69 MB of uservisits; a copy in each process takes",
+            ],
+        ),
+        ("-w 2 --join hash", "HashJoin", ["hash", "rankings", "of uservisits; --join says so"]),
+        (
+            "-w 2 --join strict-hash --build uservisits",
+            "StrictHashJoin",
+            ["strict-hash", "uservisits", "--build says so; --join says so"],
+        ),
+    ] {
+        let ran = query3(&home, BUNDLED, &format!("{words} --explain"));
+        ran.check(planned_tree(&ran).iter().any(|line| line.contains(&format!(" {operator} ◄"))), operator);
+        let (_, section) = ran.stdout.split_once("\njoin, as decided\n").unwrap();
+        let lines: Vec<_> = section.lines().take_while(|line| !line.is_empty()).collect();
+        for (key, value) in ["strategy", "build", "reason"].into_iter().zip(decided) {
+            let told = lines.iter().find_map(|line| line.trim().strip_prefix(key));
+            let holds =
+                |told: &str| if key == "reason" { told.contains(value) } else { told.trim() == value };
+            ran.check(told.is_some_and(holds), key);
+        }
+    }
+}
+
+#[test]
+fn a_plan_counts_the_bytes_of_column_files_that_are_read() {
+    let home = Home::new();
+    for table in ["rankings", "uservisits"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--data", BUNDLED, "--table", table, "--to", "packed"]);
+        command.args(["--output", &format!("data/packed/tiny/{table}")]);
+        home.runner(command).run().ended_with(0);
+    }
+    let read = |words: &str| {
+        let ran = query3(&home, "data", &format!("{words} -w 2 --assignment modulo --explain"));
+        let (_, section) = ran.stdout.split_once("\nuservisits: ").unwrap();
+        let lines: Vec<_> = section.lines().take(3).map(String::from).collect();
+        lines
+    };
+    // Columns of the visits that nobody asked for are not read, and no block of a time in which there are none.
+    let all = read("--to 2012-01-01");
+    assert!(all[0].contains(", at most ") && all[0].contains(" kB of them to read, "), "{all:?}");
+    let none = read("--from 2050-01-01 --to 2051-01-01");
+    assert!(none[0].contains(", at most 0 B of them to read, "), "{none:?}");
+    assert!(none[1].ends_with(", 0 B") && none[2].ends_with(", 0 B"), "{none:?}");
+}
+
 #[test]
 fn what_operators_did_adds_up_for_any_number_of_workers() {
     let home = home(6_000);

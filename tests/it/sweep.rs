@@ -92,7 +92,7 @@ fn the_plain_loops_agree_with_their_queries_on_the_benchmarks_tables() {
         .unwrap();
     for (query, some, more) in [
         ("query1", "-x 100", "-x 10"),
-        ("query3", "--to 1983-01-01", "--to 2010-01-01"),
+        ("query3", "--to 1983-01-01 --join hash --build rankings", "--to 2010-01-01"),
         ("query4", "--top 1", "--top 2"),
     ] {
         let few = agreed(&home, query, &format!("{some} --data bundled --set tiny"));

@@ -11,14 +11,6 @@
 //! their type's `Eq`: a join is exact whatever the hashes are. Probe records of a `Broadcast` do not leave: they are looked up as they
 //! come, their keys are compared with written ones without being written, and the closure is lent the record itself.
 //!
-//! Cost, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
-//! side to every process, whose workers make a part of its table each and look up in all of them, and none of the probe
-//! side, of which it copies nothing. Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its
-//! records, counted to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that would meet
-//! them; both are read back at the end, and written once more for each time a partition must be divided. With
-//! `Broadcast` it must fit. Probe records wait only where they come before the build side is whole, as rows of bytes, on disk past the
-//! budget: a scan that is built after the build side's scan does not start before that.
-//!
 //! `Hash` looks at some of the probe records before they leave. Those of a heavy key, one that would make its owner busier than the
 //! others, stay in their process, whose workers get them in turn; the owner sends the key's build records to all workers, once
 //! it is asked and has them all:
@@ -62,10 +54,39 @@ pub enum JoinStrategy {
     /// The same without exception: the records of a key meet at one worker, however many they are.
     StrictHash,
     /// Every process has the whole build side, and probe records stay where they are, and as they are: for a small build side.
+    ///
+    /// ```
+    /// use millrace::operators::{Gather, Join, JoinStrategy};
+    /// use timely::dataflow::operators::vec::ToStream;
+    ///
+    /// let joined = timely::execute_directly(|worker| {
+    ///     let joined = worker.dataflow(|scope| {
+    ///         let countries = [(49u16, "Germany"), (44, "Britain")].map(|(code, name)| (code, name.to_owned()));
+    ///         let calls = [(44u16, 7u64), (49, 2), (1, 5), (44, 1)].to_stream(scope);
+    ///         calls
+    ///             .join(countries.to_stream(scope), JoinStrategy::Broadcast, |_, minutes, name| Some((name.clone(), *minutes)))
+    ///             .gather()
+    ///     });
+    ///     while worker.step() {}
+    ///     joined.take()
+    /// });
+    /// let mut joined = joined.unwrap_or_default();
+    /// joined.sort();
+    /// assert_eq!(joined, [("Britain", 1), ("Britain", 7), ("Germany", 2)].map(|(name, minutes)| (name.to_owned(), minutes)));
+    /// ```
     Broadcast,
 }
 
 impl JoinStrategy {
+    /// What `--explain` shows.
+    fn operator_name(self) -> &'static str {
+        match self {
+            JoinStrategy::Hash => "HashJoin",
+            JoinStrategy::StrictHash => "StrictHashJoin",
+            JoinStrategy::Broadcast => "BroadcastJoin",
+        }
+    }
+
     /// Into how many partitions each of `peers` workers divides what comes to it.
     fn partitions(self, peers: usize) -> usize {
         match self {
@@ -78,6 +99,16 @@ impl JoinStrategy {
 
 /// Joins of a stream, the probe side, with another one, the build side, which is held in memory: let the smaller one be
 /// the build side, and scan it first.
+///
+/// Cost of each kind, by [`JoinStrategy`]: `Hash` sends every record of both sides once; `Broadcast` sends every record of the build
+/// side to every process, whose workers make a part of its table each and look up in all of them, and none of the probe
+/// side, of which it copies nothing. A record is sent as postcard writes its key and value, and 16 bytes.
+///
+/// Memory: the build side, its part or all of it in each process, and 16 to 32 bytes for each of its records; a semi or an anti join keeps
+/// one record of each key. It counts to `--memory`. With `Hash`, partitions of it that do not fit go to disk, and the probe records that
+/// would meet them; both are read back at the end, and written once more for each time a partition must be divided. With
+/// `Broadcast` it must fit, or the run ends with an error. Probe records wait only where they come before the build side is whole, as rows
+/// of bytes, on disk past the budget: a scan that is built after the build side's scan does not start before the scan is over.
 pub trait Join<'scope, K, P> {
     /// The inner join: `logic` is called for every pair of records with equal keys, and returns any number of records.
     ///
@@ -105,6 +136,24 @@ pub trait Join<'scope, K, P> {
         I: IntoIterator<Item: 'static>;
 
     /// The left join: as [`join`](Join::join), and once with `None` for a probe record whose key the build side has not.
+    ///
+    /// ```
+    /// use millrace::operators::{Gather, Join, JoinStrategy};
+    /// use timely::dataflow::operators::vec::ToStream;
+    ///
+    /// let joined = timely::execute_directly(|worker| {
+    ///     let joined = worker.dataflow(|scope| {
+    ///         let ranks = [(1u32, 9u64)].to_stream(scope);
+    ///         let visits = [(1u32, 'a'), (2, 'b')].to_stream(scope);
+    ///         visits.left_join(ranks, JoinStrategy::Hash, |_, visit, rank| Some((*visit, rank.copied()))).gather()
+    ///     });
+    ///     while worker.step() {}
+    ///     joined.take()
+    /// });
+    /// let mut joined = joined.unwrap_or_default();
+    /// joined.sort();
+    /// assert_eq!(joined, [('a', Some(9)), ('b', None)]);
+    /// ```
     fn left_join<B, I>(
         self,
         build: StreamVec<'scope, Round, (K, B)>,
@@ -116,6 +165,22 @@ pub trait Join<'scope, K, P> {
         I: IntoIterator<Item: 'static>;
 
     /// The semi join: the probe records whose key the build side has, each once.
+    ///
+    /// ```
+    /// use millrace::operators::{Gather, Join, JoinStrategy};
+    /// use timely::dataflow::operators::vec::ToStream;
+    ///
+    /// let kept = timely::execute_directly(|worker| {
+    ///     let kept = worker.dataflow(|scope| {
+    ///         // WHERE visitor IN (SELECT visitor FROM buyers), who may have bought twice.
+    ///         let buyers = [(1u32, ()), (1, ())].to_stream(scope);
+    ///         [(1u32, 'a'), (2, 'b')].to_stream(scope).semi_join(buyers, JoinStrategy::Hash).gather()
+    ///     });
+    ///     while worker.step() {}
+    ///     kept.take()
+    /// });
+    /// assert_eq!(kept, Some(vec![(1, 'a')]));
+    /// ```
     fn semi_join(
         self,
         build: StreamVec<'scope, Round, (K, ())>,
@@ -123,6 +188,22 @@ pub trait Join<'scope, K, P> {
     ) -> StreamVec<'scope, Round, (K, P)>;
 
     /// The anti join: the probe records whose key the build side has not.
+    ///
+    /// ```
+    /// use millrace::operators::{Gather, Join, JoinStrategy};
+    /// use timely::dataflow::operators::vec::ToStream;
+    ///
+    /// let kept = timely::execute_directly(|worker| {
+    ///     let kept = worker.dataflow(|scope| {
+    ///         // WHERE visitor NOT IN (SELECT visitor FROM robots)
+    ///         let robots = [(1u32, ())].to_stream(scope);
+    ///         [(1u32, 'a'), (2, 'b')].to_stream(scope).anti_join(robots, JoinStrategy::Hash).gather()
+    ///     });
+    ///     while worker.step() {}
+    ///     kept.take()
+    /// });
+    /// assert_eq!(kept, Some(vec![(2, 'b')]));
+    /// ```
     fn anti_join(
         self,
         build: StreamVec<'scope, Round, (K, ())>,

@@ -55,14 +55,14 @@ where
     let build = Build { rows: addressed(build, build_to, partitions, spare.clone()), spare };
     let sides = Sides::new(strategy, partitions, spreads, duplicates, is_same::<K>, context);
     let sides = Rc::new(RefCell::new(sides));
-    // The names are what `--explain` shows.
+    let name = strategy.operator_name();
     let Some(probe_to) = probe_to else {
-        return join(build, (probe, Pipeline), AsTheyCome, "BroadcastJoin", sides, logic);
+        return join(build, (probe, Pipeline), AsTheyCome, name, sides, logic);
     };
     let spare = Spare::default();
     let probe = addressed(probe, probe_to, partitions, spare.clone());
     let probe = if spreads { replicate(probe, Rc::clone(&sides)) } else { probe };
-    join(build, (probe, routed()), AsRows { spare }, "HashJoin", sides, logic)
+    join(build, (probe, routed()), AsRows { spare }, name, sides, logic)
 }
 
 /// The build side on its way, and what keeps its buffers.

@@ -308,7 +308,7 @@ impl Sides {
         }
         Err(Error::Data(format!(
             "the build side of a broadcast join does not fit in memory: {workers} parts of {} so far, where {} may be held; \
-             use a hash join (query3 --join hash), which spills, or raise --memory",
+             use JoinStrategy::Hash, which spills (--join hash, of a program that has this flag), or raise --memory",
             Bytes(bytes as u64),
             Bytes(most as u64),
         )))

@@ -30,6 +30,8 @@ struct Query3 {
     top: Option<usize>,
     #[arg(long)]
     join: Option<String>,
+    #[arg(long)]
+    build: Option<String>,
     #[command(flatten)]
     job: JobArguments,
 }
@@ -93,7 +95,7 @@ impl Groups {
 }
 
 pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
-    let options: Query3 = parse("query3", "--from, --to, --inclusive", arguments)?;
+    let options: Query3 = parse("query3", "--from, --to, --inclusive, --join, --build", arguments)?;
     let mut rankings = Vec::new();
     for path in files(&options.job, "query3", &RANKINGS)? {
         let text = fs::read(&path).map_err(Error::file("read", &path))?;
