@@ -324,7 +324,7 @@ impl Bucket {
         format!("{}/{key}", self.root)
     }
 
-    /// A file as a list has it: what it is exactly shows when its first bytes are read.
+    /// A file as a list has it: what it is exactly shows when anything of it is read.
     fn file(self: &Arc<Self>, meta: ObjectMeta) -> InputFile {
         let path = self.shown(&meta.location);
         let bytes = meta.size;
@@ -363,7 +363,7 @@ impl Bucket {
     }
 }
 
-/// Gives the first bytes of files with these indices to `take`, and learns which version of each file there is.
+/// Gives the first bytes of files with these indices to `take`.
 pub(super) fn heads(
     files: &mut [InputFile],
     indices: &[usize],
@@ -385,9 +385,7 @@ pub(super) fn heads(
         let heads = heads.map_err(|trouble| Error::Data(trouble.to_string()))?;
         for (index, head) in heads {
             let file = &mut files[index];
-            let (object, head) =
-                head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;
-            file.object = Some(object);
+            let head = head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;
             take(index, file, &head)?;
         }
     }
