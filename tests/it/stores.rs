@@ -397,6 +397,47 @@ fn patterns_and_tables_named_outright() {
     }
 }
 
+/// Catches the empty objects by which some programs mark folders, counted as files: of text, beside those of a column format.
+#[test]
+fn marks_of_folders_are_no_files() {
+    let home = visits();
+    let expected = {
+        packed(&home, "parquet", "100MB");
+        hash(&query(&home, "-w 1", "wide").run())
+    };
+    let file = bucket(&home).join("visits/parquet-100MB/uservisits/part-00000.parquet");
+    let folder = bucket(&home).join("visits/logs/2026-01");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&file, folder.join("part-0.parquet")).unwrap();
+    let object = |key: &str, bytes: u64| {
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{bytes}</Size></Contents>"
+        )
+    };
+    // A folder with a file, and one without.
+    let objects = object("logs/2026-01/", 0)
+        + &object("logs/2026-01/part-0.parquet", fs::metadata(&file).unwrap().len())
+        + &object("logs/2026-02/", 0);
+    let list = format!(
+        "<ListBucketResult><Name>visits</Name><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>"
+    );
+    // The server of the tests knows no object whose name ends in a slash.
+    let list: &str = list.leak();
+    let between = proxy(s3(&bucket(&home), false), move |line, _| {
+        if line.contains("list-type=2") {
+            Fate::Answer(200, list)
+        } else if line.starts_with("HEAD") {
+            Fate::Answer(404, "")
+        } else {
+            Fate::Pass
+        }
+    });
+    for pattern in ["s3://visits/logs/2026-*/", "s3://visits/logs/2026-*", "s3://visits/logs/**"] {
+        let ran = query(&home, &format!("-w 1 --s3-endpoint http://{between}"), pattern).run();
+        ran.check(hash(&ran) == expected, pattern);
+    }
+}
+
 #[test]
 fn http_servers_with_a_manifest() {
     let home = visits();
