@@ -9,9 +9,10 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use millrace::Error;
 use millrace::cli::{self, StoreArguments};
+use millrace::error::FirstFailure;
 use millrace::formats::writer::OutputFormat;
 use millrace::generate::Stop;
-use millrace::input::{BadRecords, FormatChoice, InputOptions, Stores};
+use millrace::input::{BadRecords, FormatChoice, InputOptions, StoreOptions, Stores};
 use millrace::pack::{self, Job};
 use millrace::tables::Table;
 use millrace::units::parse_positive_bytes;
@@ -114,7 +115,8 @@ impl Arguments {
         }
     }
 
-    fn input(&self) -> Result<InputOptions, Error> {
+    fn input(&self, failure: FirstFailure) -> Result<InputOptions, Error> {
+        let stores = StoreOptions { failure, ..self.stores.options(1, None)? };
         Ok(InputOptions {
             data: self.data.clone().unwrap_or_else(cli::bundled_data),
             set: cli::set_name(&self.set)?,
@@ -123,12 +125,12 @@ impl Arguments {
             bad_records: self.bad_records,
             peers: 1,
             may_be_empty: false,
-            stores: Stores::new(self.stores.options(1, None)?),
+            stores: Stores::new(stores),
         })
     }
 
-    fn into_job(self, to: OutputFormat) -> Result<Job, Error> {
-        let (table, input) = (self.table()?, self.input()?);
+    fn into_job(self, to: OutputFormat, stop: &Stop) -> Result<Job, Error> {
+        let (table, input) = (self.table()?, self.input(stop.failure())?);
         let target = match self.output {
             Some(directory) => directory,
             None => pack::default_target(&input, &table, to)?,
@@ -155,8 +157,9 @@ fn run(arguments: Arguments) -> Result<(), Error> {
         )
         .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let job = arguments.into_job(to)?;
-    let converted = pack::run(&job, &progress, &Stop::on_signals()?)?;
+    let stop = Stop::on_signals()?;
+    let job = arguments.into_job(to, &stop)?;
+    let converted = pack::run(&job, &progress, &stop)?;
     converted.warnings.iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
     cli::print(format_args!("{converted}\n"))
 }
@@ -165,7 +168,9 @@ fn describe(arguments: &Arguments) -> Result<(), Error> {
     let Some(path) = &arguments.describe else {
         return Err(Error::usage("there is nothing to do", "--to packed, or --describe PATH"));
     };
-    let said = pack::describe(path, &arguments.table()?, &arguments.input()?, arguments.head)?;
+    // A signal ends the process at once: there is nothing to clean up.
+    let input = arguments.input(FirstFailure::default())?;
+    let said = pack::describe(path, &arguments.table()?, &input, arguments.head)?;
     cli::print(said)
 }
 

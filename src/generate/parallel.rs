@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::Error;
+use crate::error::FirstFailure;
 
 /// The signals that ask to stop, as an error names them.
 const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
@@ -16,25 +18,39 @@ const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SI
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     signal: Arc<AtomicUsize>,
+    failure: FirstFailure,
 }
 
 impl Stop {
     /// Watches Ctrl-C, SIGTERM and SIGHUP from now on.
     pub fn on_signals() -> Result<Self, Error> {
         let stop = Stop::default();
-        for (number, _) in SIGNALS {
-            signal_hook::flag::register_usize(
-                number,
-                Arc::clone(&stop.signal),
-                number.cast_unsigned() as usize,
-            )
-            .map_err(|source| Error::File {
-                action: "watch signals in",
-                path: "this process".into(),
-                source,
-            })?;
-        }
+        let failed = |action| move |source| Error::File { action, path: "this process".into(), source };
+        let mut signals =
+            Signals::new(SIGNALS.map(|(number, _)| number)).map_err(failed("watch signals in"))?;
+        let watched = stop.clone();
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    watched.signal.store(signal.cast_unsigned() as usize, Ordering::Relaxed);
+                    if let Err(error) = watched.check() {
+                        watched.failure.set(error);
+                    }
+                }
+            })
+            .map_err(failed("start a thread of"))?;
         Ok(stop)
+    }
+
+    /// What is set once a signal came, for those who wait for a server: `StoreOptions::failure`.
+    pub fn failure(&self) -> FirstFailure {
+        self.failure.clone()
+    }
+
+    /// The signal, if one came, in place of an error that may be its consequence.
+    pub(crate) fn before(&self, error: Error) -> Error {
+        self.check().err().unwrap_or(error)
     }
 
     /// An error once a signal came.

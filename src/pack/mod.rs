@@ -126,7 +126,8 @@ pub fn default_target(input: &InputOptions, table: &Table, to: OutputFormat) -> 
 /// # Errors
 ///
 /// The table is not there, a record does not fit, a value cannot be written in the format, a file cannot be, a signal came, or
-/// what was written reads back as something else.
+/// what was written reads back as something else. Who waits for a store gives up at a signal if the input's stores were made with
+/// [`Stop::failure`].
 pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, Error> {
     let (Some(parent), Some(name)) = (job.target.parent(), job.target.file_name()) else {
         return Err(Error::usage(
@@ -139,14 +140,14 @@ pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, 
     }
     let input_options =
         InputOptions { split_bytes: Some(runs::split_bytes(job.file_bytes)), ..job.input.clone() };
-    let input = Input::<WholeRows>::whole(&job.table, &input_options)?;
+    let input = Input::<WholeRows>::whole(&job.table, &input_options).map_err(|error| stop.before(error))?;
     let made = MadeDirectories::create(parent)?;
     let outcome = convert(job, &input, (parent, &name.to_string_lossy()), progress, stop);
     progress.finish_and_clear();
     if outcome.is_err() {
         made.remove();
     }
-    outcome
+    outcome.map_err(|error| stop.before(error))
 }
 
 fn convert(

@@ -349,6 +349,34 @@ fn a_signal_ends_a_run_that_waits_for_a_server() {
     }
 }
 
+/// Catches a conversion that hears no signal until its server has been silent for `--store-timeout`.
+#[test]
+fn a_signal_ends_a_conversion_that_waits_for_a_server() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    // While files are listed, looked at, and read.
+    for (what, from) in [("list-type", 0), ("part-2", 0), ("part-2", 2)] {
+        let asked = std::sync::Arc::new(AtomicUsize::new(0));
+        let counted = std::sync::Arc::clone(&asked);
+        let between = proxy(server, move |line, _| {
+            let hangs = line.contains(what) && counted.fetch_add(1, Ordering::SeqCst) >= from;
+            if hangs { Fate::Hang } else { Fate::Pass }
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        let words = "--data s3://visits/data --set t --table uservisits --format csv --to packed --output made/uservisits";
+        command.args(words.split(' ')).args(["--s3-endpoint", &format!("http://{between}")]);
+        with_credentials(&mut command, home.path());
+        let least = from + 1;
+        let waits = move || asked.load(Ordering::SeqCst) >= least;
+        let mut running = home.runner(command).start().until(waits);
+        running.signal(running.pid(), Signal::INT);
+        let ran = running.end();
+        ran.failed_saying("stopped by SIGINT");
+        ran.check(ran.taken < Duration::from_secs(5), "it took too long");
+        assert_eq!(home.listing("made"), ["absent"], "nothing is left");
+    }
+}
+
 /// Files in folders of their own, below `logs`.
 fn logs(below: &Path) {
     for (name, seed) in
