@@ -25,9 +25,7 @@ impl Stop {
     /// Watches Ctrl-C, SIGTERM and SIGHUP from now on.
     pub fn on_signals() -> Result<Self, Error> {
         let stop = Stop::default();
-        let failed = |action| {
-            move |source| Error::File { action, path: "this process".into(), source }
-        };
+        let failed = |action| move |source| Error::File { action, path: "this process".into(), source };
         let mut signals =
             Signals::new(SIGNALS.map(|(number, _)| number)).map_err(failed("watch signals in"))?;
         let watched = stop.clone();

@@ -243,6 +243,40 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     ran.failed_saying("cannot read s3://visits/data/csv/t/uservisits/part-2: it ");
 }
 
+/// Catches a column file that is read as a mix of two versions, as nobody looked at its first bytes and a manifest tells no version.
+#[test]
+fn a_column_file_that_is_replaced_by_one_of_its_size_is_an_error() {
+    let home = visits();
+    for (format, extension) in [("parquet", "parquet"), ("packed", "mrp")] {
+        let place = packed(&home, format, "100MB");
+        let file = bucket(&home).join("visits").join(&place).join(format!("part-00000.{extension}"));
+        let manifest = format!("{} part-00000.{extension}\n", fs::metadata(&file).unwrap().len());
+        fs::write(file.with_file_name("_manifest.txt"), manifest).unwrap();
+        for (server, data) in [
+            (s3(&bucket(&home), true), format!("s3://visits/{place}/")),
+            (files(bucket(&home), true), format!("/visits/{place}")),
+        ] {
+            let mut other = fs::read(&file).unwrap();
+            other[200] ^= 1;
+            let (looks, file) = (AtomicUsize::new(0), file.clone());
+            let between = proxy(server, move |line, _| {
+                // The first two are for its footer.
+                let concerned = line.starts_with("GET") && line.contains("part-00000");
+                if concerned && looks.fetch_add(1, Ordering::SeqCst) == 2 {
+                    fs::write(&file, &other).unwrap();
+                }
+                Fate::Pass
+            });
+            let (words, data) = match data.strip_prefix('/') {
+                Some(path) => (String::new(), format!("http://{between}/{path}")),
+                None => (format!("--s3-anonymous --s3-endpoint http://{between}"), data),
+            };
+            let ran = query(&home, &format!("-w 1 {words}"), &data).run();
+            ran.failed_saying(&format!("part-00000.{extension}: it changed since the job was planned"));
+        }
+    }
+}
+
 #[test]
 fn wrong_credentials_and_buckets_and_servers() {
     let home = visits();
@@ -388,6 +422,47 @@ fn patterns_and_tables_named_outright() {
         ("s3://visits/lo*", "s3://visits/logs/2025-12 is not a regular file"),
     ] {
         query(&home, &endpoint, data).run().failed_saying(said);
+    }
+}
+
+/// Catches the empty objects by which some programs mark folders, counted as files: of text, beside those of a column format.
+#[test]
+fn marks_of_folders_are_no_files() {
+    let home = visits();
+    let expected = {
+        packed(&home, "parquet", "100MB");
+        hash(&query(&home, "-w 1", "wide").run())
+    };
+    let file = bucket(&home).join("visits/parquet-100MB/uservisits/part-00000.parquet");
+    let folder = bucket(&home).join("visits/logs/2026-01");
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(&file, folder.join("part-0.parquet")).unwrap();
+    let object = |key: &str, bytes: u64| {
+        format!(
+            "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>{bytes}</Size></Contents>"
+        )
+    };
+    // A folder with a file, and one without.
+    let objects = object("logs/2026-01/", 0)
+        + &object("logs/2026-01/part-0.parquet", fs::metadata(&file).unwrap().len())
+        + &object("logs/2026-02/", 0);
+    let list = format!(
+        "<ListBucketResult><Name>visits</Name><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>"
+    );
+    // The server of the tests knows no object whose name ends in a slash.
+    let list: &str = list.leak();
+    let between = proxy(s3(&bucket(&home), false), move |line, _| {
+        if line.contains("list-type=2") {
+            Fate::Answer(200, list)
+        } else if line.starts_with("HEAD") {
+            Fate::Answer(404, "")
+        } else {
+            Fate::Pass
+        }
+    });
+    for pattern in ["s3://visits/logs/2026-*/", "s3://visits/logs/2026-*", "s3://visits/logs/**"] {
+        let ran = query(&home, &format!("-w 1 --s3-endpoint http://{between}"), pattern).run();
+        ran.check(hash(&ran) == expected, pattern);
     }
 }
 

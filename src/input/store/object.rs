@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -34,43 +34,45 @@ struct Parts {
 }
 
 /// What tells two versions of a file apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Version {
-    /// Whether it was read with the file, and every later answer must have the same.
-    exact: bool,
-    /// The `ETag`, or when the file was changed; nothing where the server tells neither.
-    text: String,
+    /// The `ETag` that a list told; nothing where it told none, as a manifest.
+    listed: String,
+    /// The `ETag` or the time of change that came with the first bytes that anybody read: all later ones must have the same.
+    seen: OnceLock<String>,
 }
 
 impl Version {
-    fn of(meta: &ObjectMeta) -> Self {
-        let text = meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_string());
-        Version { exact: true, text }
+    /// The `ETag`, or when the file was changed; nothing where none is known yet.
+    fn text(&self) -> &str {
+        self.seen.get().unwrap_or(&self.listed)
     }
 
     /// What a server may be asked to compare: a weak tag never matches.
     fn strong_tag(&self) -> Option<String> {
-        self.text.starts_with('"').then(|| self.text.clone())
+        let text = self.text();
+        text.starts_with('"').then(|| text.to_owned())
     }
 
-    /// Whether an answer is of this version.
+    /// Whether an answer is of this version; the first answer says which version that is.
     fn is_of(&self, meta: &ObjectMeta) -> bool {
-        self.text.is_empty()
-            || if self.exact { *self == Version::of(meta) } else { meta.e_tag.as_ref() == Some(&self.text) }
+        let as_listed = self.listed.is_empty() || meta.e_tag.as_ref() == Some(&self.listed);
+        let text = || meta.e_tag.clone().unwrap_or_else(|| meta.last_modified.to_string());
+        as_listed && *self.seen.get_or_init(text) == text()
     }
 }
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("key", &self.0.key).field("version", &self.0.version).finish()
+        f.debug_struct("Object").field("key", &self.0.key).field("version", &self.version()).finish()
     }
 }
 
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         let (one, other) = (&*self.0, &*other.0);
-        (&one.bucket.root, &one.key, one.bytes, &one.version)
-            == (&other.bucket.root, &other.key, other.bytes, &other.version)
+        (&one.bucket.root, &one.key, one.bytes, one.version.text())
+            == (&other.bucket.root, &other.key, other.bytes, other.version.text())
     }
 }
 
@@ -82,7 +84,7 @@ impl Object {
         // What has no time, as a manifest, has the beginning of all times.
         let changed = (meta.last_modified.timestamp() > 0).then(|| meta.last_modified.to_rfc3339());
         let listed_version = meta.e_tag.clone().or(changed).unwrap_or_default();
-        let version = Version { exact: false, text: meta.e_tag.unwrap_or_default() };
+        let version = Version { listed: meta.e_tag.unwrap_or_default(), seen: OnceLock::new() };
         Object(Arc::new(Parts { bucket, key: meta.location, bytes: meta.size, version, listed_version }))
     }
 
@@ -96,9 +98,9 @@ impl Object {
         ObjectReader::new(self.clone())
     }
 
-    /// What differs where the file does.
+    /// What differs where the file does: exactly, once anything of the file was read.
     pub(crate) fn version(&self) -> &str {
-        &self.0.version.text
+        self.0.version.text()
     }
 
     /// What its list told that differs where the file does: its `ETag`, or when it was changed; empty where neither is known.
@@ -121,44 +123,23 @@ impl Object {
         Arc::clone(&shared.permits).acquire_many_owned(count).await
     }
 
-    /// The first bytes, and the file as it is now.
-    pub(super) async fn head(&self, bytes: u64) -> Result<(Object, Vec<u8>), Trouble> {
+    /// The first bytes.
+    pub(super) async fn head(&self, bytes: u64) -> Result<Vec<u8>, Trouble> {
         let mut head = Vec::new();
-        let mut seen = None;
         let give = |part: Bytes| {
             head.extend_from_slice(&part);
             true
         };
-        self.fetch_noting(0..bytes, give, |meta| {
-            seen.get_or_insert_with(|| Version::of(meta));
-        })
-        .await?;
-        let parts = &*self.0;
-        let object = Object(Arc::new(Parts {
-            bucket: Arc::clone(&parts.bucket),
-            key: parts.key.clone(),
-            bytes: parts.bytes,
-            version: seen.unwrap_or_else(|| parts.version.clone()),
-            listed_version: parts.listed_version.clone(),
-        }));
-        Ok((object, head))
+        self.fetch(0..bytes, give).await?;
+        Ok(head)
     }
 
-    /// Fetches a range and gives it away piece by piece, until all is given or `give` says that nobody wants more.
+    /// Fetches a range and gives it away piece by piece, until all is given or `give` says that nobody wants more. Asks again for what
+    /// is missing when a connection is cut or an answer stays away, as long as something comes in time.
     pub(super) async fn fetch(
         &self,
         range: Range<u64>,
-        give: impl FnMut(Bytes) -> bool,
-    ) -> Result<(), Trouble> {
-        self.fetch_noting(range, give, |_| {}).await
-    }
-
-    /// Asks again for what is missing when a connection is cut or an answer stays away, as long as something comes in time.
-    async fn fetch_noting(
-        &self,
-        range: Range<u64>,
         mut give: impl FnMut(Bytes) -> bool,
-        mut note: impl FnMut(&ObjectMeta),
     ) -> Result<(), Trouble> {
         let shared = &self.0.bucket.shared;
         let timeout = self.options().timeout;
@@ -173,7 +154,6 @@ impl Object {
                 Ok(Err(Trouble::Passing(reason))) => reason,
                 Ok(Err(trouble)) => return Err(trouble),
                 Ok(Ok(got)) => {
-                    note(&got.meta);
                     let mut parts = got.into_stream();
                     loop {
                         match timeout_at(deadline, parts.next()).await {

@@ -1,6 +1,6 @@
 //! Connections to S3 and HTTP servers, lists, and first bytes of files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,11 +139,12 @@ impl Stores {
         let matches = |key: &str| pattern.matches_with(key, options);
         let list = || bucket.store.list(Some(&key)).try_collect::<Vec<_>>();
         let listed = self.0.wait_for(list).map_err(failed("list", directory))?;
+        let folders_marked = bucket.folders_marked(&listed).map_err(failed("list", directory))?;
         let mut files = Vec::new();
         for meta in listed {
             let key = meta.location.as_ref();
             let folders = key.rsplit_once('/').map_or("", |(folders, _)| folders);
-            if is_hidden(name_of(&meta.location)) || meta.size == 0 && key.is_empty() {
+            if is_hidden(name_of(&meta.location)) || folders_marked.contains(&meta.location) {
                 continue;
             }
             if matches(key) || matches(folders) {
@@ -324,12 +325,33 @@ impl Bucket {
         format!("{}/{key}", self.root)
     }
 
-    /// A file as a list has it: what it is exactly shows when its first bytes are read.
+    /// A file as a list has it: what it is exactly shows when anything of it is read.
     fn file(self: &Arc<Self>, meta: ObjectMeta) -> InputFile {
         let path = self.shown(&meta.location);
         let bytes = meta.size;
         let object = Object::listed(Arc::clone(self), meta);
         InputFile { object: Some(object), ..InputFile::local(Path::new(&path), bytes) }
+    }
+
+    /// Those of the listed that are no files but the marks that some programs leave for folders: empty objects of names that end in
+    /// a slash, which the library's list leaves out. A file of such a name without the slash is there, and a mark is not.
+    fn folders_marked(&self, listed: &[ObjectMeta]) -> Result<BTreeSet<Key>, Trouble> {
+        let empty: Vec<&Key> =
+            listed.iter().filter(|meta| meta.size == 0).map(|meta| &meta.location).collect();
+        let mut marked = BTreeSet::new();
+        for keys in empty.chunks(HEADS_AT_ONCE) {
+            let ask = || {
+                futures_util::future::try_join_all(keys.iter().map(async |key| {
+                    match self.store.head(key).await.map_err(Trouble::from) {
+                        Ok(_) => Ok(None),
+                        Err(Trouble::NotThere(_)) => Ok(Some((*key).clone())),
+                        Err(trouble) => Err(trouble),
+                    }
+                }))
+            };
+            marked.extend(self.shared.wait_for(ask)?.into_iter().flatten());
+        }
+        Ok(marked)
     }
 
     /// What a manifest says is in a directory.
@@ -363,7 +385,7 @@ impl Bucket {
     }
 }
 
-/// Gives the first bytes of files with these indices to `take`, and learns which version of each file there is.
+/// Gives the first bytes of files with these indices to `take`.
 pub(super) fn heads(
     files: &mut [InputFile],
     indices: &[usize],
@@ -385,9 +407,7 @@ pub(super) fn heads(
         let heads = heads.map_err(|trouble| Error::Data(trouble.to_string()))?;
         for (index, head) in heads {
             let file = &mut files[index];
-            let (object, head) =
-                head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;
-            file.object = Some(object);
+            let head = head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;
             take(index, file, &head)?;
         }
     }

@@ -278,7 +278,9 @@ mod tests {
         let reader = object.open();
         // A footer that nobody announced, and then two columns of several, the second one first.
         let mut footer = [0; 100];
+        assert_eq!(object.version(), "", "its list told none");
         reader.read_at(&mut footer, (3 << 20) - 100).expect("read");
+        assert_ne!(object.version(), "", "what was read first tells the version");
         assert_eq!(stores.fetched(), Fetched { requests: 1, bytes: 100 });
         reader.will_read(&[500_000..700_000, 2_000_000..2_100_000, 710_000..720_000]);
         let mut column = vec![0; 100_000];
