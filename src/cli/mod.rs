@@ -1,7 +1,8 @@
 //! The command line of every query: reads what was typed, prints what went wrong, picks the exit code.
 //!
 //! [`main`] is the body of every binary; [`JobArguments`] are the flags every query shares, and [`JobSettings`] what
-//! follows from them. Nothing else in Millrace reads the arguments or ends the process.
+//! follows from them. Nothing else in Millrace reads the arguments, and nothing else ends a process but what must not wait: a second
+//! signal, and the end of the process that started this one.
 
 mod arguments;
 mod settings;

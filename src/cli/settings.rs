@@ -14,6 +14,8 @@ use crate::units::counted;
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
 const MOST_WORKERS: usize = 1024;
+/// The same of the processes that one command starts: each has connections to all others.
+const MOST_PROCESSES: usize = 256;
 
 /// Stands in `--data` for the index of the process.
 const PROCESS: &str = "{process}";
@@ -194,7 +196,7 @@ impl JobArguments {
         match (&self.hosts, self.process) {
             (Some(file), index) => self.listed(file, index),
             (None, Some(index)) => {
-                let processes = self.processes.unwrap_or(index + 1);
+                let processes = self.processes.unwrap_or(index.saturating_add(1));
                 Err(Error::usage(
                     format!("-p {index} names a line of a host file, but there is no -h"),
                     format!(
@@ -206,7 +208,13 @@ impl JobArguments {
                 "--secret-file is for processes on several hosts, but there is no -h",
                 "-h FILE, or leave --secret-file out",
             )),
-            (None, None) => Membership::local(self.processes.unwrap_or(1)),
+            (None, None) => match self.processes.unwrap_or(1) {
+                processes if processes > MOST_PROCESSES => Err(Error::usage(
+                    format!("-n {processes} is more processes than one machine has work for"),
+                    format!("-n {}, one for each core, or -h FILE with a line for each process", cores()),
+                )),
+                processes => Membership::local(processes),
+            },
         }
     }
 

@@ -28,9 +28,11 @@ impl Endpoint {
     pub fn parse(text: &str) -> Result<Endpoint, (String, String)> {
         let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let (host, port) = match bracketed {
-            Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_err() && !host.contains('%') => {
-                let _ = rest;
+            Some((host, _)) if !is_ipv6(host) => {
                 return Err((format!("`[{host}]` is no IPv6 address"), "write it as [fd00::1]:2101".into()));
+            }
+            Some((host, rest)) if !rest.is_empty() && !rest.starts_with(':') => {
+                return Err((format!("`{rest}` follows `[{host}]`"), format!("write `[{host}]:2101`")));
             }
             Some((host, rest)) => (host, rest.strip_prefix(':')),
             None => match text.rsplit_once(':') {
@@ -165,6 +167,12 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Host>, Error> {
     Ok(hosts)
 }
 
+/// Whether this is an IPv6 address, with the name of an interface behind a percent sign or without.
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +213,8 @@ mod tests {
         assert!(message("a:0").contains("`0` in `a:0` is no port"));
         assert!(message(":2101").contains("`` in `:2101` is no host"));
         assert!(message("[node1]:2101").contains("`[node1]` is no IPv6 address"));
+        assert!(message("[x%y]:2101").contains("`[x%y]` is no IPv6 address"));
+        assert!(message("[::1]2101").contains("`2101` follows `[::1]`\n  try: write `[::1]:2101`"));
         assert!(message("[::1]").contains("`[::1]` has no port"));
         assert!(message("\u{1b}[31m:5").contains("is no host"));
     }

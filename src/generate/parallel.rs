@@ -2,38 +2,34 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Error;
 use crate::error::FirstFailure;
-
-/// The signals that ask to stop, as an error names them.
-const SIGNALS: [(i32, &str); 3] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM"), (SIGHUP, "SIGHUP")];
+use crate::signals;
 
 /// Whether a signal has asked to stop.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    signal: Arc<AtomicUsize>,
+    signal: Arc<AtomicI32>,
     failure: FirstFailure,
 }
 
 impl Stop {
-    /// Watches Ctrl-C, SIGTERM and SIGHUP from now on.
+    /// Watches Ctrl-C, SIGTERM and SIGHUP from now on, but for those that the process was started to ignore.
     pub fn on_signals() -> Result<Self, Error> {
         let stop = Stop::default();
         let failed = |action| move |source| Error::File { action, path: "this process".into(), source };
-        let mut signals =
-            Signals::new(SIGNALS.map(|(number, _)| number)).map_err(failed("watch signals in"))?;
+        let mut signals = Signals::new(signals::heeded()).map_err(failed("watch signals in"))?;
         let watched = stop.clone();
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || {
                 for signal in signals.forever() {
-                    watched.signal.store(signal.cast_unsigned() as usize, Ordering::Relaxed);
+                    watched.signal.store(signal, Ordering::Relaxed);
                     if let Err(error) = watched.check() {
                         watched.failure.set(error);
                     }
@@ -55,9 +51,8 @@ impl Stop {
 
     /// An error once a signal came.
     pub fn check(&self) -> Result<(), Error> {
-        let signal = self.signal.load(Ordering::Relaxed);
-        match SIGNALS.iter().find(|(number, _)| number.cast_unsigned() as usize == signal) {
-            Some((_, name)) => Err(Error::Interrupted(name)),
+        match signals::name(self.signal.load(Ordering::Relaxed)) {
+            Some(name) => Err(Error::Interrupted(name)),
             None => Ok(()),
         }
     }

@@ -3,13 +3,12 @@
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, Once, PoisonError};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Error;
 use crate::error::FirstFailure;
 use crate::exchange::MALFORMED;
-use crate::report::proc_field;
+use crate::signals;
 
 /// The failure that panics of timely's threads are turned into: that of the job that runs. With it, the index of its
 /// first worker in this process.
@@ -38,10 +37,8 @@ pub(super) fn watch(failure: &FirstFailure, first_worker: usize) -> Result<(), E
         }));
     });
     let failure = failure.clone();
-    let ignored = ignored_signals();
-    let watched = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored & 1 << (signal - 1) == 0);
-    let mut signals =
-        Signals::new(watched).map_err(|source| Error::Data(format!("cannot watch for signals: {source}")))?;
+    let mut signals = Signals::new(signals::heeded())
+        .map_err(|source| Error::Data(format!("cannot watch for signals: {source}")))?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -50,23 +47,11 @@ pub(super) fn watch(failure: &FirstFailure, first_worker: usize) -> Result<(), E
                 if std::mem::replace(&mut seen, true) {
                     std::process::exit(1);
                 }
-                failure.set(Error::Interrupted(match signal {
-                    SIGINT => "Ctrl-C",
-                    SIGTERM => "SIGTERM",
-                    _ => "SIGHUP",
-                }));
+                failure.set(Error::Interrupted(signals::name(signal).unwrap_or("a signal")));
             }
         })
         .map(drop)
         .map_err(|source| Error::Data(format!("cannot start the thread that watches for signals: {source}")))
-}
-
-/// The signals this process was started to ignore, as `nohup` and a shell's `&` do, as bits; they stay ignored.
-fn ignored_signals() -> u64 {
-    // Where the system does not tell, none is.
-    proc_field("/proc/self/status", "SigIgn")
-        .and_then(|mask| u64::from_str_radix(&mask, 16).ok())
-        .unwrap_or(0)
 }
 
 /// A network thread's panic means that its peer is gone, one about a container that it was damaged on the way; any

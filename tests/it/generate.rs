@@ -348,6 +348,6 @@ fn an_interrupt_leaves_nothing() {
     let output = process.wait_with_output().expect("the program ends");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert_eq!(text, "error: stopped by SIGINT; no answer was given and no output was written\n");
+    assert_eq!(text, "error: stopped by Ctrl-C; no answer was given and no output was written\n");
     assert!(!data.path().join("csv/1G").exists());
 }

@@ -286,7 +286,7 @@ fn a_signal_leaves_nothing() {
     running.signal(running.pid(), Signal::INT);
     let ran = running.end();
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("stopped by SIGINT"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stopped by Ctrl-C"), "{}", ran.stderr);
     assert_eq!(home.listing("out"), ["absent"]);
     assert!(ran.taken < Duration::from_secs(40));
 }

@@ -470,6 +470,12 @@ fn impossible_words_are_usage_errors() {
         ("-k 16", "error: invalid value '16' for '--prefix <X>': 16 is not in 1..=15\n"),
         ("-w 0", "error: -w 0 gives the job no thread\n  try: -w 1, "),
         ("-n 0", "error: -n 0 leaves nobody to do the job\n"),
+        ("-n 50000", "error: -n 50000 is more processes than one machine has work for\n  try: -n "),
+        ("-w 2000", "error: -w 2000 is more threads than any machine has cores for\n  try: -w "),
+        (
+            "-p 18446744073709551615",
+            "error: -p 18446744073709551615 names a line of a host file, but there is no -h\n",
+        ),
         ("-p 1", "error: -p 1 names a line of a host file, but there is no -h\n"),
         ("--top many", "error: invalid value 'many' for '--top <N>'"),
         ("--colour", "error: unexpected argument '--colour' found\n"),

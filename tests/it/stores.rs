@@ -355,7 +355,7 @@ fn a_signal_ends_a_conversion_that_waits_for_a_server() {
     let home = visits();
     let server = s3(&bucket(&home), false);
     // While files are listed, looked at, and read.
-    for (what, from) in [("list-type", 0), ("part-2", 0), ("part-2", 2)] {
+    for (what, from) in [("list-type", 0), ("part-2", 0), ("part-2", 1)] {
         let asked = std::sync::Arc::new(AtomicUsize::new(0));
         let counted = std::sync::Arc::clone(&asked);
         let between = proxy(server, move |line, _| {
@@ -371,7 +371,7 @@ fn a_signal_ends_a_conversion_that_waits_for_a_server() {
         let mut running = home.runner(command).start().until(waits);
         running.signal(running.pid(), Signal::INT);
         let ran = running.end();
-        ran.failed_saying("stopped by SIGINT");
+        ran.failed_saying("stopped by Ctrl-C");
         ran.check(ran.taken < Duration::from_secs(5), "it took too long");
         assert_eq!(home.listing("made"), ["absent"], "nothing is left");
     }
