@@ -6,6 +6,9 @@ Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
     options.py   what was typed
     cases.py     which engine runs which query with how many threads
     assignment.py  a run of its own: the two ways to assign splits, on even and on uneven files
+    cluster.py   a run of its own: several processes against threads of one, the wire, the start
+    hostile.py   the same: a run among strangers that connect, for cluster.py
+    validation.py  a run of its own: what `cost --instances` predicts beside what is measured
     dataset.py   makes the input and warms the page cache
     peers.py     speaks with an engine's `install`, `load` and `query`
     answers.py   says whether two answers are the same

@@ -32,7 +32,7 @@ def main(arguments):
     facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
     facts["name"] = machine.short_name(facts["machine"])
     out = options.out or ROOT / "benchmarks" / "runs" / (
-        f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else "-examples" if options.examples else ""))
+        f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else "-examples" if options.examples else "") + ("-cold" if options.cold else ""))
     if out.exists() and not options.smoke:
         say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
         return 2
@@ -48,7 +48,7 @@ def main(arguments):
     rows = results.rows
     facts |= {
         "command": neutral(shlex.join(["scripts/bench", *arguments])), "commit": machine.commit(),
-        "versions": versions, "inputs": inputs, "load_average": load_average,
+        "versions": [*versions, machine.python()], "inputs": inputs, "load_average": load_average,
     }
     report.write(out, rows, options, facts)
     return conclude(rows, options, out)
@@ -86,13 +86,16 @@ def measure(options, keep):
                 if counts.get("uservisits", block.rows) != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
                 for peer in [peer for peer in options.peers if peer not in unavailable]:
-                    verb(peer, "load", str(data.directory), data.set_name, *formats)
+                    try:
+                        verb(peer, "load", str(data.directory), data.set_name, *formats)
+                    except Failure as failure:
+                        unavailable[peer] = str(failure)
             # The answer does not depend on the format, so all blocks of a query have one judge.
             read = sum(counts[table] for table in block.tables)
             filtered = block.query not in PREFIXES
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
             run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
-                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS)
+                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS, cold=options.cold)
     return list(versions.values()), inputs
 
 

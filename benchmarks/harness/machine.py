@@ -44,6 +44,11 @@ def commit():
     return name + (" with uncommitted changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
+def python():
+    """The Python that runs the peers' sessions."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
 def load_average():
     """Processes that wanted to run over the last minute: more than a few tenths before a run spoils it; None if unknown."""
     try:

@@ -35,6 +35,7 @@ class Options:
     smoke: bool
     limited: bool
     examples: bool
+    cold: bool
     timeout_seconds: float
 
 
@@ -104,6 +105,9 @@ def parse(arguments):
                              "with --smoke target/bench-smoke)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS",
                         help="a run that takes longer is a failure (default: 600)")
+    parser.add_argument("--cold", action="store_true",
+                        help="drop the input from the page cache before every run, so that all engines wait for the disk; "
+                             "a folder of its own (default: the input is read once before the first run, and nobody waits)")
     parser.add_argument("--smoke", action="store_true",
                         help="small and quick: answers matter, times do not")
     kinds = parser.add_mutually_exclusive_group()
@@ -135,5 +139,6 @@ def parse(arguments):
         smoke=typed.smoke,
         limited=typed.limited,
         examples=typed.examples,
+        cold=typed.cold,
         timeout_seconds=typed.timeout,
     )

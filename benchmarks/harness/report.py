@@ -5,16 +5,21 @@ from harness.figures import megabytes, ratio, seconds, spread, table, times
 from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, case_of, evaluate
 from peers.queries import PREFIXES
 
+# Rounds of one case on a machine that nobody else uses are within a third of each other, but for the shortest.
+UNSTEADY = 1.5
+
 
 def write(out, rows, options, facts):
     """Both files; `facts` holds command, commit, date, versions, machine and input. The README is last: it says that all is there."""
     of_this_kind = limited.summary if options.limited else summary
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.md").write_text(of_this_kind(rows, options, facts), encoding="utf-8")
-    (out / "README.md").write_text(readme(facts), encoding="utf-8")
+    title = "Examples and queries of TPC-H" if options.examples else "Big Data Benchmark"
+    cache = "dropped from the page cache before every run" if options.cold else "page cache warm"
+    (out / "README.md").write_text(readme(facts, title, cache), encoding="utf-8")
 
 
-def readme(facts, title="Big Data Benchmark"):
+def readme(facts, title, cache="page cache warm"):
     """Command, commit, versions and machine of the run."""
     machine = facts["machine"]
     versions = "\n".join(f"- {version}" for version in facts["versions"])
@@ -35,7 +40,7 @@ Machine: {machine['cpu']} ({machine['vectors']}), {machine['cores']} cores,
 {machine['memory_bytes'] / 1e9:.0f} GB of memory, {machine['os']}, {machine['distribution']}.
 Load average over the minute before the start: {facts['load_average']}.
 
-Input, from Millrace's `generate`, page cache warm:
+Input, made as benchmarks/README.md says, {cache}:
 {inputs}
 """
 
@@ -44,17 +49,21 @@ def summary(rows, options, facts):
     """The tables of a run."""
     figures = Figures(rows)
     failed = [row for row in rows if row["failure"]]
+    lines = "lines or orders" if options.examples else "visits"
     parts = [
-        f"# Queries {', '.join(options.queries)} on {options.rows:,} visits, {', '.join(options.formats)}\n\n{facts['date']}, {facts['name']}; "
+        f"# Queries {', '.join(options.queries)} on {options.rows:,} {lines}, {', '.join(options.formats)}\n\n{facts['date']}, {facts['name']}; "
         f"{options.repeat} timed rounds, cases taking turns. How it was run: [README.md](README.md).\n",
         "## Targets\n\n" + targets_table(rows, options),
         "## Where another engine is ahead\n\n" + ahead(figures, rows),
         "## Answers\n\n" + answers_table(rows),
         "## Times\n\nSeconds. `held`: all groups in memory; `written`: also written as CSV. The last column is how "
         "many times faster than DuckDB with 2 threads on the same files; for packed files, on Parquet.\n\n" + times_table(figures, rows),
-        "## Scaling\n\nRatios of times taken back to back: median, least and greatest of the rounds.\n\n"
-        + scaling_table(figures, options.rows),
+        "## Where rounds differ\n\nCases whose slowest round took more than half as long again as the fastest: something else had the machine, and what they are "
+        "compared with may be off by as much.\n\n" + unsteady(figures, rows),
     ]
+    if any(row["setting"] == ONE_WORKER.setting for row in rows):
+        parts.append("## Scaling\n\nRatios of times taken back to back: median, least and greatest of the rounds.\n\n"
+                     + scaling_table(figures, options.rows))
     if options.memory_scale:
         parts.append(
             "## Memory of `-w 2` as the input grows\n\nTables: what the hash tables of the groups occupy. "
@@ -82,6 +91,17 @@ def ahead(figures, rows):
         if ours is not None and theirs and theirs.middle < ours:
             lines.append(f"- {query} on {form}, {mode}: {engine} ({setting}) {seconds(theirs.middle)} s, Millrace {seconds(ours)} s")
     return "\n".join(lines or ["Nowhere."]) + "\n"
+
+
+def unsteady(figures, rows):
+    """Each case whose rounds differ by more than UNSTEADY, one line each."""
+    lines = []
+    for case in dict.fromkeys(map(case_of, rows)):
+        query, size, form, mode, engine, setting = case
+        found = spread(figures.of_case(case))
+        if found and found.greatest > UNSTEADY * found.least:
+            lines.append(f"- {query} on {form}, {size:,} rows, {mode}: {engine} ({setting}), {seconds(found.least)} to {seconds(found.greatest)} s")
+    return "\n".join(lines or ["None."]) + "\n"
 
 
 def answers_table(rows):

@@ -9,18 +9,19 @@ import shutil
 
 from harness import answers
 from harness.cases import FOLDED, WRITTEN
+from harness.dataset import cool
 from harness.peers import SETTLE_SECONDS, Failure, Session
 
 CHECK_ROUND = 0
 
 
 def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None,
-              keep=lambda row: None, settle_seconds=SETTLE_SECONDS):
+              keep=lambda row: None, settle_seconds=SETTLE_SECONDS, cold=False):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
-    `settle_seconds` is how long a session may run on after its answer.
+    `settle_seconds` is how long a session may run on after its answer. With `cold`, the page cache loses the input before every run.
     """
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds, settle_seconds) for case in block.cases}
     judge = judge or Judge(block.rows)
@@ -30,10 +31,12 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None,
     try:
         for round_number in range(repeat + 1):
             for case in block.cases:
-                row = _row(block, case, round_number)
+                row = _row(block, case, round_number) | {"cold": cold}
                 if case in excluded:
                     row["failure"] = excluded[case]
                 else:
+                    if cold:
+                        cool(dataset)
                     _run_once(row, sessions[case], judge, case, scratch)
                     if row["failure"] and round_number == CHECK_ROUND:
                         excluded[case] = row["failure"]

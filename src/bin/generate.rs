@@ -21,8 +21,8 @@ const FILE_BYTES: u64 = 256_000_000;
 
 /// Makes the tables of the Big Data Benchmark as part files under DIR/FORMAT/NAME/TABLE/.
 ///
-/// The same sizes, seed, number of files and compression give the same bytes, whatever the number of threads. Tables appear whole at
-/// the end or, after an error or Ctrl-C, not at all.
+/// The same sizes, seed, number of files and compression give the same bytes, whatever the number of threads. Each table appears
+/// whole at the end or, after an error or Ctrl-C, not at all.
 #[derive(Parser)]
 #[command(name = "generate", group = ArgGroup::new("size").required(true))]
 struct Arguments {

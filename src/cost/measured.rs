@@ -79,6 +79,9 @@ struct Round {
     seconds: Option<f64>,
     failure: Option<String>,
     memory_bytes: Option<u64>,
+    /// Whether nothing of the input was in the page cache, which no result said before there was the choice.
+    #[serde(default)]
+    cold: bool,
 }
 
 fn csv() -> String {
@@ -182,8 +185,8 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
         }
         let same = |(case, _): &&mut (Round, _)| {
             let key = |round: &Round| {
-                let Round { query, rows, mode, format, engine, setting, memory_bytes, .. } = round;
-                (*rows, *memory_bytes, [query, mode, format, engine, setting].map(String::clone))
+                let Round { query, rows, mode, format, engine, setting, memory_bytes, cold, .. } = round;
+                (*rows, *memory_bytes, *cold, [query, mode, format, engine, setting].map(String::clone))
             };
             key(case) == key(&round)
         };
@@ -206,7 +209,12 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
 
 fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measured {
     let known = |query: &&Query| query.name == case.query;
-    let mut notes = vec![as_if(&price), "its input was in memory already, in the page cache".to_owned()];
+    let cache = if case.cold {
+        "its input came from the disk, as nothing of it was in the page cache"
+    } else {
+        "its input was in memory already, in the page cache"
+    };
+    let mut notes = vec![as_if(&price), cache.to_owned()];
     match case.engine.as_str() {
         "millrace" => notes.push(clock()),
         _ => notes.push(
@@ -283,9 +291,13 @@ mod tests {
             round("parquet", "millrace", "-w 2", 2.0),
             round("packed", "duckdb", "2 threads, native", 4.0),
         ];
-        let text = rounds.map(|round| round.to_string()).join("\n");
+        let mut cold = round("csv", "millrace", "-w 2", 9.0);
+        cold["cold"] = json!(true);
+        let text = rounds.into_iter().chain([cold]).map(|round| format!("{round}\n")).collect::<String>();
         let price = PriceList::newest().price("c7i.xlarge");
         let found = of_rounds(Path::new("results.jsonl"), &text, price).unwrap();
+        let from_disk = |run: &Measured| run.notes.iter().any(|note| note.contains("from the disk"));
+        assert_eq!(found.iter().map(from_disk).collect::<Vec<_>>(), [false, false, false, false, true]);
         let found: Vec<_> = found.iter().map(|run| (&run.system[..], run.seconds, run.size)).collect();
         assert_eq!(
             found,
@@ -294,6 +306,7 @@ mod tests {
                 ("millrace -w 2 on packed, held", Some(1.0), 1_200_000),
                 ("millrace -w 2 on parquet, held", Some(2.0), 1_200_000),
                 ("duckdb 2 threads, native, held", Some(4.0), 1_200_000),
+                ("millrace -w 2, held", Some(9.0), 1_200_000),
             ]
         );
     }

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from unittest import mock
 
 from harness import bench, machine, report
+from harness.options import parse
 from harness.peers import Failure
 from harness.results import Results
+from harness.targets import Figures
 
 
 class Kept(unittest.TestCase):
@@ -71,12 +73,39 @@ class Kept(unittest.TestCase):
         self.assertIn("the 1 runs before that are kept in", said[1])
         self.assertEqual(len(self.on_disk()), 1)
 
+    def test_an_engine_that_cannot_load_fails_in_its_cases_and_in_no_other(self):
+        def verb(engine, name, *_):
+            if (engine, name) == ("polars", "load"):
+                raise Failure("the files cannot be brought in")
+            return engine
+
+        told = []
+        options = parse(["--rows", "10", "--peers", "polars,millrace", "--queries", "2A,2B", "--compared-only"])
+        data = SimpleNamespace(tables=("uservisits",), files=lambda *_: [], directory="data", set_name="t")
+        with mock.patch.object(bench, "verb", verb), mock.patch.object(bench, "say"), \
+                mock.patch.object(bench.dataset, "prepare", return_value=data), \
+                mock.patch.object(bench.dataset, "warm", return_value=(100, 10)), \
+                mock.patch.object(bench, "run_block", lambda *arguments, **_: told.append(dict(arguments[7]))):
+            bench.measure(options, lambda _: None)
+        self.assertTrue(told)
+        for unavailable in told:
+            self.assertEqual(unavailable, {"polars": "the files cannot be brought in"})
+
+    def test_cases_whose_rounds_differ_are_named(self):
+        def row(engine, seconds):
+            return {"query": "2A", "format": "csv", "rows": 10, "mode": "held", "engine": engine, "setting": "2 threads",
+                    "workers": 2, "processes": 1, "timed": True, "seconds": seconds, "failure": None}
+
+        rows = [row("duckdb", 1.0), row("duckdb", 1.4), row("polars", 1.0), row("polars", 1.6)]
+        self.assertEqual(report.unsteady(Figures(rows), rows), "- 2A on csv, 10 rows, held: polars (2 threads), 1.000 to 1.600 s\n")
+        self.assertEqual(report.unsteady(Figures(rows[:2]), rows[:2]), "None.\n")
+
     def test_the_readme_comes_last(self):
         self.out.mkdir()
         facts = {"machine": machine.describe()}
         broken = mock.patch.object(report, "summary", side_effect=ZeroDivisionError)
         with broken, self.assertRaises(ZeroDivisionError):
-            report.write(self.out, [], SimpleNamespace(limited=False), facts)
+            report.write(self.out, [], SimpleNamespace(limited=False, examples=False, cold=False), facts)
         self.assertFalse((self.out / "README.md").exists())
 
 

@@ -56,6 +56,19 @@ class Rounds(unittest.TestCase):
         self.assertEqual([row["timed"] for row in rows["other"]], [False, True, True])
         self.assertEqual(rows["judge"][0]["answer"]["digest"], rows["other"][0]["answer"]["digest"])
 
+    def test_a_cold_run_drops_every_file_of_its_set_and_no_other_before_each_run(self):
+        self.peer("judge", f"echo '{result()}'")
+        kept = ["csv/ten/uservisits/part-0", "parquet/ten/rankings/part-0", "native/ten.duckdb", "csv/tenfold/uservisits/part-0"]
+        for name in kept:
+            (self.root / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / "data" / name).write_text("rows")
+        block = Block(10, "2A", HELD, (Case("judge", 2),))
+        dropped = []
+        with mock.patch.object(os, "posix_fadvise", lambda file, *_: dropped.append(os.readlink(f"/proc/self/fd/{file}"))):
+            rows = run_block(block, Dataset(self.root / "data", "ten"), self.root / "scratch", 1, 20, lambda _: None, settle_seconds=0, cold=True)
+        self.assertEqual([row["cold"] for row in rows], [True, True])
+        self.assertEqual(sorted(dropped), sorted(2 * [str((self.root / "data" / name).resolve()) for name in kept[:3]]))
+
     def test_wrong_answer_has_no_time_and_is_not_run_again(self):
         self.peer("judge", f"echo '{result()}'")
         self.peer("wrong", f"touch {self.root}/ran-$round; echo '{result(groups=3)}'")
