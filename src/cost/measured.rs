@@ -293,7 +293,8 @@ mod tests {
         ];
         let mut cold = round("csv", "millrace", "-w 2", 9.0);
         cold["cold"] = json!(true);
-        let text = rounds.into_iter().chain([cold]).map(|round| format!("{round}\n")).collect::<String>();
+        let lines: Vec<_> = rounds.into_iter().chain([cold]).map(|round| round.to_string()).collect();
+        let text = lines.join("\n");
         let price = PriceList::newest().price("c7i.xlarge");
         let found = of_rounds(Path::new("results.jsonl"), &text, price).unwrap();
         let from_disk = |run: &Measured| run.notes.iter().any(|note| note.contains("from the disk"));

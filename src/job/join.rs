@@ -71,6 +71,19 @@ impl Size {
     fn of<R: Row>(input: &Input<R>) -> Self {
         Size { name: input.table().name, read: input.bytes_to_read(), expected: input.expected_bytes() }
     }
+
+    /// What [`JoinChoice::Auto`] is where this table is held by so many processes, each with so many bytes for its reducers; and
+    /// why.
+    fn strategy(&self, processes: u64, reducers_bytes: u64) -> (JoinStrategy, String) {
+        if self.read > reducers_bytes / HELD_FOR_EACH_BYTE {
+            return (JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(self.read)));
+        }
+        let copies = self.expected * processes;
+        let is_small = copies <= BROADCAST_UP_TO_BYTES;
+        let strategy = if is_small { JoinStrategy::Broadcast } else { JoinStrategy::Hash };
+        let (copies, limit) = (Bytes(copies), Bytes(BROADCAST_UP_TO_BYTES));
+        (strategy, format!("a copy in each process takes {copies} (limit {limit})"))
+    }
 }
 
 impl Job {
@@ -118,8 +131,6 @@ impl Job {
             let remedy = format!("--join hash, or --join broadcast if all of {name} is small");
             return super::or_decline(&self.settings, Err(Error::usage(reason, remedy)));
         }
-        let copies = build_size.expected * self.settings.cluster.processes() as u64;
-        let fits = build_size.read <= self.memory().reducers_bytes() as u64 / HELD_FOR_EACH_BYTE;
         let why_build = match held {
             Some(_) => "--build says so".to_owned(),
             None if knows_sizes => format!(
@@ -135,18 +146,44 @@ impl Job {
             JoinChoice::Hash => said(JoinStrategy::Hash),
             JoinChoice::StrictHash => said(JoinStrategy::StrictHash),
             JoinChoice::Broadcast => said(JoinStrategy::Broadcast),
-            JoinChoice::Auto if !fits => {
-                (JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(build_size.read)))
-            }
-            JoinChoice::Auto => {
-                let is_small = copies <= BROADCAST_UP_TO_BYTES;
-                let strategy = if is_small { JoinStrategy::Broadcast } else { JoinStrategy::Hash };
-                let (copies, limit) = (Bytes(copies), Bytes(BROADCAST_UP_TO_BYTES));
-                (strategy, format!("a copy in each process takes {copies} (limit {limit})"))
-            }
+            JoinChoice::Auto => build_size
+                .strategy(self.settings.cluster.processes() as u64, self.memory().reducers_bytes() as u64),
         };
         let reason = format!("{why_build}; {why_strategy}");
         self.decide("join", json!({"strategy": strategy, "build": name, "reason": reason}));
         Ok(ChosenJoin { strategy, build, held: name, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_up_to_the_limit_that_surely_fit_are_broadcast() {
+        let strategy = |read, expected, processes, reducers_bytes| {
+            Size { name: "rankings", read, expected }.strategy(processes, reducers_bytes)
+        };
+        let plenty = 1 << 40;
+        for (expected, processes, broadcast) in [
+            (0, 1, true),
+            (200_000_000, 1, true),
+            (200_000_001, 1, false),
+            (100_000_000, 2, true),
+            (100_000_001, 2, false),
+            (70_000_000, 3, false),
+        ] {
+            let (found, why) = strategy(expected, expected, processes, plenty);
+            assert_eq!(
+                found == JoinStrategy::Broadcast,
+                broadcast,
+                "{expected} bytes, {processes} processes"
+            );
+            assert!(why.ends_with("(limit 200 MB)"), "{why}");
+        }
+        // Little is expected of it, but if that is wrong it does not fit.
+        assert_eq!(strategy(1_000, 10, 1, 4_000).0, JoinStrategy::Broadcast);
+        let (found, why) = strategy(1_001, 10, 1, 4_000);
+        assert_eq!((found, &why[..]), (JoinStrategy::Hash, "1.00 kB to read may not fit in --memory"));
     }
 }

@@ -317,6 +317,10 @@ fn a_heavy_page_of_query_3_is_spread_and_named() {
             let operators = report["profile"]["operators"].as_array().unwrap();
             let joins = operators.iter().find(|operator| operator["name"] == operator_name).unwrap();
             skews.push(joins["skew"].as_f64().unwrap());
+            let sent: u64 =
+                operators.iter().map(|operator| operator["exchanged_bytes"].as_u64().unwrap()).sum();
+            ran.check(sent == report["exchanged_bytes"], "bytes exchanged by operators and in all");
+            ran.check((sent > 0) == (workers * processes > 1), "bytes are exchanged between workers");
             let named = report["joins"].as_array().unwrap();
             if join == "strict-hash" || workers * processes == 1 {
                 ran.check(named.is_empty(), "no key was looked for");
@@ -591,4 +595,11 @@ fn query_1_is_that_of_a_plain_judge() {
         rows.sort_unstable();
         ran.check(found == rows, "rows written");
     }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query1"));
+    command.args("--data data --set t -x 1200 --top 1 -w 2".split(' '));
+    let ran = home.runner(command).run();
+    let (url, rank) = &expected[0];
+    let told =
+        format!("pageRank  pageURL\n{rank:>8}  {url}\n{} pages above rank 1200, hash ", expected.len());
+    ran.check(ran.stdout.starts_with(&told), &told);
 }

@@ -142,6 +142,18 @@ fn a_program_that_does_not_do_its_part_fails_the_job() {
     assert_eq!(ran.json()["pages"], 0);
 }
 
+#[test]
+fn each_worker_has_one_program() {
+    let home = crawl(40);
+    for (workers, processes) in [(1, 1), (3, 1), (2, 2)] {
+        let started = format!("started-{workers}-{processes}");
+        let script = format!("echo up >>{started}; {}", counts());
+        query4(&home, &script, &format!("-w {workers} -n {processes}")).run().ended_with(0);
+        let lines = fs::read_to_string(home.path().join(started)).unwrap().lines().count();
+        assert_eq!(lines, workers * processes, "-w {workers} -n {processes}");
+    }
+}
+
 /// Waits until the script has said that it runs, in a file.
 fn hanging(home: &Home, script: &str, words: &str) -> crate::support::Running {
     let _ = fs::remove_file(home.path().join("up"));

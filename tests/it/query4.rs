@@ -161,9 +161,6 @@ fn both_ways_give_what_the_judge_gives() {
         let words =
             format!("-w {workers} -n {processes} --split-size {size} --assignment {assignment} --top 1");
         for by_script in [false, true] {
-            if by_script && workers * processes > 4 {
-                continue;
-            }
             let output = format!("phase1-{index}-{by_script}");
             let ran = query4(&home, &format!("{words} --phase1-output {output}"), by_script);
             let answer = ran.json();
