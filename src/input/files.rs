@@ -271,7 +271,7 @@ pub(super) fn with_quotes(
 }
 
 /// What is to be said when a table's compressed files, which cannot be cut, leave workers without work.
-pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Option<String> {
+pub(super) fn too_few(table: &Table, files: &[InputFile], split_bytes: u64, peers: usize) -> Option<String> {
     let compressed = files.iter().filter(|file| file.compression.is_some());
     let (count, bytes, largest) = compressed.fold((0, 0, 0), |(count, bytes, largest), file| {
         (count + 1, bytes + file.bytes, file.bytes.max(largest))
@@ -280,9 +280,15 @@ pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Op
     // Smaller ones would not be cut either.
     (count > 0 && count < peers && most && largest > split_bytes).then(|| {
         let files = if count == 1 { "file" } else { "files" };
+        // A crawl is text in every format.
+        let remedy = if matches!(table.layout, Layout::Delimited(_)) {
+            "`pack --to packed`, or to parquet or csv: those are cut, and every worker has its share"
+        } else {
+            "decompressed files, which are cut, and every worker has its share"
+        };
         format!(
             "{count} compressed {files} for {peers} workers: each is read by one worker, so others have nothing to read\n  \
-             try: `pack --to packed`, or to parquet or csv: those are cut, and every worker has its share"
+             try: {remedy}"
         )
     })
 }
