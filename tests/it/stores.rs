@@ -212,6 +212,7 @@ fn faults_that_last_name_the_file_and_the_reason() {
         (Fate::Answer(403, ""), "access is denied (403)"),
         (Fate::Answer(404, ""), "it is not there (404)"),
         (Fate::Answer(412, ""), "it changed since the job was planned"),
+        (Fate::Answer(416, ""), "it changed since the job was planned"),
         (Fate::Answer(503, slow_down), "the server answered 503 SlowDown: Please reduce your request rate."),
         (Fate::Answer(200, "hello"), "the server does not give parts of files"),
         (Fate::Cut(0), ""), // In the words of the library.
@@ -225,6 +226,13 @@ fn faults_that_last_name_the_file_and_the_reason() {
     ran.failed_saying(&format!("{file}: it is not there (404)"));
 }
 
+/// Puts other bytes in the place of a file, at once, as stores do: requests that run beside see either.
+fn replace(file: &Path, bytes: &[u8]) {
+    let beside = file.with_extension("new");
+    fs::write(&beside, bytes).unwrap();
+    fs::rename(&beside, file).unwrap();
+}
+
 #[test]
 fn a_file_that_changes_while_it_is_read_is_an_error() {
     let home = visits();
@@ -235,7 +243,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let looks = AtomicUsize::new(0);
     let between = proxy(server, move |line, _| {
         if line.starts_with("GET") && line.contains("part-2") && looks.fetch_add(1, Ordering::Relaxed) == 3 {
-            fs::write(&part, &other[..size.min(other.len())]).unwrap();
+            replace(&part, &other[..size.min(other.len())]);
         }
         Fate::Pass
     });
@@ -263,7 +271,7 @@ fn a_column_file_that_is_replaced_by_one_of_its_size_is_an_error() {
                 // The first two are for its footer.
                 let concerned = line.starts_with("GET") && line.contains("part-00000");
                 if concerned && looks.fetch_add(1, Ordering::SeqCst) == 2 {
-                    fs::write(&file, &other).unwrap();
+                    replace(&file, &other);
                 }
                 Fate::Pass
             });

@@ -70,6 +70,8 @@ impl From<object_store::Error> for Trouble {
                     status.unwrap_or(403)
                 ))
             }
+            // What is asked for lies within the size it had: it is shorter now.
+            (_, Some(416)) => Trouble::changed(),
             (_, Some(301 | 307)) => {
                 Trouble::Lasting("the bucket is in another region\n  try: the variable AWS_REGION".to_owned())
             }
