@@ -46,10 +46,10 @@ type Values = Vec<Vec<u8>>;
 /// Judges the reader on a file whose content, split size and block size are all made of these bytes.
 pub(crate) fn judge_bytes(bytes: &[u8]) {
     let [split, block, content @ ..] = bytes else { return };
-    // Files that start as compressed ones do are read as such, whatever they are called.
-    if content.first().is_some_and(|byte| b"\x02\x04\x1f\x287BPQRSTUVWXYZ[\\]^_x\xfd\xff".contains(byte)) {
-        return;
-    }
+    // Files that start as compressed or column files do are read as such, whatever they are called.
+    let foreign = |byte| b"\x02\x04\x1f\x287BPQRSTUVWXYZ[\\]^_x\xfd\xff".contains(byte);
+    let beginning = if content.first().is_some_and(foreign) { &b"a"[..] } else { b"" };
+    let content = &[beginning, content].concat();
     judge(content, u64::from(*split) + 1, usize::from(*block) + 1);
 }
 

@@ -103,6 +103,7 @@ impl JobArguments {
         let cluster = self.membership()?;
         let workers = workers(self.workers, self.sharing())?;
         let memory_bytes = self.memory_bytes()?;
+        self.check_reports()?;
         Ok(JobSettings {
             program: program.to_owned(),
             workers,
@@ -130,6 +131,21 @@ impl JobArguments {
             assignment: self.assignment,
             cluster,
         })
+    }
+
+    /// One report would take the place of the other.
+    fn check_reports(&self) -> Result<(), Error> {
+        match (&self.report, &self.report_html) {
+            (Some(report), Some(page)) if report == page => Err(Error::usage(
+                format!("--report and --report-html are the same file, {}", page.display()),
+                format!(
+                    "--report {} --report-html {}",
+                    report.with_extension("json").display(),
+                    page.with_extension("html").display()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Processes on this machine: those that this one starts share it.

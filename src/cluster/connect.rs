@@ -101,8 +101,13 @@ impl Gathering {
         *self.turned_away.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
     }
 
+    /// Keeps why a process was not reached, and tells it when it is another reason than before.
     pub(super) fn unreached(&self, peer: usize, reason: String) {
-        self.unreached.lock().unwrap_or_else(PoisonError::into_inner)[peer] = Some(reason);
+        let last = &mut self.unreached.lock().unwrap_or_else(PoisonError::into_inner)[peer];
+        if last.as_ref() != Some(&reason) {
+            self.log.detail(&format!("process {peer} on {} is not reached yet: {reason}", self.hosts[peer]));
+            *last = Some(reason);
+        }
     }
 
     fn missing(&self, waited: Duration, data: &[Option<TcpStream>], control: &[bool]) -> String {
@@ -125,15 +130,16 @@ impl Gathering {
 
 /// Connects this process with all others of the roster.
 ///
-/// `watch` is asked now and then whether something else makes the job impossible.
+/// The time for it has run since `started`. `watch` is asked now and then whether something else makes the job
+/// impossible.
 pub(super) fn gather(
     roster: Roster,
     fingerprint: &Fingerprint,
+    started: Instant,
     timeouts: Timeouts,
     log: &Log,
     mut watch: impl FnMut() -> Option<Trouble>,
 ) -> Result<(Vec<Option<TcpStream>>, Fate), Error> {
-    let started = Instant::now();
     let Roster { index, hosts, listeners, secret } = roster;
     let processes = hosts.len();
     let shown: Vec<_> = hosts.iter().map(Host::to_string).collect();

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::connect::{Event, Gathering};
 use super::handshake::{self, Kind, Refusal};
-use super::hosts::Host;
 use super::listen::is_loopback;
 use super::secret::HOW_TO_MAKE_ONE;
 use super::wire::explain;
@@ -40,25 +39,29 @@ pub(super) fn dial(peer: usize, kind: Kind, gathering: &Arc<Gathering>) -> Resul
 
 /// Tries every address of the peer once.
 fn attempt(peer: usize, kind: Kind, gathering: &Gathering) -> Result<TcpStream, Refusal> {
-    let host: &Host = &gathering.hosts[peer];
-    let mut last = Refusal::Stranger("it has no address".to_owned());
-    for endpoint in &host.endpoints {
-        // Names are looked up each time: a machine that boots may get its name late.
-        let addresses = match endpoint.look_up() {
-            Ok(addresses) => addresses,
-            Err(error) => {
-                last = Refusal::Stranger(format!("cannot look up {endpoint}: {error}"));
-                continue;
-            }
-        };
-        for address in addresses {
-            match reach(peer, kind, address, gathering) {
-                Err(Refusal::Stranger(reason)) => last = Refusal::Stranger(reason),
-                done => return done,
-            }
+    // Names are looked up each time: a machine that boots may get its name late.
+    let addresses = gathering.hosts[peer].endpoints.iter().flat_map(|endpoint| match endpoint.look_up() {
+        Ok(addresses) => addresses.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(Refusal::Stranger(format!("cannot look up {endpoint}: {error}")))],
+    });
+    first_reached(addresses, |address| reach(peer, kind, address, gathering))
+}
+
+/// The first that is reached, whatever else answers at the other addresses; or else why none is: what a member says
+/// counts for more than that others are no members.
+fn first_reached<T>(
+    addresses: impl Iterator<Item = Result<SocketAddr, Refusal>>,
+    mut reach: impl FnMut(SocketAddr) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let mut why = Refusal::Stranger("it has no address".to_owned());
+    for address in addresses {
+        match address.and_then(&mut reach) {
+            Ok(reached) => return Ok(reached),
+            Err(Refusal::Stranger(_)) if matches!(why, Refusal::Fatal(_)) => {}
+            Err(refusal) => why = refusal,
         }
     }
-    Err(last)
+    Err(why)
 }
 
 fn reach(peer: usize, kind: Kind, address: SocketAddr, gathering: &Gathering) -> Result<TcpStream, Refusal> {
@@ -78,4 +81,44 @@ fn reach(peer: usize, kind: Kind, address: SocketAddr, gathering: &Gathering) ->
     let until = gathering.until.min(Instant::now() + LONGEST_ATTEMPT * 2);
     handshake::dial(&gathering.me, peer, kind, &stream, until)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> Result<SocketAddr, Refusal> {
+        Ok(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    fn unknown() -> Result<SocketAddr, Refusal> {
+        Err(Refusal::Stranger("unknown".to_owned()))
+    }
+
+    /// At odd ports nobody listens; at those below 10 there is another member than the one that is looked for.
+    fn reach(address: SocketAddr) -> Result<u16, Refusal> {
+        match address.port() {
+            port if port % 2 == 1 => Err(Refusal::Stranger(format!("nobody at {port}"))),
+            port if port < 10 => Err(Refusal::Fatal(format!("another at {port}"))),
+            port => Ok(port),
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_at_one_address_does_not_keep_from_the_next() {
+        let reached = first_reached([unknown(), address(2), address(3), address(12)].into_iter(), reach);
+        assert_eq!(reached.unwrap(), 12);
+    }
+
+    #[test]
+    fn the_reason_of_a_member_is_told_before_those_of_strangers() {
+        let told = |addresses: Vec<_>| match first_reached(addresses.into_iter(), reach).unwrap_err() {
+            Refusal::Stranger(line) => format!("passing: {line}"),
+            Refusal::Fatal(line) => format!("lasting: {line}"),
+        };
+        assert_eq!(told(vec![address(2), address(3), unknown()]), "lasting: another at 2");
+        assert_eq!(told(vec![address(3), address(4), address(5)]), "lasting: another at 4");
+        assert_eq!(told(vec![unknown(), address(3)]), "passing: nobody at 3");
+        assert_eq!(told(vec![]), "passing: it has no address");
+    }
 }

@@ -21,15 +21,28 @@ const MOST_UNPROVEN: usize = 256;
 /// Short against a start of a few milliseconds, long against the cost of asking.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// Binds every address of `host` that belongs to this machine, and no other.
+/// Binds every address of `host` that belongs to this machine, and no other. Names that cannot be looked up are passed
+/// over where another address can be bound: not every network knows every name.
 pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result<Vec<TcpListener>, Error> {
     let mut listeners = Vec::new();
     let mut foreign = Vec::new();
+    let mut unknown = None;
     for endpoint in &host.endpoints {
         let refused = |error: &dyn std::fmt::Display| {
             Error::Cluster(format!("process {index} cannot listen on {endpoint}: {error}"))
         };
-        for address in endpoint.look_up().map_err(|error| refused(&error))? {
+        let addresses = endpoint.look_up().unwrap_or_else(|error| {
+            unknown.get_or_insert(refused(&error));
+            Vec::new()
+        });
+        for address in addresses {
+            // Two names may stand for one address, and one name twice for the same.
+            if listeners
+                .iter()
+                .any(|bound: &TcpListener| bound.local_addr().is_ok_and(|bound| bound == address))
+            {
+                continue;
+            }
             if secret.is_none() && !is_loopback(address) {
                 return Err(Error::usage(
                     format!(
@@ -56,6 +69,9 @@ pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result
         }
     }
     if listeners.is_empty() {
+        if let Some(error) = unknown {
+            return Err(error);
+        }
         return Err(Error::usage(
             format!(
                 "process {index} would listen on {}, which is no address of this machine",

@@ -182,7 +182,14 @@ pub fn decline(membership: &Membership, cause: &str, timeouts: Timeouts, log: &L
             let roster = Roster { index, listeners, hosts: hosts.clone(), secret: secret.clone() };
             let timeouts = Timeouts { connect: timeouts.connect.min(LONGEST_DECLINE), ..timeouts };
             // It cannot succeed, and how it fails is known.
-            drop(connect::gather(roster, &Fingerprint::of_failure(&line), timeouts, log, || None));
+            drop(connect::gather(
+                roster,
+                &Fingerprint::of_failure(&line),
+                Instant::now(),
+                timeouts,
+                log,
+                || None,
+            ));
         }
     }
 }
@@ -226,7 +233,7 @@ pub fn connect(
             }
         }
     };
-    let (data, fate) = connect::gather(roster, &fingerprint, timeouts, log, || {
+    let (data, fate) = connect::gather(roster, &fingerprint, started, timeouts, log, || {
         stopped().map(Trouble::Own).or_else(|| children.ended().map(Trouble::Other))
     })?;
     let taken = Elapsed(started.elapsed());

@@ -10,17 +10,36 @@ use std::sync::Arc;
 use crate::Error;
 use crate::input::{InputFile, Object, ObjectReader};
 
-/// Appends some bytes of a file on this machine to another one; the system copies them where it can.
-pub(crate) fn append(from: &InputFile, bytes: Range<u64>, to: &mut File) -> Result<(), Error> {
-    let mut copy = |from: &Path, length: u64| {
-        let mut from = File::open(from)?;
-        from.seek(SeekFrom::Start(bytes.start))?;
-        if io::copy(&mut from.take(length), to)? < length {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter"));
+/// Between so many copied bytes somebody is asked whether to go on: a fraction of a second on a slow disk.
+const COPIED_BYTES: u64 = 16 << 20;
+
+/// Whether what is at work should end, as after a signal.
+pub(crate) type Stopped<'a> = &'a dyn Fn() -> bool;
+
+/// Appends some bytes of a file on this machine to another one, unless `stopped`; the system copies them where it can.
+pub(crate) fn append(
+    from: &InputFile,
+    bytes: Range<u64>,
+    to: &mut File,
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
+    let mut copy = || {
+        let mut file = File::open(&from.path)?;
+        file.seek(SeekFrom::Start(bytes.start))?;
+        let mut left = bytes.end - bytes.start;
+        while left > 0 {
+            if stopped() {
+                return Err(io::Error::other("the job was stopped"));
+            }
+            let copied = io::copy(&mut (&mut file).take(left.min(COPIED_BYTES)), to)?;
+            if copied == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has become shorter"));
+            }
+            left -= copied;
         }
         Ok(())
     };
-    copy(&from.path, bytes.end - bytes.start).map_err(Error::file("copy", &from.path))
+    copy().map_err(Error::file("copy", &from.path))
 }
 
 /// Clones are the same open file, and each says for itself what it will read.

@@ -202,7 +202,13 @@ impl Output {
     }
 
     /// Writes the manifest over the parts of all processes, or makes one file of them: from here on the result exists.
-    pub fn commit_manifest(&self, mut parts: Vec<Part>) -> Result<(), Error> {
+    ///
+    /// To make one file takes a while, in which `stopped` is asked whether to give it up.
+    ///
+    /// # Errors
+    ///
+    /// The disk is full, the file is there by now, or it was stopped.
+    pub fn commit_manifest(&self, mut parts: Vec<Part>, stopped: impl Fn() -> bool) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Manifest {
             rows: u64,
@@ -212,7 +218,8 @@ impl Output {
         parts.sort();
         if let Some(path) = &self.0.whole {
             let paths: Vec<_> = parts.iter().map(|part| self.0.directory.join(&part.name)).collect();
-            return whole::make(self.0.form, &paths, &self.0.directory.join(temporary(MANIFEST)), path);
+            let unfinished = self.0.directory.join(temporary(MANIFEST));
+            return whole::make(self.0.form, &paths, &unfinished, path, &stopped);
         }
         let (rows, bytes) =
             parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes));

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::file::append;
+use super::file::{Stopped, append};
 use super::packed;
 use super::parquet;
 use super::parts::Form;
@@ -36,20 +36,29 @@ pub(super) fn directory_of_parts(path: &Path) -> Result<PathBuf, Error> {
     Ok(path.with_file_name(hidden))
 }
 
-/// Makes the file `path` of parts in their order, by way of `temporary`. It appears whole, or not at all.
-pub(super) fn make(form: Form, parts: &[PathBuf], temporary: &Path, path: &Path) -> Result<(), Error> {
+/// Makes the file `path` of parts in their order, by way of `temporary`. It appears whole, or not at all, as when it is
+/// `stopped` before it is.
+pub(super) fn make(
+    form: Form,
+    parts: &[PathBuf],
+    temporary: &Path,
+    path: &Path,
+    stopped: Stopped<'_>,
+) -> Result<(), Error> {
     let mut file = File::create(temporary).map_err(Error::file("create", temporary))?;
     match form.format {
         RowFormat::Csv | RowFormat::Jsonl => {
-            append_all(parts, |part| append(part, 0..part.bytes, &mut file))?;
+            append_all(parts, |part| append(part, 0..part.bytes, &mut file, stopped))?;
         }
         RowFormat::Packed => {
-            let mut whole = packed::Joined::start(&mut file).map_err(Error::file("write", temporary))?;
+            let mut whole =
+                packed::Joined::start(&mut file, stopped).map_err(Error::file("write", temporary))?;
             append_all(parts, |part| whole.add(part))?;
             whole.finish(form.columns).map_err(Error::file("write", temporary))?;
         }
         RowFormat::Parquet => {
-            let mut whole = parquet::Joined::start(&mut file).map_err(Error::file("write", temporary))?;
+            let mut whole =
+                parquet::Joined::start(&mut file, stopped).map_err(Error::file("write", temporary))?;
             append_all(parts, |part| whole.add(part))?;
             whole.finish(form.columns).map_err(Error::file("write", temporary))?;
         }

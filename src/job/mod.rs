@@ -342,8 +342,10 @@ impl Job {
             fate.decide_alone(|| failure.message())?;
             let Some(output) = &self.output else { return Ok(()) };
             output
-                .commit_manifest(outcome.parts.clone())
-                .map_err(|error| told(fate, Some(Failure { worker: None, error })))?;
+                .commit_manifest(outcome.parts.clone(), || failure.is_set())
+                // Where a signal stopped it, that is the cause.
+                .map_err(|error| failure.take().unwrap_or(Failure { worker: None, error }))
+                .map_err(|failure| told(fate, Some(failure)))?;
             output.keep();
             return Ok(());
         }

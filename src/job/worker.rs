@@ -149,7 +149,9 @@ pub(super) fn run<A>(
             known.extend(files);
         }
         rereads += 1;
-        let read = context.counters.bytes.get();
+        // What will be read again counts again: each worker's own bytes, and at process 0 what the others told it.
+        let others = details.iter().filter(|detail| worker.index() == 0 && detail.figures.index >= workers);
+        let read = context.counters.bytes.get() + others.map(|detail| detail.figures.bytes).sum::<u64>();
         assignment.shared.bytes.fetch_sub(read, std::sync::atomic::Ordering::Relaxed);
     }
 }

@@ -12,17 +12,13 @@ use millrace::cluster::{
     self, Connections, Endpoint, Fingerprint, Host, Log, Membership, Secret, Timeouts, Verdict,
 };
 
+use crate::support::free_addresses;
+
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Long enough for a busy machine; a test that needs it whole is about waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// For tests in which somebody never comes.
 const IMPATIENCE: Duration = Duration::from_millis(700);
-
-/// So many free addresses, held together until all are known, so that they differ.
-fn free_addresses(ip: IpAddr, count: usize) -> Vec<SocketAddr> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((ip, 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
-}
 
 fn hosts(addresses: &[SocketAddr]) -> Vec<Host> {
     addresses.iter().map(|&address| Host { endpoints: vec![Endpoint::from(address)] }).collect()
@@ -183,6 +179,38 @@ fn members_may_come_late_and_by_name() {
     thread::sleep(Duration::from_millis(300));
     let late = start(0);
     check_data(&mut [late.connected(), early.connected()]);
+}
+
+#[test]
+fn names_that_are_unknown_or_the_same_twice_are_passed_over() {
+    let addresses = free_addresses(LOOPBACK, 2);
+    let mut listed = hosts(&addresses);
+    // Too long for a name: that is known without a resolver, which might take its time.
+    let unknown = format!("{}:1", "a".repeat(64));
+    listed[0].endpoints.insert(0, Endpoint::parse(&unknown).unwrap());
+    let again = format!("localhost:{}", addresses[0].port());
+    listed[0].endpoints.push(Endpoint::parse(&again).unwrap());
+    let running = [0, 1].map(|index| {
+        let mut member = Member::new(&addresses, index);
+        member.hosts.clone_from(&listed);
+        member.start()
+    });
+    check_data(&mut running.map(Running::connected));
+    // Alone it is an error, which says whose name it is.
+    listed[0].endpoints.truncate(1);
+    let mut member = Member::new(&addresses, 0);
+    member.hosts = listed;
+    let (line, _) = member.start().failed();
+    assert!(line.starts_with(&format!("process 0 cannot listen on {unknown}: ")), "{line}");
+}
+
+#[test]
+fn who_waits_is_told_what_for() {
+    let addresses = free_addresses(LOOPBACK, 2);
+    let one = Member::new(&addresses, 1).start();
+    one.logs(&format!("process 0 on {} is not reached yet: nobody listens there", addresses[0]));
+    let zero = Member::new(&addresses, 0).start();
+    check_data(&mut [zero.connected(), one.connected()]);
 }
 
 #[test]

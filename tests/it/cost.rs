@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Home, Ran, free_hosts, rows};
+use crate::support::{Home, Ran, rows};
 
 /// USD for an hour of a c8g.4xlarge.
 const PRICE: f64 = 0.6381;
@@ -96,7 +96,7 @@ fn nobody_told_means_no_cost() {
 #[test]
 fn processes_of_one_host_are_paid_once() {
     let home = home();
-    fs::write(home.path().join("hosts"), free_hosts(2)).unwrap();
+    home.write_hosts(2);
     let second = home.query("-w 1 -h hosts -p 1 --instance c8g.4xlarge").start();
     let first = home.query("-w 1 -h hosts -p 0 --instance c8g.4xlarge --report report.json").run();
     first.ended_with(0);

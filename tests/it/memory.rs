@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace::input::{Input, InputOptions, Row};
@@ -15,7 +16,7 @@ use millrace::memory::Budget;
 use millrace::operators::{Fold, Gather, ProcessShared, ReduceByKey, Round, Scan, WorkerContext};
 use millrace::report::peak_rss_bytes;
 use millrace::tables::USERVISITS;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{Home, Ran};
@@ -45,11 +46,7 @@ fn report(home: &Home) -> Value {
 
 fn nothing_left(home: &Home, ran: &Ran) {
     ran.check(home.listing("spill").is_empty(), "a spill file is left behind");
-    let asked = std::time::Instant::now();
-    while !home.processes().is_empty() {
-        ran.check(asked.elapsed() < Duration::from_secs(2), "a process is left behind");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    ran.leaves_no_process(home);
 }
 
 /// Whether a process has a file in the directory it spills to.
@@ -141,10 +138,7 @@ fn a_full_disk_ends_all_processes_with_its_cause() {
 #[test]
 fn a_directory_that_vanishes_ends_the_job() {
     let home = home();
-    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let hosts = ports.each_ref().map(|port| port.local_addr().unwrap().to_string()).join("\n");
-    fs::write(home.path().join("hosts"), hosts).unwrap();
-    drop(ports);
+    home.write_hosts(2);
     // It looks for its directory at the start, and waits for the other.
     let first = home.query(&format!("-k 15 -w 1 -h hosts -p 0 {LITTLE}")).start();
     let listening = |pid: Pid| {
@@ -204,6 +198,52 @@ fn send_to_slow_worker(home: &Home, files: usize) -> u64 {
         gathered.take()
     });
     guards.unwrap().join().into_iter().filter_map(|outcome| outcome.unwrap()).flatten().sum()
+}
+
+#[test]
+fn memory_does_not_grow_while_another_process_is_slow() {
+    // Pages that the only ranking does not have: every visit crosses over to its partition, and ends there.
+    const ROWS: u64 = 20_000;
+    let visits: String =
+        (0..ROWS).map(|page| format!("1.2.3.4,http://page/{page},1980-02-01,1,a,b,c,d,1\n")).collect();
+    let home = Home::with(&[("a".into(), visits.into_bytes())]);
+    let rankings = home.path().join("data/csv/t/rankings");
+    fs::create_dir(&rankings).unwrap();
+    fs::write(rankings.join("a"), "elsewhere,1,1\n").unwrap();
+    home.write_hosts(2);
+    let start = |own: u32| {
+        let mut query = Command::new(env!("CARGO_BIN_EXE_query3"));
+        query.args("--set t --data data --join hash --build rankings -w 1 -h hosts".split(' '));
+        query.args(["--json", "--report", "report.json", "-p", &own.to_string()]);
+        home.runner(query).start()
+    };
+    let [few, many] = [0..15, 15..60].map(|names| {
+        let files = names.end;
+        for name in names.filter(|name| *name > 0) {
+            symlink("a", home.table().join(format!("b-{name}"))).unwrap();
+        }
+        let [fast, slow] = [start(0), start(1)];
+        let (over, other) = (AtomicBool::new(false), slow.pid());
+        std::thread::scope(|scope| {
+            // It runs a fifth of the time.
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    for (signal, milliseconds) in [(Signal::STOP, 20), (Signal::CONT, 5)] {
+                        kill_process(other, signal).unwrap();
+                        std::thread::sleep(Duration::from_millis(milliseconds));
+                    }
+                }
+            });
+            let ran = fast.end();
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(ran.json()["rows"], ROWS * files + 1, "{ran}");
+        });
+        slow.end().ended_with(0);
+        let report = report(&home);
+        ["exchanged_bytes", "peak_rss_bytes"].map(|figure| report[figure].as_u64().unwrap())
+    });
+    let (sent, growth) = (many[0] - few[0], many[1].saturating_sub(few[1]));
+    assert!(sent > 16_000_000 && growth < sent / 4, "{growth} bytes more memory for {sent} more in passing");
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! What a scan says that it will read, against what it reads.
+//! What a scan says that it will read, against what it reads, and the bar that shows it.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
 use millrace::input::{Input, InputOptions, Row, SplitAssignment};
@@ -71,5 +72,48 @@ fn as_many_bytes_are_read_as_were_planned() {
             assert_eq!(read, process.planned_bytes(), "{format}, {workers} workers");
             assert_eq!(read, visits.bytes_to_read() + some.bytes_to_read(), "{format}");
         }
+    }
+}
+
+/// What `query2` writes to a terminal, which is the `script` of util-linux: until `enough`, then it is interrupted.
+fn on_a_terminal(home: &Home, words: &str, enough: impl Fn(&str) -> bool) -> String {
+    let query =
+        format!("exec '{}' --data data --set t {words} --json > answer", env!("CARGO_BIN_EXE_query2"));
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--flush", "--return", "--command", &query, "/dev/null"]);
+    // Without one of its own it would take the terminal of whoever runs the tests.
+    terminal.current_dir(home.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = terminal.spawn().unwrap();
+    let (mut shown, mut bytes) = (String::new(), [0; 4096]);
+    let mut output = running.stdout.take().unwrap();
+    while !enough(&shown) {
+        let read = output.read(&mut bytes).unwrap();
+        assert!(read > 0, "it ended, and showed: {shown}");
+        shown += &String::from_utf8_lossy(&bytes[..read]);
+    }
+    // As typed there.
+    running.stdin.take().unwrap().write_all(b"\x03").unwrap();
+    output.read_to_string(&mut shown).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(1), "{shown}");
+    shown
+}
+
+/// The percentages that a bar showed.
+fn percentages(shown: &str) -> Vec<u32> {
+    shown.split(" %").filter_map(|text| text.rsplit(' ').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn a_terminal_shows_how_much_all_processes_have_read() {
+    let home = Home::with_endless_table();
+    let total = fs::metadata(home.path().join("rows")).unwrap().len() as f64 * 20_000.0 / 1e9;
+    for words in ["-w 1", "-w 1 -n 2"] {
+        let shown =
+            on_a_terminal(&home, words, |shown| percentages(shown).last().is_some_and(|last| *last > 2));
+        let seen = percentages(&shown);
+        assert!(seen.is_sorted() && seen.len() > 2, "{seen:?}: {shown}");
+        assert!(shown.contains(&format!(" of {total:.2} GB  ")), "{total} GB: {shown}");
+        assert!(shown.contains("stopped by Ctrl-C"), "{shown}");
+        assert!(fs::read(home.path().join("answer")).unwrap().is_empty(), "{shown}");
     }
 }

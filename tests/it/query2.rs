@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 
 use millrace::report::AnswerHash;
 use serde_json::Value;
@@ -440,18 +439,10 @@ fn a_report_goes_where_it_is_told_and_replaces_no_device() {
     assert_eq!(mode & 0o777, 0o644, "others may read reports as any file");
 }
 
-/// Two ports that were free a moment ago, as a host file.
-fn host_file(home: &Home) {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let lines =
-        listeners.map(|listener| format!("{} # a port that was free\n", listener.local_addr().unwrap()));
-    fs::write(home.path().join("hosts"), format!("# both here\n\n{}", lines.concat())).unwrap();
-}
-
 #[test]
 fn two_processes_of_a_host_file() {
     let home = Home::with(&[file(0, all_rows().concat())]);
-    host_file(&home);
+    home.write_hosts(2);
     let words = "-h hosts -w 2 -k 12 --json --split-size 16K --output out";
     let other = home.query(&format!("{words} -p 1")).start();
     let ran = home.query(&format!("{words} -p 0")).run();
@@ -474,7 +465,7 @@ fn processes_that_ask_for_different_things_give_no_answer() {
         ("", "--assignment modulo"),
         ("", "--peer-timeout 1.5"),
     ] {
-        host_file(&home);
+        home.write_hosts(2);
         let other = home.query(&format!("-h hosts -p 1 {second}")).start();
         let ran = home.query(&format!("-h hosts -p 0 {first}")).run();
         ran.failed_saying("error: the processes do not agree: ");

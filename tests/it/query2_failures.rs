@@ -28,12 +28,7 @@ fn bad_home(bad: &[u8]) -> (Home, usize) {
 #[track_caller]
 fn nothing_left(home: &Home, ran: &Ran) {
     ran.check(home.listing("out") == ["absent"], "the output is left behind");
-    // A process that was killed may take a moment to be gone.
-    let asked = std::time::Instant::now();
-    while !home.processes().is_empty() {
-        ran.check(asked.elapsed() < AT_ONCE, "a process is left behind");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    ran.leaves_no_process(home);
 }
 
 #[test]
@@ -267,7 +262,7 @@ fn a_killed_parent_leaves_no_orphan() {
 fn a_signal_stops_a_process_that_waits_for_others() {
     // It waited for the others until its time was over.
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
-    fs::write(home.path().join("hosts"), crate::support::free_hosts(2)).unwrap();
+    home.write_hosts(2);
     let listens = home.path().join("out");
     let mut running = home.query("-h hosts -p 0 --output out").start().until(|| listens.exists());
     // Until it watches for signals.
@@ -290,7 +285,7 @@ fn nohup_means_that_a_hangup_is_no_end() {
 #[test]
 fn a_process_lost_behind_a_host_file_ends_the_other() {
     let home = Home::with_endless_table();
-    fs::write(home.path().join("hosts"), crate::support::free_hosts(2)).unwrap();
+    home.write_hosts(2);
     let mut other = home.query("-w 1 -h hosts -p 1 --output out").start();
     let running = started(&home, "-w 1 -h hosts -p 0", 2);
     other.signal(other.pid(), Signal::KILL);
@@ -349,7 +344,7 @@ fn window(processes: usize, listed: bool) -> Window {
     let mut words = format!("-w 1 -n {processes} --split-size 64K --output out");
     let mut rest = Vec::new();
     if listed {
-        fs::write(home.path().join("hosts"), crate::support::free_hosts(processes)).unwrap();
+        home.write_hosts(processes);
         words += " -h hosts";
         rest = (1..processes).map(|index| home.query(&format!("{words} -p {index}")).start()).collect();
         words += " -p 0";
@@ -432,7 +427,7 @@ fn a_manifest_that_cannot_be_written_fails_every_process() {
 fn what_one_process_cannot_plan_ends_all_that_wait_for_it() {
     // They waited until their time was over, and then only knew that it had not come.
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
-    fs::write(home.path().join("hosts"), crate::support::free_hosts(3)).unwrap();
+    home.write_hosts(3);
     for failing in [0, 2] {
         let running: Vec<_> = (0..3)
             .map(|index| {

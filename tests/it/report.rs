@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Home, Ran, free_hosts, rows};
+use crate::support::{Home, Ran, rows};
 
 const OPENING: &str = "<script type=\"application/json\" id=\"report\">";
 
@@ -62,7 +62,7 @@ fn a_plan_is_printed_and_nothing_is_run() {
 #[test]
 fn a_plan_needs_no_other_process_and_only_the_first_prints_it() {
     let home = home(2_000);
-    fs::write(home.path().join("hosts"), free_hosts(3)).unwrap();
+    home.write_hosts(3);
     let first = home.query("--explain -h hosts -p 0 -w 1").run();
     first
         .ended_with(0)

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Home, Ran, free_hosts, rows};
+use crate::support::{Home, Ran, rows};
 
 const PROCESSES: usize = 3;
 
@@ -131,7 +131,7 @@ fn a_missing_directory_is_an_error_that_names_the_process() {
 #[test]
 fn all_processes_have_shards_or_none() {
     let home = dealt();
-    fs::write(home.path().join("hosts"), free_hosts(2)).unwrap();
+    home.write_hosts(2);
     let query2 = env!("CARGO_BIN_EXE_query2");
     let start = |words: &str| {
         let mut command = Command::new(query2);

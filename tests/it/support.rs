@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -93,6 +94,13 @@ impl Home {
             std::os::unix::fs::symlink(home.path().join("rows"), link).unwrap();
         }
         home
+    }
+
+    /// A file `hosts` of so many processes on loopback.
+    pub(crate) fn write_hosts(&self, processes: usize) {
+        let addresses = free_addresses(Ipv4Addr::LOCALHOST.into(), processes);
+        let lines: String = addresses.iter().map(|address| format!("{address} # was free\n")).collect();
+        fs::write(self.path().join("hosts"), format!("# all of them here\n\n{lines}")).unwrap();
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -264,6 +272,16 @@ impl Ran {
         self
     }
 
+    /// Waits for the end of every process of the home, which may take a moment after that of the first.
+    #[track_caller]
+    pub(crate) fn leaves_no_process(&self, home: &Home) {
+        let asked = Instant::now();
+        while !home.processes().is_empty() {
+            self.check(asked.elapsed() < Duration::from_secs(2), "a process is left behind");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Failed, with nothing on stdout, and with `line` as a line of stderr, up to its length.
     #[track_caller]
     pub(crate) fn failed_saying(&self, line: &str) -> &Self {
@@ -303,12 +321,11 @@ impl fmt::Display for Ran {
     }
 }
 
-/// A host file of so many processes on loopback, each with a port that was free a moment ago.
-pub(crate) fn free_hosts(processes: usize) -> String {
+/// So many addresses whose ports were free a moment ago.
+pub(crate) fn free_addresses(ip: IpAddr, count: usize) -> Vec<SocketAddr> {
     // Held together until all are known, so that they differ.
-    let free: Vec<_> = (0..processes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let lines = free.iter().map(|listener| format!("{}\n", listener.local_addr().unwrap()));
-    lines.collect::<Vec<_>>().concat()
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((ip, 0)).unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 
 /// An example's program: cargo puts examples beside the directory of this test program.

@@ -306,7 +306,7 @@ fn write_all(home: &Path, records: &[All], workers: usize, format: RowFormat, si
     // A worker without rows.
     output.part(workers).unwrap().finish().unwrap();
     let parts = output.commit_parts().unwrap();
-    output.commit_manifest(parts).unwrap();
+    output.commit_manifest(parts, || false).unwrap();
     output.keep();
 }
 

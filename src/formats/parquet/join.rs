@@ -8,21 +8,22 @@ use super::index_writer::{COLUMN_INDEX, ChunkIndex, OFFSET_INDEX};
 use super::thrift::{self, Value};
 use super::write::{Groups, write_footer};
 use crate::Error;
-use crate::formats::file::append;
+use crate::formats::file::{Stopped, append};
 use crate::input::InputFile;
 use crate::tables::Column;
 
 /// The file that is being made.
 pub(crate) struct Joined<'a> {
     to: &'a mut File,
+    stopped: Stopped<'a>,
     at: u64,
     groups: Groups,
 }
 
 impl<'a> Joined<'a> {
-    pub(crate) fn start(to: &'a mut File) -> io::Result<Self> {
+    pub(crate) fn start(to: &'a mut File, stopped: Stopped<'a>) -> io::Result<Self> {
         to.write_all(MAGIC)?;
-        Ok(Joined { to, at: MAGIC.len() as u64, groups: Groups::default() })
+        Ok(Joined { to, stopped, at: MAGIC.len() as u64, groups: Groups::default() })
     }
 
     /// Appends the rows of a file that our writer made of the same columns.
@@ -46,7 +47,7 @@ impl<'a> Joined<'a> {
             self.groups.metas.push(group);
         }
         self.at += body.end - body.start;
-        append(part, body, self.to)
+        append(part, body, self.to, self.stopped)
     }
 
     pub(crate) fn finish(self, columns: &[Column]) -> io::Result<()> {

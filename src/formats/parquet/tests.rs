@@ -71,7 +71,7 @@ fn joined(table: &Table, batches: &[Batch]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("whole");
     let mut file = File::create(&path).unwrap();
-    let mut whole = Joined::start(&mut file).unwrap();
+    let mut whole = Joined::start(&mut file, &|| false).unwrap();
     for batch in batches {
         let part = directory.path().join("part");
         let bytes = written(table, batch);
@@ -102,7 +102,8 @@ fn a_damaged_index_is_not_joined() {
         changed[at] ^= 1;
         let (_file, input) = input_of(&changed);
         let mut to = tempfile::tempfile().unwrap();
-        let error = Joined::start(&mut to).unwrap().add(&input).expect_err("a damaged index is believed");
+        let error =
+            Joined::start(&mut to, &|| false).unwrap().add(&input).expect_err("a damaged index is believed");
         assert!(matches!(error, Error::Data(_)), "{error:?}");
     }
 }

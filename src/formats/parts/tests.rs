@@ -35,7 +35,7 @@ fn appears_whole() {
     write(&output, 1, &[]);
     assert_eq!(listing(&directory), [MARKER, ".part-00000.csv.tmp", ".part-00001.csv.tmp"]);
     let parts = output.commit_parts().expect("renamed");
-    output.commit_manifest(parts).expect("committed");
+    output.commit_manifest(parts, || false).expect("committed");
     output.keep();
     drop(output);
     assert_eq!(listing(&directory), [MANIFEST, "part-00000.csv", "part-00001.csv"]);
@@ -43,6 +43,24 @@ fn appears_whole() {
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!((&manifest["rows"], &manifest["bytes"]), (&2.into(), &8.into()));
     assert_eq!(manifest["parts"][0]["name"], "part-00000.csv");
+}
+
+#[test]
+fn a_file_that_is_stopped_before_it_is_whole_does_not_appear() {
+    let home = tempfile::tempdir().expect("a directory");
+    for format in [RowFormat::Csv, RowFormat::Jsonl, RowFormat::Parquet, RowFormat::Packed] {
+        let path = home.path().join("whole");
+        let output = Output::create(&path, Form { format, single_file: true, ..FORM }).expect("claimed");
+        write(&output, 0, &["a,1\n", "b,2\n"]);
+        write(&output, 1, &["c,3\n"]);
+        let parts = output.commit_parts().expect("renamed");
+        // Once the first part is in it.
+        let asked = std::cell::Cell::new(0);
+        let stopped = output.commit_manifest(parts, || asked.replace(asked.get() + 1) == 1);
+        assert!(stopped.is_err_and(|error| error.to_string().ends_with("the job was stopped")), "{format:?}");
+        output.discard(true);
+        assert_eq!(listing(home.path()), [""; 0], "{format:?}");
+    }
 }
 
 #[test]
