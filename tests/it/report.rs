@@ -224,6 +224,12 @@ fn check_profile(ran: &Ran, report: &Value, workers: usize, processes: usize) {
     let away = (0..workers)
         .flat_map(|from| (0..workers).filter(move |to| *to != from).map(move |to| &row(from)[to]));
     assert_eq!(report["exchanged_bytes"], away.map(unsigned).sum::<u64>());
+    let process = |worker: usize| worker / (workers / processes);
+    let left = (0..workers).flat_map(|from| {
+        let others = (0..workers).filter(move |to| process(*to) != process(from));
+        others.map(move |to| unsigned(&row(from)[to]))
+    });
+    assert_eq!(report["network_bytes"], left.sum::<u64>());
 
     let timeline = profile["timeline"].as_array().unwrap();
     assert_eq!(timeline.len(), workers);
