@@ -18,7 +18,7 @@ from harness.options import FORMATS, ROOT
 from harness.peers import Failure, verb
 from harness.results import AT_THE_END, FILE
 from harness.targets import GEOMETRIC_MEAN, TIMES_SPARK, TWO_WORKERS, Figures, case_of, geometric_mean, least
-from peers.queries import PREFIXES, QUERIES, THRESHOLDS
+from peers.queries import LINKS, OF_TABLES, PREFIXES, QUERIES, THRESHOLDS
 
 README = ROOT / "README.md"
 RUNS = ROOT / "benchmarks" / "runs"
@@ -86,6 +86,8 @@ def lines(folder):
 
 def lines_of(name, rows):
     """The cases of one run, over the smallest input that it has."""
+    # What an engine cannot do is no failure of it.
+    rows = [row for row in rows if not row.get("cannot")]
     figures = Figures(rows)
     for query, form in dict.fromkeys((row["query"], row["format"]) for row in rows):
         mode = WRITTEN if query in THRESHOLDS else HELD
@@ -142,8 +144,8 @@ def sentences(found):
     if failed:
         said.append(f"Millrace failed in {', '.join(failed)}.")
     for form in FORMATS:
-        speeds_here = [line.speed for line in found if line.form == form]
-        if len(speeds_here) == len(QUERIES) and form in GEOMETRIC_MEAN:
+        speeds_here = [line.speed for line in found if line.form == form and line.query in OF_TABLES]
+        if len(speeds_here) == len(OF_TABLES) and form in GEOMETRIC_MEAN:
             said.append(f"On {form}, the geometric mean of times faster is {times(geometric_mean(speeds_here))} "
                         f"(at least {GEOMETRIC_MEAN[form]}× is wanted).")
     spark = [line for line in found if NAMES["spark"] in line.others]
@@ -174,7 +176,7 @@ def dollars(found, compare):
         of_line = list(dict.fromkeys(of_line))
         notes += [note for note in of_line if note not in notes]
         scaled = [system and system["usd_scaled"] for system in (ours, *others)]
-        cells.append([line.query, *map(usd, scaled), *(times(ratio(theirs, scaled[0])) for theirs in scaled[1:]),
+        cells.append([f"{line.query}, by bytes" if line.query == LINKS else line.query, *map(usd, scaled), *(times(ratio(theirs, scaled[0])) for theirs in scaled[1:]),
                       " ".join(str(notes.index(note) + 1) for note in of_line)])
     if not cells:
         return "Nothing to compare was measured.\n"

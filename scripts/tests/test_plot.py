@@ -44,6 +44,12 @@ class Plot(unittest.TestCase):
         self.assertEqual(texts.count("a<b, -w 1"), 2)
         self.assertEqual(sum("Query 2" in text for text in texts), 2)
 
+    def test_what_an_engine_cannot_do_has_a_line_with_the_reason(self):
+        drawn = self.draw(result("polars", None, timed=False) | {"cannot": "no such files"}, result("millrace", 1.0))
+        texts = [text.text for text in drawn.iter(f"{SVG}text")]
+        self.assertIn("– no such files", texts)
+        self.assertNotIn("failed", texts)
+
     def test_every_committed_run_can_be_drawn(self):
         runs = list((ROOT / "benchmarks/runs").glob("*/results.jsonl"))
         self.assertTrue(runs)

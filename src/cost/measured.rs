@@ -78,6 +78,12 @@ struct Round {
     timed: bool,
     seconds: Option<f64>,
     failure: Option<String>,
+    /// Why the engine cannot do it at all, in which case it was not run.
+    #[serde(default)]
+    cannot: Option<String>,
+    /// Size of the tables that the query reads; results before Query 4 was among them do not say.
+    #[serde(default)]
+    read_bytes: Option<u64>,
     memory_bytes: Option<u64>,
     /// Whether nothing of the input was in the page cache, which no result said before there was the choice.
     #[serde(default)]
@@ -204,10 +210,18 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
             None => cases.push((round, times)),
         }
     }
-    Ok(cases.into_iter().map(|(case, times)| of_case(case, times, price)).collect())
+    // What an engine cannot do costs nothing that could be compared.
+    cases.retain(|(case, _)| case.cannot.is_none());
+    let measured = cases.into_iter().map(|(case, times)| of_case(path, case, times, price));
+    measured.collect()
 }
 
-fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measured {
+fn of_case(
+    path: &Path,
+    case: Round,
+    times: Vec<Option<f64>>,
+    price: InstancePrice,
+) -> Result<Measured, Error> {
     let known = |query: &&Query| query.name == case.query;
     let cache = if case.cold {
         "its input came from the disk, as nothing of it was in the page cache"
@@ -231,17 +245,27 @@ fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measur
         case.format == "csv" || case.setting.ends_with(", parquet") || case.setting.ends_with(", native");
     let format = if reads_own { String::new() } else { format!(" on {}", case.format) };
     let memory = case.memory_bytes.map_or(String::new(), |bytes| format!(", {}", crate::units::Bytes(bytes)));
-    Measured {
+    let unit = Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit);
+    let size = match unit {
+        Unit::Rows => rows_read(&case.query, case.rows),
+        Unit::Bytes => case.read_bytes.ok_or_else(|| {
+            Error::Data(format!(
+                "{} does not tell how many bytes Query {} read, by which it is compared",
+                path.display(),
+                case.query
+            ))
+        })?,
+    };
+    Ok(Measured {
         system: format!("{} {}{format}, {}{memory}", case.engine, case.setting, case.mode),
         nodes: 1,
         price,
-        // Results give rows only; they are the unit of every query that the harness runs.
-        unit: Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit),
-        size: rows_read(&case.query, case.rows),
+        unit,
+        size,
         seconds: median(times),
         query: case.query,
         notes,
-    }
+    })
 }
 
 /// Rows that a query of the harness reads, whose tables are those that `generate` makes together.
@@ -310,6 +334,25 @@ mod tests {
                 ("millrace -w 2, held", Some(9.0), 1_200_000),
             ]
         );
+    }
+
+    /// Query 4 is compared by bytes of text, of which rows of visits tell nothing.
+    #[test]
+    fn the_crawl_is_divided_by_its_bytes_and_what_cannot_be_is_left_out() {
+        let round = |engine: &str, cannot: Option<&str>, read_bytes: Option<u64>| {
+            json!({"query": "4", "rows": 1_000_000, "mode": "held", "format": "csv", "engine": engine, "setting": "2 threads", "timed": cannot.is_none(),
+                   "seconds": cannot.is_none().then_some(2.0), "failure": null, "cannot": cannot, "read_bytes": read_bytes, "memory_bytes": null})
+        };
+        let read = |rounds: &[Value]| {
+            let lines: Vec<_> = rounds.iter().map(Value::to_string).collect();
+            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), PriceList::newest().price("c7i.xlarge"))
+        };
+        let found =
+            read(&[round("polars", Some("no such function"), Some(7)), round("duckdb", None, Some(7))]);
+        let found: Vec<_> = found.unwrap().into_iter().map(|run| (run.system, run.unit, run.size)).collect();
+        assert_eq!(found, [("duckdb 2 threads, held".to_owned(), Unit::Bytes, 7)]);
+        let error = read(&[round("duckdb", None, None)]).unwrap_err();
+        assert!(error.to_string().contains("does not tell how many bytes Query 4 read"), "{error}");
     }
 
     #[test]
