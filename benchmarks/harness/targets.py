@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from harness.cases import HELD, NATIVE, WRITTEN, Case
+from harness.engines import OTHERS
 from harness.figures import megabytes, paired_ratios, ratio, spread, times
 from peers.queries import LINKS, OF_TABLES, THRESHOLDS
 
@@ -14,7 +15,6 @@ TWO_PROCESSES = Case("millrace", 1, processes=2)
 
 DUCKDB_PARQUET = Case("duckdb", 2, reads="parquet")
 DUCKDB_TABLES = Case("duckdb", 2, reads=NATIVE)
-ENGINES = ("duckdb", "polars", "datafusion", "chdb", "spark")
 # How many times faster than the fastest engine, over all queries of a format, and than Spark in each.
 GEOMETRIC_MEAN = {"csv": 4, "parquet": 2}
 TIMES_SPARK = 10
@@ -97,7 +97,7 @@ def query_2_in_columns(figures, rows, options):
 
 def all_engines(figures, rows, options):
     """The fastest engine of each query and format, the mean over all, and Spark; for runs of all engines."""
-    if not set(ENGINES).issubset(options.peers):
+    if not set(OTHERS).issubset(options.peers):
         return []
     found = []
     for form in [form for form in GEOMETRIC_MEAN if form in options.formats]:
@@ -105,8 +105,8 @@ def all_engines(figures, rows, options):
         for query in [query for query in options.queries if query != LINKS or form == "csv"]:
             mode = WRITTEN if query in THRESHOLDS else HELD
             ours = figures.middle(query, TWO_WORKERS, rows, mode=mode, form=form)
-            theirs = {engine: figures.middle(query, Case(engine, 2), rows, mode=mode, form=form) for engine in ENGINES}
-            fastest = min((engine for engine in ENGINES if theirs[engine] is not None), key=theirs.get, default=None)
+            theirs = {engine: figures.middle(query, Case(engine, 2), rows, mode=mode, form=form) for engine in OTHERS}
+            fastest = min((engine for engine in OTHERS if theirs[engine] is not None), key=theirs.get, default=None)
             speed = ratio(fastest and theirs[fastest], ours)
             if query in OF_TABLES:
                 speeds.append(speed)
