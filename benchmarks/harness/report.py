@@ -2,7 +2,7 @@
 
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
-from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, case_of, evaluate
+from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, VERDICTS, Figures, case_of, evaluate
 from peers.queries import PREFIXES
 
 # Rounds of one case on a machine that nobody else uses are within a third of each other, but for the shortest.
@@ -79,9 +79,8 @@ def summary(rows, options, facts):
 
 def targets_table(rows, options):
     """Each target, met or missed."""
-    words = {True: "met", False: "**missed**", None: "not measured"}
     return table(["target", "wanted", "measured", ""],
-                 [[t.name, t.wanted, t.measured, words[t.met]] for t in evaluate(rows, options)])
+                 [[t.name, t.wanted, t.measured, VERDICTS[t.met]] for t in evaluate(rows, options)])
 
 
 def ahead(figures, rows):

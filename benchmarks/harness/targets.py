@@ -24,6 +24,10 @@ MEMORY_BYTES = 200e6
 MEMORY_NOISE_BYTES = 20e6
 
 
+# Of a target, by whether it is met.
+VERDICTS = {True: "met", False: "**missed**", None: "not measured"}
+
+
 @dataclass(frozen=True)
 class Target:
     """One line of the targets' table. `met` is None when there was nothing to judge."""
