@@ -1,7 +1,6 @@
 """The whole run: install, load, generate, all blocks in turn, results; the exit code tells of wrong answers."""
 
 import contextlib
-import datetime
 import shlex
 import signal
 import sys
@@ -29,8 +28,7 @@ def main(arguments):
     # As Ctrl-C does: peers and temporary files go, instead of staying behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_average = machine.load_average()
-    facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
-    facts["name"] = machine.short_name(facts["machine"])
+    facts = machine.facts()
     out = options.out or ROOT / "benchmarks" / "runs" / (
         f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else "-examples" if options.examples else "") + ("-cold" if options.cold else ""))
     if out.exists() and not options.smoke:
@@ -97,7 +95,7 @@ def measure(options, keep):
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
             run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
                       unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS, cold=options.cold,
-                      read_bytes=sum(sizes[table, block.format] for table in block.tables))
+                      read={"read_rows": read, "read_bytes": sum(sizes[table, block.format] for table in block.tables)})
     return list(versions.values()), inputs
 
 

@@ -16,18 +16,18 @@ CHECK_ROUND = 0
 
 
 def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None,
-              keep=lambda row: None, settle_seconds=SETTLE_SECONDS, cold=False, read_bytes=None):
+              keep=lambda row: None, settle_seconds=SETTLE_SECONDS, cold=False, read=None):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
     `settle_seconds` is how long a session may run on after its answer. With `cold`, the page cache loses the input before every run.
-    `read_bytes` is the size of the tables that the query reads.
+    `read` is what every row tells of the tables that the query reads: `read_rows` and `read_bytes`.
     """
     able = [case for case in block.cases if case.cannot is None]
     sessions = {case: _session(block, case, dataset, scratch, timeout_seconds, settle_seconds) for case in able}
     judge = judge or Judge(block.rows)
-    common = {"cold": cold, "read_bytes": read_bytes}
+    common = {"cold": cold, **(read or {})}
     rows = [_row(block, case, CHECK_ROUND) | common for case in block.cases if case.cannot]
     for row in rows:
         keep(row)

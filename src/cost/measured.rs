@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{InstancePrice, PriceList, Published, Query, Unit};
 use crate::Error;
 use crate::generate::Sizes;
+use crate::units::median;
 
 /// A query that was run here, once or several times.
 #[derive(Debug, Clone)]
@@ -84,6 +85,9 @@ struct Round {
     /// Size of the tables that the query reads; results before Query 4 was among them do not say.
     #[serde(default)]
     read_bytes: Option<u64>,
+    /// Rows of these tables; the same results do not say.
+    #[serde(default)]
+    read_rows: Option<u64>,
     memory_bytes: Option<u64>,
     /// Whether nothing of the input was in the page cache, which no result said before there was the choice.
     #[serde(default)]
@@ -245,9 +249,15 @@ fn of_case(
         case.format == "csv" || case.setting.ends_with(", parquet") || case.setting.ends_with(", native");
     let format = if reads_own { String::new() } else { format!(" on {}", case.format) };
     let memory = case.memory_bytes.map_or(String::new(), |bytes| format!(", {}", crate::units::Bytes(bytes)));
-    let unit = Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit);
+    let query = Published::get().query.iter().find(known);
+    let unit = query.map_or(Unit::Rows, |query| query.unit);
+    if query.is_none() && case.read_rows.is_none() {
+        notes.push(
+            "its rows are those that scripts/bench was told, of TPC-H orders alone, as its results do not say how many all its tables have".into(),
+        );
+    }
     let size = match unit {
-        Unit::Rows => rows_read(&case.query, case.rows),
+        Unit::Rows => case.read_rows.unwrap_or_else(|| rows_read(&case.query, case.rows)),
         Unit::Bytes => case.read_bytes.ok_or_else(|| {
             Error::Data(format!(
                 "{} does not tell how many bytes Query {} read, by which it is compared",
@@ -262,7 +272,8 @@ fn of_case(
         price,
         unit,
         size,
-        seconds: median(times),
+        // A failure in any round is no time.
+        seconds: times.into_iter().collect::<Option<Vec<_>>>().and_then(median),
         query: case.query,
         notes,
     })
@@ -278,18 +289,6 @@ fn rows_read(query: &str, visits: u64) -> u64 {
     }
 }
 
-/// The middle time, or none where there is none or a run failed.
-fn median(times: Vec<Option<f64>>) -> Option<f64> {
-    let mut times = times.into_iter().collect::<Option<Vec<_>>>()?;
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    match times.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(times[middle]),
-        _ => Some(f64::midpoint(times[middle - 1], times[middle])),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -301,6 +300,24 @@ mod tests {
     fn a_query_is_divided_by_the_rows_of_its_own_tables() {
         let rows = ["1A", "2B", "3C"].map(|query| rows_read(query, 10_000_000));
         assert_eq!(rows, [1_200_000, 10_000_000, 11_200_000]);
+    }
+
+    /// Once, a query of TPC-H was divided by its orders, though it reads four times as many lines of them.
+    #[test]
+    fn tables_of_any_query_are_counted_where_results_tell_their_rows() {
+        let read = |read_rows: Option<u64>| {
+            let round = json!({"query": "tpch_q3", "rows": 1_500_000, "mode": "held", "format": "csv", "engine": "duckdb", "setting": "2 threads",
+                               "timed": true, "seconds": 2.0, "failure": null, "read_rows": read_rows, "memory_bytes": null});
+            let found = of_rounds(
+                Path::new("results.jsonl"),
+                &round.to_string(),
+                PriceList::newest().price("c7i.xlarge"),
+            );
+            let [run] = &found.unwrap()[..] else { panic!("one case") };
+            (run.size, run.notes.iter().any(|note| note.contains("of TPC-H orders alone")))
+        };
+        assert_eq!(read(Some(7_651_215)), (7_651_215, false));
+        assert_eq!(read(None), (1_500_000, true));
     }
 
     #[test]
@@ -357,9 +374,16 @@ mod tests {
 
     #[test]
     fn a_median_needs_every_run() {
-        assert_eq!(median(vec![Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
-        assert_eq!(median(vec![Some(4.0), Some(1.0)]), Some(2.5));
-        assert_eq!(median(vec![Some(4.0), None]), None, "a failure is no time");
-        assert_eq!(median(Vec::new()), None);
+        let seconds = |rounds: [Option<f64>; 3]| {
+            let lines = rounds.map(|seconds| {
+                let failure = if seconds.is_none() { Some("out of memory") } else { None };
+                json!({"query": "2A", "rows": 10, "mode": "held", "engine": "duckdb", "setting": "2 threads", "timed": true, "seconds": seconds,
+                       "failure": failure, "memory_bytes": null}).to_string()
+            });
+            let price = PriceList::newest().price("c7i.xlarge");
+            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), price).unwrap()[0].seconds
+        };
+        assert_eq!(seconds([Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
+        assert_eq!(seconds([Some(3.0), None, Some(2.0)]), None, "a failure is no time");
     }
 }

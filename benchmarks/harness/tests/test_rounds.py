@@ -60,7 +60,7 @@ class Rounds(unittest.TestCase):
         self.peer("judge", f"echo '{result()}'")
         block = Block(10, "2A", HELD, (Case("other", 2, cannot="reads no such files"), Case("judge", 2)))
         kept = []
-        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None, keep=kept.append, settle_seconds=0, read_bytes=7)
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None, keep=kept.append, settle_seconds=0, read={"read_rows": 9, "read_bytes": 7})
         self.assertEqual(rows, kept)
         found = [(row["engine"], row["round"], row["seconds"], row["failure"], row["cannot"], row["read_bytes"]) for row in rows]
         self.assertEqual(found, [("other", 0, None, None, "reads no such files", 7), ("judge", 0, 0.5, None, None, 7), ("judge", 1, 0.5, None, None, 7)])
