@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use millrace::cluster::end_with_parent;
 use millrace::exchange::{CONTAINER_RECORDS, Full, Routed, Router, Spare, routed};
 use millrace::keys::{Pair, route_hash, scale};
+use millrace::units::median;
 use rustix::time::{ClockId, clock_gettime};
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
@@ -182,14 +183,15 @@ fn compare(
         print!("{:8.3}{}", time.as_secs_f64(), if number % 2 == 1 { "\n" } else { "" });
         io::stdout().flush()?;
     }
-    let [routed, tuples] = times.map(median);
+    let medians = |times: Vec<Duration>| median(times.iter().map(Duration::as_secs_f64)).unwrap_or(0.0);
+    let [routed, tuples] = times.map(medians);
     let speed = |seconds: f64| records as f64 / seconds / 1e6;
     println!(
         "{routed:8.3}{tuples:8.3}  medians: routed containers have {:.2} times the throughput",
         tuples / routed
     );
     println!("{:8.1}{:8.1}  million records/s", speed(routed), speed(tuples));
-    let [routed, tuples] = worked.map(median);
+    let [routed, tuples] = worked.map(medians);
     println!(
         "{routed:8.3}{tuples:8.3}  processor seconds of one process, medians: {:.2} times",
         tuples / routed
@@ -200,11 +202,6 @@ fn compare(
         return Err(format!("more than {most} bytes on the wire for each record").into());
     }
     Ok(())
-}
-
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64()
 }
 
 /// What all threads of this process have worked.

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use flate2::{Decompress, FlushDecompress, Status};
+use millrace::units::median;
 use rustix::time::{ClockId, clock_gettime};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -54,9 +55,9 @@ fn main() -> Outcome<()> {
         "{rows} rows, {total} bytes of text in {FILES} files, {THREADS} threads; medians of {ROUNDS} rounds"
     );
     let names = ["zlib-rs, in blocks", "libdeflate, whole files", "query2 -k 8, in blocks"];
-    let bare = median(&taken[0]);
+    let bare = medians(&taken[0]);
     for (name, taken) in names.iter().zip(&taken) {
-        let Taken { wall, processor } = median(taken);
+        let Taken { wall, processor } = medians(taken);
         println!(
             "{name:>24}  {wall:6.3} s ({:4.2} of the first)  {processor:6.3} s of processor ({:4.2}), {:4.0} ns a row",
             wall / bare.wall,
@@ -67,12 +68,8 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-fn median(taken: &[Taken]) -> Taken {
-    let middle = |figure: fn(&Taken) -> f64| {
-        let mut figures: Vec<_> = taken.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
+fn medians(taken: &[Taken]) -> Taken {
+    let middle = |figure: fn(&Taken) -> f64| median(taken.iter().map(figure)).unwrap_or(0.0);
     Taken { wall: middle(|taken| taken.wall), processor: middle(|taken| taken.processor) }
 }
 

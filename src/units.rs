@@ -95,6 +95,22 @@ impl fmt::Display for Usd {
     }
 }
 
+/// The value in the middle, of an even number the mean of the two; none where there is none.
+///
+/// ```
+/// use millrace::units::median;
+///
+/// assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+/// assert_eq!(median([4.0, 1.0]), Some(2.5));
+/// assert_eq!(median([]), None);
+/// ```
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<_> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    Some(f64::midpoint(sorted[last / 2], sorted[sorted.len() / 2]))
+}
+
 /// A number of things in words: `1 host`, `2 hosts`, `2 processes`.
 pub fn counted(count: usize, noun: &str) -> String {
     let plural = match (count, noun.ends_with('s')) {

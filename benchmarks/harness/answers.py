@@ -1,7 +1,7 @@
 """Says whether two answers are the same. A wrong answer has no time.
 
 An answer of Query 2 is {"groups": int, "revenue": float, "top": [{"prefix": str, "revenue": float}, ...]}. Query 1 has no total, and
-its groups are the pages found; Query 3 has "visits" instead of a total. Of an example, "table" has all rows. The rows of "top" have the columns of the query's result. It may
+its groups are the pages found; Query 3 has "visits" instead of a total, Query 4 "links". Of an example, "table" has all rows. The rows of "top" have the columns of the query's result. It may
 add "rows" (read) and "hash" (the engine's own, over all groups). Sums are compared exactly: adRevenue is
 a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any order.
 """
@@ -12,6 +12,8 @@ import json
 from peers import examples
 
 TOP = 10
+# What is added up over all groups, by the query.
+TOTALS = ("revenue", "visits", "links")
 
 
 def differences(expected, found):
@@ -20,7 +22,7 @@ def differences(expected, found):
         wrong = examples.difference(expected["table"], found.get("table") or [])
         return [wrong] if wrong else []
     wrong = []
-    for key in ("groups", "revenue", "visits"):
+    for key in ("groups", *TOTALS):
         if key in expected and found.get(key) != expected[key]:
             wrong.append(f"{key} is {found.get(key)!r}, expected {expected[key]!r}")
     expected_top, found_top = top_rows(expected), top_rows(found)
@@ -41,8 +43,8 @@ def top_rows(answer):
 
 def sorted_columns(row):
     """The values of a row in the order in which queries give their columns, whatever the order and the kind of number an engine has."""
-    texts = [row[column] for column in ("prefix", "sourceIP", "pageURL") if column in row]
-    return texts + [float(row[column]) for column in ("revenue", "totalRevenue", "pageRank") if column in row]
+    texts = [row[column] for column in ("prefix", "sourceIP", "pageURL", "destPage") if column in row]
+    return texts + [float(row[column]) for column in ("revenue", "totalRevenue", "pageRank", "totalCount") if column in row]
 
 
 def named(row):
@@ -58,7 +60,7 @@ def digest(answer):
         return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
     totals = [answer["groups"]]
     totals += [float(answer["revenue"]).hex()] if "revenue" in answer else []
-    totals += [answer["visits"]] if "visits" in answer else []
+    totals += [answer[key] for key in ("visits", "links") if key in answer]
     text = json.dumps([*totals, top_rows(answer)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,7 +1,6 @@
 """The whole run: install, load, generate, all blocks in turn, results; the exit code tells of wrong answers."""
 
 import contextlib
-import datetime
 import shlex
 import signal
 import sys
@@ -29,8 +28,7 @@ def main(arguments):
     # As Ctrl-C does: peers and temporary files go, instead of staying behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     load_average = machine.load_average()
-    facts = {"date": datetime.date.today().isoformat(), "machine": machine.describe()}
-    facts["name"] = machine.short_name(facts["machine"])
+    facts = machine.facts()
     out = options.out or ROOT / "benchmarks" / "runs" / (
         f"{facts['date']}-{facts['name']}" + ("-limited" if options.limited else "-examples" if options.examples else "") + ("-cold" if options.cold else ""))
     if out.exists() and not options.smoke:
@@ -69,19 +67,20 @@ def measure(options, keep):
     inputs, warmed, judges = [], None, {}
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as scratch:
         for block in blocks:
-            formats = formats_of(other for other in blocks if other.rows == block.rows)
+            same = [other for other in blocks if other.rows == block.rows]
+            formats = formats_of(same)
             if options.examples:
                 data = dataset.prepare_examples(options.data, EXAMPLES[block.query].origin, block.rows)
             else:
-                data = dataset.prepare(options.data, block.rows, formats=formats)
+                data = dataset.prepare(options.data, block.rows, formats=formats, crawl=any(dataset.CRAWL in other.tables for other in same))
             if warmed != data:
                 warmed = data
-                counts = {}
+                counts, sizes = {}, {}
                 for table in data.tables:
                     _, counts[table] = dataset.warm(data, table)
-                    for form in formats:
-                        size, _ = dataset.warm(data, table, form)
-                        inputs.append(f"{table}, {form}: {counts[table]:,} rows, {len(data.files(table, form))} files, {size:,} bytes")
+                    for form in ("csv",) if table == dataset.CRAWL else formats:
+                        sizes[table, form], _ = dataset.warm(data, table, form)
+                        inputs.append(f"{table}, {form}: {counts[table]:,} rows, {len(data.files(table, form))} files, {sizes[table, form]:,} bytes")
                         say(inputs[-1])
                 if counts.get("uservisits", block.rows) != block.rows:
                     raise Failure(f"generate made {counts['uservisits']:,} rows, not {block.rows:,}")
@@ -95,7 +94,8 @@ def measure(options, keep):
             filtered = block.query not in PREFIXES
             judge = judges.setdefault((block.query, block.rows, block.mode), Judge(read, may_pass_over=filtered))
             run_block(block, data, Path(scratch) / "written", options.repeat, options.timeout_seconds, tell, judge,
-                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS, cold=options.cold)
+                      unavailable, keep, settle_seconds=0 if options.smoke else SETTLE_SECONDS, cold=options.cold,
+                      read={"read_rows": read, "read_bytes": sum(sizes[table, block.format] for table in block.tables)})
     return list(versions.values()), inputs
 
 
@@ -113,13 +113,13 @@ def conclude(rows, options, out):
         for target in (limited.evaluate if options.limited else evaluate)(rows, options):
             outcome = {True: "met", False: "MISSED", None: "not measured"}[target.met]
             say(f"{outcome:<13}{target.name}: {target.measured}, wanted {target.wanted}")
-    failed = [row for row in rows if row["failure"]]
+    failed, ran = [row for row in rows if row["failure"]], [row for row in rows if not row["cannot"]]
     say(f"results in {neutral(str(out))}")
     if failed:
-        say(f"bench: {len(failed)} of {len(rows)} runs failed; the first: {failed[0]['engine']} "
+        say(f"bench: {len(failed)} of {len(ran)} runs failed; the first: {failed[0]['engine']} "
             f"{failed[0]['setting']} on {failed[0]['query']}: {failed[0]['failure']}")
         return 1
-    say(f"bench: all {len(rows)} runs gave the right answer")
+    say(f"bench: all {len(ran)} runs gave the right answer")
     return 0
 
 

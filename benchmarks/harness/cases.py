@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.figures import megabytes
 from harness.options import FORMATS
 from peers.examples import EXAMPLES
-from peers.queries import PREFIXES, THRESHOLDS
+from peers.queries import LINKS, PREFIXES, THRESHOLDS, WITHOUT_MATCHES
 
 # An engine's own tables, made by its `load`.
 NATIVE = "native"
@@ -18,6 +18,8 @@ WITH_TABLES = ("duckdb",)
 HELD = "held"
 WRITTEN = "written"
 FOLDED = "folded"
+NO_PACKED = "reads no packed files: the format is Millrace's own"
+NO_MATCHES = "its SQL has no function for all matches of a pattern in a line"
 # Bytes that a process may use, in the runs in limited memory.
 LIMITS = (512 * 10**6, 256 * 10**6)
 
@@ -27,6 +29,7 @@ class Case:
     """One engine at one setting. `workers` counts threads of each of `processes` processes; `flags` are the engine's own.
 
     `memory_bytes` is what each process may use; None leaves it to the engine. `reads` is what it reads in place of the block's format.
+    `cannot` is why the engine cannot do it at all: its result is null, and it is not run.
     """
 
     engine: str
@@ -35,6 +38,7 @@ class Case:
     flags: tuple = ()
     memory_bytes: int | None = None
     reads: str | None = None
+    cannot: str | None = None
 
     @property
     def setting(self):
@@ -62,6 +66,8 @@ class Block:
         """The tables that the query reads."""
         if self.query in EXAMPLES:
             return EXAMPLES[self.query].tables
+        if self.query == LINKS:
+            return ("documents",)
         if self.query in PREFIXES:
             return ("uservisits",)
         return ("rankings",) if self.query in THRESHOLDS else ("rankings", "uservisits")
@@ -86,7 +92,13 @@ def cases_for(peers, small):
 def packed_cases(peers):
     """Millrace on files that only it reads, against the fastest that others have of their own: tables, and Parquet."""
     cases = [Case(peer, 2, reads=reads) for peer in peers if peer in WITH_TABLES for reads in ("parquet", NATIVE)]
-    return tuple(cases + [Case(peer, 2) for peer in peers if peer == "millrace"])
+    cases += [Case(peer, 2) for peer in peers if peer == "millrace"]
+    return tuple(cases + [Case(peer, 2, cannot=NO_PACKED) for peer in peers if peer != "millrace"])
+
+
+def crawl_cases(peers):
+    """Every engine on the text of the crawl, of which some can make nothing."""
+    return tuple(Case(peer, 2, cannot=NO_MATCHES if peer in WITHOUT_MATCHES else None) for peer in peers)
 
 
 def limited_cases(peers):
@@ -109,11 +121,14 @@ def blocks_for(options):
         for query in [query for query in ("2A", "2C") if query in options.queries]:
             rows = options.rows * options.memory_scale
             blocks.append(Block(rows, query, HELD, cases_for(options.peers, small=True), options.formats[0]))
-    return [block for block in blocks if block.cases]
+    return [block for block in blocks if any(case.cannot is None for case in block.cases)]
 
 
 def blocks_of(query, form, options):
     """The blocks of one query over one format."""
+    if query == LINKS:
+        # The crawl is text whatever the tables are kept in, and its links have characters that engines quote in different ways when they write.
+        return [Block(options.rows, query, HELD, crawl_cases(options.peers))] if form == "csv" else []
     # Query 1 only copies rows out, so its result is what it wrote; the result of Query 3 is its few first rows.
     modes = (WRITTEN,) if query in THRESHOLDS else (HELD, WRITTEN) if query in PREFIXES else (HELD,)
     blocks = []

@@ -6,7 +6,6 @@ processes; and what a thousand hostile connections cost. What is compared takes 
 
 import argparse
 import contextlib
-import datetime
 import json
 import re
 import shlex
@@ -25,7 +24,7 @@ from harness.hostile import CONNECTIONS, Pair
 from harness.options import ROOT, SMOKE_ROWS, positive
 from harness.peers import Failure, neutral, verb
 from harness.results import Results
-from harness.targets import TWO_PROCESSES, TWO_WORKERS, Target, at_least
+from harness.targets import TWO_PROCESSES, TWO_WORKERS, VERDICTS, Target, at_least
 from peers import queries
 
 # Query, and how fast two processes must be against two threads.
@@ -48,8 +47,7 @@ def main(arguments):
     """Exit code: 0 when every answer was right, whatever the times, 1 when one was not, 2 for wrong usage."""
     options = parse(arguments)
     load_average = machine.load_average()
-    described = machine.describe()
-    facts = {"date": datetime.date.today().isoformat(), "machine": described, "name": machine.short_name(described)}
+    facts = machine.facts()
     if options.out and options.out.exists():
         say(f"{neutral(str(options.out))} exists: a run is never overwritten; name another folder with --out")
         return 2
@@ -239,8 +237,7 @@ def hostility(rows):
 
 def summary(rows, options, facts):
     """The tables of a run."""
-    words = {True: "met", False: "**missed**", None: "not measured"}
-    targets = [[target.name, target.wanted, target.measured, "not judged" if options.smoke else words[target.met]] for target in evaluate(rows)]
+    targets = [[target.name, target.wanted, target.measured, "not judged" if options.smoke else VERDICTS[target.met]] for target in evaluate(rows)]
     lines = []
     for query in SPEEDS:
         for setting in (ONE, TWO):

@@ -14,6 +14,8 @@ from peers.examples import EXAMPLES
 READ_BYTES = 1 << 20
 FILES = 16
 TABLES = ("rankings", "uservisits")
+# Kept as text alone, which is what Query 4 reads in any format.
+CRAWL = "documents"
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Dataset:
         return sorted(path for path in self.folder(table, form).iterdir() if path.name[0] not in "_.")
 
 
-def prepare(directory, rows, files=FILES, formats=("csv",)):
-    """The set of `rows` visits and 12 rankings for 100 of them: generated unless it is there, as each table is only when it is whole.
+def prepare(directory, rows, files=FILES, formats=("csv",), crawl=False):
+    """The set of `rows` visits, 12 rankings for 100 of them, and with `crawl` 2 pages: generated unless it is there, as each table is only
+    when it is whole.
 
-    Formats other than CSV are made from it.
+    Formats other than CSV are made from it, but for the crawl.
     """
-    dataset = Dataset(directory, f"rows-{rows}")
+    dataset = Dataset(directory, f"rows-{rows}", (*TABLES, CRAWL) if crawl else TABLES)
     where = ["--data", str(directory), "--no-progress"]
-    missing = [table for table in TABLES if not dataset.folder(table).exists()]
+    missing = [table for table in dataset.tables if not dataset.folder(table).exists()]
     if missing:
         run_program("generate", "--rows", str(rows), "--files", str(files), *(f"--table={table}" for table in missing),
                     "--name", dataset.set_name, *where)

@@ -40,6 +40,11 @@ def seconds(value):
     return "failed" if value is None else f"{value:.3f}"
 
 
+def taken(value):
+    """Seconds in few digits, with their unit."""
+    return "failed" if value is None else f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
+
+
 def times(value):
     """A ratio for a table."""
     return "n/a" if value is None else f"{value:.2f}×"

@@ -13,17 +13,18 @@ from pathlib import Path
 
 from harness.bench import say
 from harness.cases import HELD, NATIVE, WRITTEN
-from harness.figures import ratio, spread, table
+from harness.engines import OURS, named
+from harness.figures import ratio, spread, table, taken
 from harness.options import FORMATS, ROOT
 from harness.peers import Failure, verb
 from harness.results import AT_THE_END, FILE
 from harness.targets import GEOMETRIC_MEAN, TIMES_SPARK, TWO_WORKERS, Figures, case_of, geometric_mean, least
-from peers.queries import PREFIXES, QUERIES, THRESHOLDS
+from peers.queries import LINKS, OF_TABLES, PREFIXES, QUERIES, THRESHOLDS
 
 README = ROOT / "README.md"
 RUNS = ROOT / "benchmarks" / "runs"
 BEGIN, END = "<!-- made by scripts/headline --write; do not edit -->", "<!-- end of what scripts/headline made -->"
-NAMES = {"duckdb": "DuckDB", "polars": "Polars", "datafusion": "DataFusion", "chdb": "ClickHouse", "spark": "Spark"}
+SPARK = named("spark")
 # The cheapest known type of x86-64 with at least the two threads that were measured; it has four.
 PRICED_AS = "c7i.xlarge"
 PUBLISHED = "Redshift"
@@ -55,7 +56,7 @@ class Line:
     @property
     def against_spark(self):
         """The same of Spark."""
-        return ratio(self.others.get(NAMES["spark"]), self.ours)
+        return ratio(self.others.get(SPARK), self.ours)
 
 
 def runs(folder):
@@ -86,6 +87,8 @@ def lines(folder):
 
 def lines_of(name, rows):
     """The cases of one run, over the smallest input that it has."""
+    # What an engine cannot do is no failure of it.
+    rows = [row for row in rows if not row.get("cannot")]
     figures = Figures(rows)
     for query, form in dict.fromkeys((row["query"], row["format"]) for row in rows):
         mode = WRITTEN if query in THRESHOLDS else HELD
@@ -94,7 +97,7 @@ def lines_of(name, rows):
         ours, others = None, {}
         for case in dict.fromkeys(case_of(row) for row in here if row["rows"] == size and row["workers"] == TWO_WORKERS.workers):
             found = spread(figures.of_case(case))
-            if case[4] != "millrace":
+            if case[4] != OURS:
                 others[name_of(case)] = found and found.middle
             elif case[5] == TWO_WORKERS.setting:
                 ours = (found and found.middle,)
@@ -106,7 +109,7 @@ def name_of(case):
     """An engine as the table names it, with what it reads where that is not what Millrace does."""
     *_, form, _, engine, setting = case
     reads = setting.partition(", ")[2]
-    return NAMES.get(engine, engine) + ({"": "", NATIVE: ", own tables"}.get(reads, f", {reads.capitalize()}"))
+    return named(engine) + ({"": "", NATIVE: ", own tables"}.get(reads, f", {reads.capitalize()}"))
 
 
 def times(value):
@@ -114,19 +117,14 @@ def times(value):
     return "n/a" if value is None else f"{value:.1f}×" if value < 10 else f"{value:.0f}×"
 
 
-def taken(value):
-    """Seconds in few digits."""
-    return "failed" if value is None else f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.0f} ms"
-
-
 def speeds(found):
     """The table of times."""
     cells = []
     for line in found:
-        failed = [name for name, seconds in line.others.items() if seconds is None and name != NAMES["spark"]]
+        failed = [name for name, seconds in line.others.items() if seconds is None and name != SPARK]
         other = f"{line.fastest[0]}, {taken(line.fastest[1])}" if line.fastest else "none"
         other += "".join(f"; {name} failed" for name in failed)
-        spark = taken(line.others[NAMES["spark"]]) if NAMES["spark"] in line.others else "not run"
+        spark = taken(line.others[SPARK]) if SPARK in line.others else "not run"
         cells.append([f"{line.query}, {line.form}", taken(line.ours), other, times(line.speed), spark, times(line.against_spark),
                       f"[{line.run[:10]}](benchmarks/runs/{line.run}/summary.md)"])
     return table(["query", "Millrace", "fastest other", "times faster", "Spark, warm", "times cheaper", "run"], cells)
@@ -142,11 +140,11 @@ def sentences(found):
     if failed:
         said.append(f"Millrace failed in {', '.join(failed)}.")
     for form in FORMATS:
-        speeds_here = [line.speed for line in found if line.form == form]
-        if len(speeds_here) == len(QUERIES) and form in GEOMETRIC_MEAN:
+        speeds_here = [line.speed for line in found if line.form == form and line.query in OF_TABLES]
+        if len(speeds_here) == len(OF_TABLES) and form in GEOMETRIC_MEAN:
             said.append(f"On {form}, the geometric mean of times faster is {times(geometric_mean(speeds_here))} "
                         f"(at least {GEOMETRIC_MEAN[form]}× is wanted).")
-    spark = [line for line in found if NAMES["spark"] in line.others]
+    spark = [line for line in found if SPARK in line.others]
     if spark:
         missed = [f"{line.query} on {line.form} ({times(line.against_spark)})" for line in spark
                   if line.against_spark is None or line.against_spark < TIMES_SPARK]
@@ -174,7 +172,7 @@ def dollars(found, compare):
         of_line = list(dict.fromkeys(of_line))
         notes += [note for note in of_line if note not in notes]
         scaled = [system and system["usd_scaled"] for system in (ours, *others)]
-        cells.append([line.query, *map(usd, scaled), *(times(ratio(theirs, scaled[0])) for theirs in scaled[1:]),
+        cells.append([f"{line.query}, by bytes" if line.query == LINKS else line.query, *map(usd, scaled), *(times(ratio(theirs, scaled[0])) for theirs in scaled[1:]),
                       " ".join(str(notes.index(note) + 1) for note in of_line)])
     if not cells:
         return "Nothing to compare was measured.\n"

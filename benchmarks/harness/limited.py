@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from harness.cases import LIMITS
 from harness.figures import megabytes, paired_ratios, seconds, spread, table, times
-from harness.targets import DUCKDB, TWO_WORKERS, Figures, Target
+from harness.targets import DUCKDB, TWO_WORKERS, VERDICTS, Figures, Target
 
 # The peak may be above the limit by this share.
 MOST_OVER = 0.15
@@ -47,8 +47,7 @@ def slowdown(figures, case, limit, options):
 def summary(rows, options, facts):
     """The tables of a run."""
     figures = Figures(rows)
-    words = {True: "met", False: "**missed**", None: "not measured"}
-    targets = [[t.name, t.wanted, t.measured, words[t.met]] for t in evaluate(rows, options)]
+    targets = [[t.name, t.wanted, t.measured, VERDICTS[t.met]] for t in evaluate(rows, options)]
     lines = []
     for case in (limited(case, limit) for limit in (None, *LIMITS) for case in (TWO_WORKERS, DUCKDB)):
         took, peak = spread(of(figures, case, options)), spread(of(figures, case, options, "peak_rss_bytes"))

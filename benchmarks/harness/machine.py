@@ -1,5 +1,6 @@
 """What the run ran on: enough to judge a figure by, nothing that names anyone's machine."""
 
+import datetime
 import os
 import platform
 import subprocess
@@ -22,6 +23,12 @@ def describe():
         "os": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "distribution": _distribution(),
     }
+
+
+def facts():
+    """What a run's files say from its start: date, machine, and the neutral name of that."""
+    described = describe()
+    return {"date": datetime.date.today().isoformat(), "machine": described, "name": short_name(described)}
 
 
 def short_name(machine):

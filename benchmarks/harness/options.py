@@ -79,7 +79,7 @@ def parse(arguments):
     """Options from the command line; a wrong one ends the program with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Runs queries 1 to 3 of the Big Data Benchmark on every peer over the same files, checks the answers, then compares the times.",
+        description="Runs queries 1 to 4 of the Big Data Benchmark on every peer over the same files, checks the answers, then compares the times.",
     )
     parser.add_argument("--rows", type=positive, metavar="N",
                         help=f"rows of uservisits (default: 10,000,000; with --smoke {SMOKE_ROWS:,})")
@@ -92,7 +92,7 @@ def parse(arguments):
                         help="folders under benchmarks/peers; the first one's answer is the judge "
                              "(default: duckdb,millrace)")
     parser.add_argument("--queries", type=query_list, default=QUERIES, metavar="LIST",
-                        help="such as 1A,3A (default: all nine)")
+                        help="such as 1A,4 (default: all ten)")
     parser.add_argument("--formats", type=format_list, default=("csv",), metavar="LIST",
                         help="formats of the input: csv, parquet, packed; only Millrace reads packed files, and DuckDB "
                              "its own tables beside it (default: csv)")

@@ -2,7 +2,7 @@
 
 from harness import limited
 from harness.figures import megabytes, ratio, seconds, spread, table, times
-from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, Figures, case_of, evaluate
+from harness.targets import DUCKDB, DUCKDB_PARQUET, ONE_WORKER, TWO_PROCESSES, TWO_WORKERS, VERDICTS, Figures, case_of, evaluate
 from peers.queries import PREFIXES
 
 # Rounds of one case on a machine that nobody else uses are within a third of each other, but for the shortest.
@@ -68,6 +68,8 @@ def summary(rows, options, facts):
         parts.append(
             "## Memory of `-w 2` as the input grows\n\nTables: what the hash tables of the groups occupy. "
             "Least: groups times the bytes of a key and its sum.\n\n" + memory_table(figures, rows, options))
+    if any(row["cannot"] for row in rows):
+        parts.append("## What engines cannot do\n\nNot run, and no failure: `–` in the table of times, and null in the results.\n\n" + unable(rows))
     if failed:
         parts.append("## Failures\n\n" + "\n".join(
             f"- {row['query']} {row['mode']}, {row['engine']} {row['setting']}, round {row['round']}: {row['failure']}"
@@ -77,9 +79,8 @@ def summary(rows, options, facts):
 
 def targets_table(rows, options):
     """Each target, met or missed."""
-    words = {True: "met", False: "**missed**", None: "not measured"}
     return table(["target", "wanted", "measured", ""],
-                 [[t.name, t.wanted, t.measured, words[t.met]] for t in evaluate(rows, options)])
+                 [[t.name, t.wanted, t.measured, VERDICTS[t.met]] for t in evaluate(rows, options)])
 
 
 def ahead(figures, rows):
@@ -104,11 +105,21 @@ def unsteady(figures, rows):
     return "\n".join(lines or ["None."]) + "\n"
 
 
+def unable(rows):
+    """What each engine cannot do and why, a line for each reason."""
+    by_reason = {}
+    for row in rows:
+        if row["cannot"]:
+            queries, engines = by_reason.setdefault((row["cannot"], row["format"]), ({}, {}))
+            queries[row["query"]] = engines[row["engine"]] = True
+    return "".join(f"- {', '.join(queries)} on {form}: {', '.join(engines)}: {reason}\n" for (reason, form), (queries, engines) in by_reason.items())
+
+
 def answers_table(rows):
     """One line for each query and size: the answer all engines gave, or that they did not."""
     lines = []
     for query, size in dict.fromkeys((row["query"], row["rows"]) for row in rows):
-        here = [row for row in rows if (row["query"], row["rows"]) == (query, size)]
+        here = [row for row in rows if (row["query"], row["rows"]) == (query, size) and not row["cannot"]]
         good = next((row["answer"] for row in here if row["answer"] and not row["failure"]), None)
         wrong = sum(1 for row in here if row["failure"])
         lines.append([
@@ -122,8 +133,12 @@ def answers_table(rows):
 def times_table(figures, rows):
     """Median, least, greatest and peak memory of every case."""
     lines = []
+    cannot = {case_of(row) for row in rows if row["cannot"]}
     for case in dict.fromkeys(map(case_of, rows)):
         query, size, form, mode, engine, setting = case
+        if case in cannot:
+            lines.append([query, f"{size:,}", form, mode, engine, setting, *"–" * 5])
+            continue
         found, peak = (spread(figures.of_case(case, key)) for key in ("seconds", "peak_rss_bytes"))
         judge = figures.middle(query, DUCKDB_PARQUET if form == "packed" else DUCKDB, size, mode=mode, form=form)
         lines.append([

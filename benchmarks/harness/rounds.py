@@ -1,7 +1,7 @@
 """The rounds of a block: answers first, then times, cases taking turns.
 
 Every run of every case gives one row for results.jsonl. Its `seconds` is None when the run failed or its
-answer was wrong, and `failure` says why; a row is never left out.
+answer was wrong, and `failure` says why; a row is never left out. A case that its engine cannot do at all has one row, and `cannot` says why.
 """
 
 import shlex
@@ -16,22 +16,27 @@ CHECK_ROUND = 0
 
 
 def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None, unavailable=None,
-              keep=lambda row: None, settle_seconds=SETTLE_SECONDS, cold=False):
+              keep=lambda row: None, settle_seconds=SETTLE_SECONDS, cold=False, read=None):
     """All rows of a block: one untimed round that compares answers, then `repeat` timed rounds.
 
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
     `settle_seconds` is how long a session may run on after its answer. With `cold`, the page cache loses the input before every run.
+    `read` is what every row tells of the tables that the query reads: `read_rows` and `read_bytes`.
     """
-    sessions = {case: _session(block, case, dataset, scratch, timeout_seconds, settle_seconds) for case in block.cases}
+    able = [case for case in block.cases if case.cannot is None]
+    sessions = {case: _session(block, case, dataset, scratch, timeout_seconds, settle_seconds) for case in able}
     judge = judge or Judge(block.rows)
-    rows = []
-    excluded = {case: unavailable[case.engine] for case in block.cases if case.engine in (unavailable or {})}
+    common = {"cold": cold, **(read or {})}
+    rows = [_row(block, case, CHECK_ROUND) | common for case in block.cases if case.cannot]
+    for row in rows:
+        keep(row)
+    excluded = {case: unavailable[case.engine] for case in able if case.engine in (unavailable or {})}
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         for round_number in range(repeat + 1):
-            for case in block.cases:
-                row = _row(block, case, round_number) | {"cold": cold}
+            for case in able:
+                row = _row(block, case, round_number) | common
                 if case in excluded:
                     row["failure"] = excluded[case]
                 else:
@@ -132,7 +137,7 @@ def _row(block, case, round_number):
     return {
         "query": block.query, "format": block.format, "rows": block.rows, "mode": block.mode,
         "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
-        "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None,
+        "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None, "cannot": case.cannot,
         "memory_bytes": case.memory_bytes, "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None,
         "input_bytes": None, "imbalance": None, "spilled_bytes": None, "answer": None,
     }

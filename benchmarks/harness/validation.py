@@ -5,7 +5,6 @@ processes; the cases of a set take turns.
 """
 
 import argparse
-import datetime
 import json
 import shlex
 import subprocess
@@ -32,8 +31,7 @@ def main(arguments):
     """Exit code: 0 when everything was measured, however far off the predictions are."""
     options, begin = parse(arguments), time.monotonic()
     load_before = machine.load_average()
-    described = machine.describe()
-    facts = {"date": datetime.date.today().isoformat(), "machine": described, "name": machine.short_name(described)}
+    facts = machine.facts()
     out = options.out or ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}-cost-model"
     if out.exists():
         say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")

@@ -30,8 +30,8 @@ MADE = {
     "clicks": {"u": "VARCHAR", "clicked": "BIGINT", "page": "VARCHAR"},
     "titles": {"id": "INTEGER", "title": "VARCHAR"},
 }
-# What stands between fields; a line of the log is one field, so this is a byte that no line has.
-DELIMITERS = {"log": "\x01"} | dict.fromkeys(TPCH, "|")
+# What stands between fields; a line of the log or of a crawl is one field, so this is a byte that no line has.
+DELIMITERS = dict.fromkeys(("log", "documents"), "\x01") | dict.fromkeys(TPCH, "|")
 # What engines name differently, by the engine whose name it is; None is of all others.
 FUNCTIONS = {
     "level": {

@@ -56,6 +56,9 @@ def answer(engine, options, source):
         [[found["groups"]]] = engine.fetch(f"SELECT count(*) AS n FROM {source}")
     elif options.query in queries.PREFIXES:
         [[found["groups"], found["revenue"]]] = engine.fetch(f"SELECT count(*) AS n, coalesce(sum(revenue), 0) AS r FROM {source}")
+    elif options.query == queries.LINKS:
+        [[found["groups"], links]] = engine.fetch(f"SELECT count(*) AS n, coalesce(sum(totalCount), 0) AS l FROM {source}")
+        found["links"] = int(links)
     else:
         groups = queries.addresses(options.query, *engine.tables)
         [[found["groups"], visits]] = engine.fetch(f"SELECT count(*) AS n, coalesce(sum(visits), 0) AS v FROM ({groups}) AS g")

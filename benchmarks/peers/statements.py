@@ -7,7 +7,7 @@ from examples import EXAMPLES
 
 def tables(query):
     """The tables that an engine declares for a query, with the columns of each."""
-    return examples.tables(query) if query in EXAMPLES else {"rankings": queries.RANKINGS, "uservisits": queries.USERVISITS}
+    return examples.tables(query) if query in EXAMPLES else queries.tables(query)
 
 
 def delimiter(table):
@@ -17,6 +17,7 @@ def delimiter(table):
 
 def select(query, top, engine):
     """The statement of a query for an engine, whose tables are what can stand after FROM."""
+    dialect = getattr(engine, "dialect", None)
     if query in EXAMPLES:
-        return EXAMPLES[query].select(*engine.tables, engine=getattr(engine, "dialect", None))
-    return queries.select(query, top, *engine.tables)
+        return EXAMPLES[query].select(*engine.tables, engine=dialect)
+    return queries.select(query, top, *engine.tables, engine=dialect)

@@ -46,8 +46,6 @@ pub struct Machinery {
     pub memory_gib: f64,
     /// Network in each direction, 10^9 bits a second, that lasts.
     pub network_gbit_per_second: f64,
-    /// Disks of its own, 10^9 bytes; none where all disks are reached over the network.
-    pub local_disk_gb: Option<u64>,
 }
 
 impl Machinery {
@@ -123,7 +121,6 @@ mod tests {
                 _ => panic!("{family} is new here"),
             };
             assert!((machinery.memory_gib - gib * vcpus as f64).abs() < 1e-9, "{}", price.instance);
-            assert_eq!(machinery.local_disk_gb.is_some(), family.starts_with('i'), "{}", price.instance);
             let share = machinery.network_gbit_per_second / vcpus as f64;
             assert!((0.25..1.3).contains(&share), "{}: {share} Gbit/s for a vCPU", price.instance);
         }

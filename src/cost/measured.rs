@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{InstancePrice, PriceList, Published, Query, Unit};
 use crate::Error;
 use crate::generate::Sizes;
+use crate::units::median;
 
 /// A query that was run here, once or several times.
 #[derive(Debug, Clone)]
@@ -78,6 +79,15 @@ struct Round {
     timed: bool,
     seconds: Option<f64>,
     failure: Option<String>,
+    /// Why the engine cannot do it at all, in which case it was not run.
+    #[serde(default)]
+    cannot: Option<String>,
+    /// Size of the tables that the query reads; results before Query 4 was among them do not say.
+    #[serde(default)]
+    read_bytes: Option<u64>,
+    /// Rows of these tables; the same results do not say.
+    #[serde(default)]
+    read_rows: Option<u64>,
     memory_bytes: Option<u64>,
     /// Whether nothing of the input was in the page cache, which no result said before there was the choice.
     #[serde(default)]
@@ -204,10 +214,18 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
             None => cases.push((round, times)),
         }
     }
-    Ok(cases.into_iter().map(|(case, times)| of_case(case, times, price)).collect())
+    // What an engine cannot do costs nothing that could be compared.
+    cases.retain(|(case, _)| case.cannot.is_none());
+    let measured = cases.into_iter().map(|(case, times)| of_case(path, case, times, price));
+    measured.collect()
 }
 
-fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measured {
+fn of_case(
+    path: &Path,
+    case: Round,
+    times: Vec<Option<f64>>,
+    price: InstancePrice,
+) -> Result<Measured, Error> {
     let known = |query: &&Query| query.name == case.query;
     let cache = if case.cold {
         "its input came from the disk, as nothing of it was in the page cache"
@@ -231,17 +249,34 @@ fn of_case(case: Round, times: Vec<Option<f64>>, price: InstancePrice) -> Measur
         case.format == "csv" || case.setting.ends_with(", parquet") || case.setting.ends_with(", native");
     let format = if reads_own { String::new() } else { format!(" on {}", case.format) };
     let memory = case.memory_bytes.map_or(String::new(), |bytes| format!(", {}", crate::units::Bytes(bytes)));
-    Measured {
+    let query = Published::get().query.iter().find(known);
+    let unit = query.map_or(Unit::Rows, |query| query.unit);
+    if query.is_none() && case.read_rows.is_none() {
+        notes.push(
+            "its rows are those that scripts/bench was told, of TPC-H orders alone, as its results do not say how many all its tables have".into(),
+        );
+    }
+    let size = match unit {
+        Unit::Rows => case.read_rows.unwrap_or_else(|| rows_read(&case.query, case.rows)),
+        Unit::Bytes => case.read_bytes.ok_or_else(|| {
+            Error::Data(format!(
+                "{} does not tell how many bytes Query {} read, by which it is compared",
+                path.display(),
+                case.query
+            ))
+        })?,
+    };
+    Ok(Measured {
         system: format!("{} {}{format}, {}{memory}", case.engine, case.setting, case.mode),
         nodes: 1,
         price,
-        // Results give rows only; they are the unit of every query that the harness runs.
-        unit: Published::get().query.iter().find(known).map_or(Unit::Rows, |query| query.unit),
-        size: rows_read(&case.query, case.rows),
-        seconds: median(times),
+        unit,
+        size,
+        // A failure in any round is no time.
+        seconds: times.into_iter().collect::<Option<Vec<_>>>().and_then(median),
         query: case.query,
         notes,
-    }
+    })
 }
 
 /// Rows that a query of the harness reads, whose tables are those that `generate` makes together.
@@ -251,18 +286,6 @@ fn rows_read(query: &str, visits: u64) -> u64 {
         Some(b'1') => rankings,
         Some(b'3') => rankings + visits,
         _ => visits,
-    }
-}
-
-/// The middle time, or none where there is none or a run failed.
-fn median(times: Vec<Option<f64>>) -> Option<f64> {
-    let mut times = times.into_iter().collect::<Option<Vec<_>>>()?;
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    match times.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(times[middle]),
-        _ => Some(f64::midpoint(times[middle - 1], times[middle])),
     }
 }
 
@@ -277,6 +300,24 @@ mod tests {
     fn a_query_is_divided_by_the_rows_of_its_own_tables() {
         let rows = ["1A", "2B", "3C"].map(|query| rows_read(query, 10_000_000));
         assert_eq!(rows, [1_200_000, 10_000_000, 11_200_000]);
+    }
+
+    /// Once, a query of TPC-H was divided by its orders, though it reads four times as many lines of them.
+    #[test]
+    fn tables_of_any_query_are_counted_where_results_tell_their_rows() {
+        let read = |read_rows: Option<u64>| {
+            let round = json!({"query": "tpch_q3", "rows": 1_500_000, "mode": "held", "format": "csv", "engine": "duckdb", "setting": "2 threads",
+                               "timed": true, "seconds": 2.0, "failure": null, "read_rows": read_rows, "memory_bytes": null});
+            let found = of_rounds(
+                Path::new("results.jsonl"),
+                &round.to_string(),
+                PriceList::newest().price("c7i.xlarge"),
+            );
+            let [run] = &found.unwrap()[..] else { panic!("one case") };
+            (run.size, run.notes.iter().any(|note| note.contains("of TPC-H orders alone")))
+        };
+        assert_eq!(read(Some(7_651_215)), (7_651_215, false));
+        assert_eq!(read(None), (1_500_000, true));
     }
 
     #[test]
@@ -312,11 +353,37 @@ mod tests {
         );
     }
 
+    /// Query 4 is compared by bytes of text, of which rows of visits tell nothing.
+    #[test]
+    fn the_crawl_is_divided_by_its_bytes_and_what_cannot_be_is_left_out() {
+        let round = |engine: &str, cannot: Option<&str>, read_bytes: Option<u64>| {
+            json!({"query": "4", "rows": 1_000_000, "mode": "held", "format": "csv", "engine": engine, "setting": "2 threads", "timed": cannot.is_none(),
+                   "seconds": cannot.is_none().then_some(2.0), "failure": null, "cannot": cannot, "read_bytes": read_bytes, "memory_bytes": null})
+        };
+        let read = |rounds: &[Value]| {
+            let lines: Vec<_> = rounds.iter().map(Value::to_string).collect();
+            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), PriceList::newest().price("c7i.xlarge"))
+        };
+        let found =
+            read(&[round("polars", Some("no such function"), Some(7)), round("duckdb", None, Some(7))]);
+        let found: Vec<_> = found.unwrap().into_iter().map(|run| (run.system, run.unit, run.size)).collect();
+        assert_eq!(found, [("duckdb 2 threads, held".to_owned(), Unit::Bytes, 7)]);
+        let error = read(&[round("duckdb", None, None)]).unwrap_err();
+        assert!(error.to_string().contains("does not tell how many bytes Query 4 read"), "{error}");
+    }
+
     #[test]
     fn a_median_needs_every_run() {
-        assert_eq!(median(vec![Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
-        assert_eq!(median(vec![Some(4.0), Some(1.0)]), Some(2.5));
-        assert_eq!(median(vec![Some(4.0), None]), None, "a failure is no time");
-        assert_eq!(median(Vec::new()), None);
+        let seconds = |rounds: [Option<f64>; 3]| {
+            let lines = rounds.map(|seconds| {
+                let failure = if seconds.is_none() { Some("out of memory") } else { None };
+                json!({"query": "2A", "rows": 10, "mode": "held", "engine": "duckdb", "setting": "2 threads", "timed": true, "seconds": seconds,
+                       "failure": failure, "memory_bytes": null}).to_string()
+            });
+            let price = PriceList::newest().price("c7i.xlarge");
+            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), price).unwrap()[0].seconds
+        };
+        assert_eq!(seconds([Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
+        assert_eq!(seconds([Some(3.0), None, Some(2.0)]), None, "a failure is no time");
     }
 }

@@ -48,6 +48,8 @@ pub struct Query {
     pub unit: Unit,
     /// Input of the published runs.
     pub size: u64,
+    /// When the figures that the size is from were published: year and month.
+    pub date: String,
     /// Where the size is from.
     pub source: String,
     /// The program of ours that answers it, as reports name it.
@@ -95,7 +97,11 @@ mod tests {
     #[test]
     fn every_figure_has_a_source_a_date_a_price_and_its_notes() {
         let published = Published::get();
-        assert!(published.query.iter().all(|query| query.source.len() > 20 && query.size > 0));
+        for Query { name, size, date, source, .. } in &published.query {
+            let (year, month) = date.split_once('-').unwrap();
+            let is_month = year.len() == 4 && (1..=12).contains(&month.parse::<u32>().unwrap());
+            assert!(is_month && source.len() > 20 && *size > 0, "{name}");
+        }
         let mut used = Vec::new();
         for system in &published.system {
             let System { name, prices, date, source, notes, seconds, .. } = system;

@@ -432,6 +432,7 @@ impl Job {
             peak_rss_bytes: details.iter().filter_map(|detail| detail.peak_rss_bytes).reduce(u64::add),
             base_rss_bytes: details.iter().filter_map(|detail| detail.base_rss_bytes).reduce(u64::add),
             exchanged_bytes: sum(|detail| detail.exchanged_bytes),
+            network_bytes: sum(|detail| detail.network_bytes),
             group_bytes: sum(|detail| detail.group_bytes),
             memory_limit_bytes: self.settings.memory_bytes,
             spilled_bytes: sum(|detail| detail.spilled_bytes),

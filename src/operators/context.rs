@@ -62,6 +62,8 @@ pub struct Counters {
     pub group_bytes: Cell<u64>,
     /// Bytes of records sent to another worker.
     pub exchanged_bytes: Cell<u64>,
+    /// Of these, bytes sent to a worker of another process.
+    pub network_bytes: Cell<u64>,
     /// How long scans were held back.
     pub waited: Cell<Duration>,
     /// Bytes written to spill files.

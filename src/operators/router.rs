@@ -153,6 +153,9 @@ impl Exit {
         if worker != self.own_index {
             add(&self.context.counters.exchanged_bytes, bytes);
         }
+        if self.leaves(container.worker) {
+            add(&self.context.counters.network_bytes, bytes);
+        }
     }
 
     /// Notes a container that goes on within this worker: its bytes were counted where it came from.

@@ -68,6 +68,8 @@ pub struct RunReport {
     pub base_rss_bytes: Option<u64>,
     /// Bytes of records that went from one worker to another.
     pub exchanged_bytes: u64,
+    /// Of these, bytes that went to another process: groups where a reducer merged them first.
+    pub network_bytes: u64,
     /// Bytes the group tables occupied at the end of the input, added up over all workers.
     pub group_bytes: u64,
     /// Each hash join that looked for heavy keys, in the order in which they were built.
@@ -364,6 +366,7 @@ mod tests {
             peak_rss_bytes: None,
             base_rss_bytes: None,
             exchanged_bytes: 0,
+            network_bytes: 0,
             group_bytes: 0,
             memory_limit_bytes: None,
             spilled_bytes: 0,

@@ -49,6 +49,8 @@ mod operators;
 mod pack;
 /// Packed files of another writer, queries over them, and damage.
 mod packed;
+/// The page of a run in a browser: its figures, on a phone, in the dark.
+mod page;
 /// Parquet of other programs against CSV of the same rows, and damaged files.
 mod parquet;
 /// Values of Parquet that are none of their column, skipped or named.

@@ -383,6 +383,7 @@ fn the_report_has_its_keys() {
         "/peak_rss_bytes",
         "/base_rss_bytes",
         "/exchanged_bytes",
+        "/network_bytes",
         "/machine/cores",
         "/machine/memory_bytes",
         "/workers_detail/3/index",

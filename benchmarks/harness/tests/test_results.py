@@ -100,6 +100,19 @@ class Kept(unittest.TestCase):
         self.assertEqual(report.unsteady(Figures(rows), rows), "- 2A on csv, 10 rows, held: polars (2 threads), 1.000 to 1.600 s\n")
         self.assertEqual(report.unsteady(Figures(rows[:2]), rows[:2]), "None.\n")
 
+    def test_what_cannot_be_is_a_dash_with_its_reason_and_counts_as_no_run(self):
+        def row(engine, query, cannot=None):
+            return {"query": query, "format": "packed", "rows": 10, "mode": "held", "engine": engine, "setting": "2 threads", "workers": 2, "processes": 1,
+                    "timed": not cannot, "seconds": None if cannot else 1.0, "failure": None, "cannot": cannot, "peak_rss_bytes": None,
+                    "answer": None if cannot else {"groups": 3, "revenue": None, "digest": "ab"}}
+
+        rows = [row("duckdb", "1A"), *(row(engine, query, "no such files") for query in ("1A", "2A") for engine in ("polars", "spark"))]
+        table = report.times_table(Figures(rows), rows)
+        self.assertIn("| 1A | 10 | packed | held | polars | 2 threads | – | – | – | – | – |", table)
+        self.assertNotIn("failed", table)
+        self.assertEqual(report.unable(rows), "- 1A, 2A on packed: polars, spark: no such files\n")
+        self.assertIn("| 1 runs agree |", report.answers_table(rows[:3]))
+
     def test_the_readme_comes_last(self):
         self.out.mkdir()
         facts = {"machine": machine.describe()}

@@ -56,6 +56,15 @@ class Rounds(unittest.TestCase):
         self.assertEqual([row["timed"] for row in rows["other"]], [False, True, True])
         self.assertEqual(rows["judge"][0]["answer"]["digest"], rows["other"][0]["answer"]["digest"])
 
+    def test_what_an_engine_cannot_do_is_one_row_that_is_null_and_no_failure(self):
+        self.peer("judge", f"echo '{result()}'")
+        block = Block(10, "2A", HELD, (Case("other", 2, cannot="reads no such files"), Case("judge", 2)))
+        kept = []
+        rows = run_block(block, Dataset(self.root, "none"), self.root / "scratch", 1, 20, lambda _: None, keep=kept.append, settle_seconds=0, read={"read_rows": 9, "read_bytes": 7})
+        self.assertEqual(rows, kept)
+        found = [(row["engine"], row["round"], row["seconds"], row["failure"], row["cannot"], row["read_bytes"]) for row in rows]
+        self.assertEqual(found, [("other", 0, None, None, "reads no such files", 7), ("judge", 0, 0.5, None, None, 7), ("judge", 1, 0.5, None, None, 7)])
+
     def test_a_cold_run_drops_every_file_of_its_set_and_no_other_before_each_run(self):
         self.peer("judge", f"echo '{result()}'")
         kept = ["csv/ten/uservisits/part-0", "parquet/ten/rankings/part-0", "native/ten.duckdb", "csv/tenfold/uservisits/part-0"]

@@ -55,6 +55,10 @@ def run(command, options):
         answer = {"groups": len(rows), "hash": answer["hash"], "table": rows}
     if "pages" in answer:
         answer["groups"] = answer.pop("pages")
+    if options.query == queries.LINKS:
+        # Rows of it are pages, where the others read lines.
+        del answer["rows"]
+        answer["top"] = [{"destPage": row["page"], "totalCount": row["links"]} for row in answer["top"]]
     if answer["hash"] != report["answer"]["hash"] or answer["groups"] != report["answer"]["rows"]:
         raise RuntimeError("the answer and the report disagree")
     return {"seconds": seconds, "peak_rss_bytes": report["peak_rss_bytes"],

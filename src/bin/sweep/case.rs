@@ -30,6 +30,11 @@ impl Case {
         self.workers * self.processes
     }
 
+    /// Whether the query reads what the plain loop does.
+    pub(crate) fn reads_as_loop(&self) -> bool {
+        self.format.as_deref() == Some("csv")
+    }
+
     /// The query's flags for it.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![format!("-w{}", self.workers), format!("-n{}", self.processes)];

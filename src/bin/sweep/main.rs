@@ -43,13 +43,14 @@ struct Options {
     /// Largest pieces of files, as 256K,1M [default: as the query chooses]
     #[arg(long, value_name = "BYTES,…", value_delimiter = ',', value_parser = parse_positive_bytes)]
     split_size: Vec<u64>,
-    /// Formats of the files, as the query's --format takes them [default: as the query chooses]
+    /// Formats of the files, as the query's --format takes them [default: as the query chooses; with --baseline csv, which the plain loop
+    /// reads]
     #[arg(long, value_name = "FORMAT,…", value_delimiter = ',')]
     format: Vec<String>,
     /// How often each case is run; the median is told, with the least and the greatest
     #[arg(long, value_name = "N", default_value = "3")]
     rounds: NonZeroU32,
-    /// Compare with a plain loop in one thread, hand-written for the query; there is one for query1 to query4, on plain text
+    /// Compare with a plain loop in one thread, hand-written for the query; there is one for query1 to query4, on plain text, and COST is of the cases on csv
     #[arg(long)]
     baseline: bool,
     /// Run the plain loop once in this process, and print its answer as JSON
@@ -116,6 +117,7 @@ fn cases(options: &Options) -> Vec<Case> {
         some => some.iter().copied().map(Some).collect(),
     };
     let formats: Vec<_> = match &options.format[..] {
+        [] if options.baseline => vec![Some("csv".to_owned())],
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
     };

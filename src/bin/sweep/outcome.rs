@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millrace::Error;
 use millrace::report::Machine;
-use millrace::units::{Bytes, Count, Elapsed};
+use millrace::units::{Bytes, Count, Elapsed, median};
 use serde::Serialize;
 
 use crate::case::{Answer, Case, Run};
@@ -26,8 +26,10 @@ pub(crate) struct Outcome {
     pub(crate) cases: Vec<CaseOutcome>,
     /// The plain loop, if it was run.
     pub(crate) plain_loop: Option<Times>,
-    /// The fewest workers with which the query beats the plain loop; `None` where it never does, or there was none.
+    /// The fewest workers with which the query, on the format of the plain loop, beats it; `None` where it never does, or there was none.
     pub(crate) cost_workers: Option<usize>,
+    /// Whether any case read the format of the plain loop.
+    pub(crate) cost_comparable: bool,
     /// Commit that the query was built from.
     pub(crate) commit: String,
     /// Where it ran.
@@ -61,10 +63,7 @@ pub(crate) struct Times {
 impl Times {
     fn of<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> Self {
         let seconds: Vec<_> = runs.clone().map(|run| run.seconds).collect();
-        let mut sorted = seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = |index: usize| sorted.get(index).copied().unwrap_or(0.0);
-        let median = f64::midpoint(middle(sorted.len().saturating_sub(1) / 2), middle(sorted.len() / 2));
+        let median = median(seconds.iter().copied()).unwrap_or(0.0);
         Times { seconds, median, peak_rss_bytes: runs.filter_map(|run| run.peak_rss_bytes).max() }
     }
 
@@ -127,10 +126,16 @@ impl Outcome {
                 (speed_up, speed_up * base.peers() as f64 / case.peers() as f64)
             })
             .collect();
+        // The loop reads text: of another format, its time says nothing.
         let beats = |(case, times): (&Case, &Times)| {
-            plain_loop.as_ref().filter(|plain| times.median < plain.median).map(|_| case.peers())
+            plain_loop
+                .as_ref()
+                .filter(|plain| case.reads_as_loop() && times.median < plain.median)
+                .map(|_| case.peers())
         };
+        let comparable = cases.iter().any(Case::reads_as_loop);
         Ok(Outcome {
+            cost_comparable: comparable,
             cost_workers: cases.iter().zip(&times_of).filter_map(beats).min(),
             arguments: arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
             input_rows: reference.input_rows,
@@ -221,6 +226,9 @@ impl Display for Outcome {
             (Some(_), Some(workers)) => {
                 writeln!(f, "\nCOST {workers}: it takes {workers} workers to beat the plain loop")?;
             }
+            (Some(_), None) if !self.cost_comparable => {
+                writeln!(f, "\nNo COST: the plain loop reads CSV, and none of these cases does")?;
+            }
             (Some(_), None) => {
                 writeln!(f, "\nCOST unbounded here: none of these cases beats the plain loop")?;
             }
@@ -246,7 +254,8 @@ mod tests {
     }
 
     fn outcome(runs: &[(Option<usize>, Run)]) -> Result<Outcome, Error> {
-        let case = |workers, processes| Case { workers, processes, split_bytes: None, format: None };
+        let case =
+            |workers, processes| Case { workers, processes, split_bytes: None, format: Some("csv".into()) };
         Outcome::of("q".into(), &[], vec![case(2, 1), case(2, 2), case(4, 2)], runs)
     }
 
@@ -268,15 +277,38 @@ mod tests {
         assert!(text.contains("\nCOST 4: it takes 4 workers") && text.contains("12 runs agree"), "{text}");
     }
 
+    /// Once, packed files beat the loop over CSV with one worker, and COST was 1.
+    #[test]
+    fn only_the_format_of_the_plain_loop_counts_for_cost() {
+        let case = |workers, format: &str| Case {
+            workers,
+            processes: 1,
+            split_bytes: None,
+            format: Some(format.into()),
+        };
+        let cost = |cases: Vec<Case>| {
+            let mut runs = vec![(None, run(2.0, "a"))];
+            let seconds = |case: &Case| {
+                if case.format.as_deref() == Some("packed") { 1.0 } else { 3.0 / case.workers as f64 }
+            };
+            runs.extend(cases.iter().enumerate().map(|(index, case)| (Some(index), run(seconds(case), "a"))));
+            let outcome = Outcome::of("q".into(), &[], cases, &runs).unwrap();
+            (outcome.cost_workers, outcome.to_string())
+        };
+        assert_eq!(cost(vec![case(1, "csv"), case(2, "csv"), case(1, "packed")]).0, Some(2));
+        let (workers, text) = cost(vec![case(1, "packed")]);
+        assert!(workers.is_none() && text.contains("\nNo COST: the plain loop reads CSV"), "{text}");
+    }
+
     #[test]
     fn an_answer_that_differs_is_a_failure_and_never_a_time() {
         let runs = [(Some(0), run(1.0, "a")), (Some(1), run(1.0, "a")), (Some(2), run(0.1, "b"))];
         let error = outcome(&runs).err().unwrap().to_string();
         assert!(
-            error.starts_with("answers differ, so times mean nothing\n  q -w2 -n1: 9 rows read"),
+            error.starts_with("answers differ, so times mean nothing\n  q -w2 -n1 --format=csv: 9 rows read"),
             "{error}"
         );
-        assert!(error.contains("\n  q -w4 -n2: ") && error.ends_with("hash b"), "{error}");
+        assert!(error.contains("\n  q -w4 -n2 --format=csv: ") && error.ends_with("hash b"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`Rates`] are read from the report, [`Shape::predict`] is the formula, and [`Offers`] applies it to all machines that can
 //! be rented and keeps those that no other beats in both time and dollars. `docs/cost-model.md` states every assumption.
 
+mod notes;
 mod offers;
 mod rates;
 mod text;
@@ -77,8 +78,7 @@ impl Shape {
         let processor_seconds = core_seconds / workers * imbalance;
         let read_seconds = self.read_bytes_per_second.map_or(0.0, |rate| load.bytes / machines / rate);
         // Each machine sends what it read but for the share that belongs to its own workers, and receives as much.
-        let sent =
-            rates.exchanged_bytes_per_row.unwrap_or(0.0) * load.rows / machines * (machines - 1.0) / machines;
+        let sent = rates.leaving_bytes(load.rows / machines) * (machines - 1.0) / machines;
         let network_seconds = sent / self.network_bytes_per_second;
         let memory_bytes = rates
             .other_bytes_per_worker

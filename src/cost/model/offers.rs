@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::notes::notes;
 use super::text::elapsed;
 use super::{Load, Prediction, Rates, Shape};
 use crate::Error;
 use crate::cost::{Instance, PriceList, usd};
-use crate::units::{BytesPerSecond, Usd};
+use crate::units::Usd;
 
 /// What one started machine costs at least: a minute.
 const LEAST_BILLED_SECONDS: f64 = 60.0;
-
-/// Who measures is told where a worker had a processor for less of its time.
-const QUIET_SHARE: f64 = 0.9;
 
 /// How much faster a core of a family is than the one that was measured, as `c8g=1.3`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -140,7 +138,7 @@ impl Offers {
             too_small,
             chosen: None,
             prices: PriceList::newest().date.clone(),
-            notes: notes(&rates, load, question),
+            notes: notes(&rates, load, question, &nodes),
             frontier,
             rates,
         };
@@ -257,55 +255,6 @@ fn frontier(mut offers: Vec<Offer>) -> Vec<Offer> {
         cheaper
     });
     offers
-}
-
-fn notes(rates: &Rates, load: Load, question: &Question) -> Vec<String> {
-    let mut notes = vec![
-        "A vCPU is taken for a core of the measured machine; --core-speed FAMILY=RATIO corrects a family."
-            .to_owned(),
-    ];
-    notes.push(match question.read_bytes_per_second {
-        Some(rate) => {
-            format!("Each machine reads its share of the input at {}.", BytesPerSecond(rate as f64))
-        }
-        None => {
-            "The input is in memory, as the page cache keeps it; --read-rate BYTES is for input that is not."
-                .to_owned()
-        }
-    });
-    notes.push(match question.spot_discount {
-        Some(discount) => format!(
-            "Spot machines, by --spot-discount: {:.0} % below the price on demand. They may be taken away, which fails the query.",
-            discount * 100.0
-        ),
-        None => "Prices are on demand; spot prices change by the minute and are in no list here: --spot-discount PERCENT%.".to_owned(),
-    });
-    if rates.exchanged_bytes_per_row.is_none() {
-        notes.push(
-            "Measured with one worker, which exchanges nothing: only single machines are predicted."
-                .to_owned(),
-        );
-    }
-    if rates.other_bytes_per_worker.is_none() {
-        notes.push(
-            "The report does not tell memory: none is predicted, and no machine is left out for it."
-                .to_owned(),
-        );
-    }
-    if rates.processor_share < QUIET_SHARE {
-        notes.push(format!(
-            "While it was measured, its busiest worker had a processor for {:.0} % of its time and waited for the rest. Times are those of a \
-             machine that does nothing else; measure on a quiet one.",
-            rates.processor_share * 100.0
-        ));
-    }
-    let share = load.rows / rates.rows as f64;
-    if !(1.0 / 16.0..=16.0).contains(&share) {
-        notes.push(format!(
-            "{share:.3} times the measured rows: the model was only checked up to 16 times; measure a larger run."
-        ));
-    }
-    notes
 }
 
 #[cfg(test)]
@@ -426,18 +375,6 @@ mod tests {
         assert!(one.notes.iter().any(|note| note.contains("only single machines")));
         let error = Offers::new(alone(), &Question { nodes: vec![1, 2], ..Question::default() }).unwrap_err();
         assert!(error.to_string().contains("try: the report of a run with -w 2 or more"), "{error}");
-    }
-
-    #[test]
-    fn a_busy_machine_is_told() {
-        let noted = |elapsed: f64| {
-            let rates =
-                report(|report| report["workers_detail"][0]["elapsed_seconds"] = serde_json::json!(elapsed));
-            let found = Offers::new(rates.unwrap(), &Question::default()).unwrap();
-            found.notes.into_iter().find(|note| note.starts_with("While it was measured"))
-        };
-        assert_eq!(noted(3.3), None);
-        assert!(noted(4.0).unwrap().contains("had a processor for 75 % of its time"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ struct Report {
     peak_rss_bytes: Option<u64>,
     base_rss_bytes: Option<u64>,
     exchanged_bytes: u64,
+    /// Reports of older programs do not tell.
+    network_bytes: Option<u64>,
     group_bytes: u64,
     spilled_bytes: u64,
     workers_detail: Vec<Worker>,
@@ -71,6 +73,9 @@ pub struct Rates {
     /// Bytes that would be exchanged for each row if every record went to another worker; none where one worker kept
     /// all to itself, so that it was not seen.
     pub exchanged_bytes_per_row: Option<f64>,
+    /// Bytes that would leave for each row if all went to another process, merged into groups first where the reducer did so; none
+    /// where one process kept all to itself, so that it was not seen.
+    pub network_bytes_per_row: Option<f64>,
     /// Groups it held in the end.
     pub groups: u64,
     /// How groups grow with rows: as rows to this power, which is 1 where every row is a group of its own.
@@ -114,7 +119,11 @@ impl Rates {
         }
         let (rows, all) = (input.rows as f64, workers_detail.len() as f64);
         let groups = workers_detail.iter().map(|worker| worker.groups).sum::<u64>();
-        let sent_away = (all - 1.0) / all;
+        let sent_away = |of: f64| (of - 1.0) / of;
+        let processes = report.processes as f64;
+        // Where each process has but one worker, all that is exchanged leaves its process.
+        let left = report.network_bytes.or((report.workers == 1).then_some(report.exchanged_bytes));
+        let left = left.filter(|_| report.processes > 1);
         let base = report.base_rss_bytes.unwrap_or(0);
         let other = |peak: u64| peak.saturating_sub(report.group_bytes).saturating_sub(base) as f64 / all;
         // Without it, all that the busiest did not compute is taken for start and end.
@@ -129,16 +138,36 @@ impl Rates {
             rows: input.rows,
             bytes_per_row: input.bytes as f64 / rows,
             core_seconds_per_row: sum / rows,
-            exchanged_bytes_per_row: (all > 1.0).then(|| report.exchanged_bytes as f64 / rows / sent_away),
+            exchanged_bytes_per_row: (all > 1.0)
+                .then(|| report.exchanged_bytes as f64 / rows / sent_away(all)),
+            network_bytes_per_row: left.map(|bytes| bytes as f64 / rows / sent_away(processes)),
             groups,
             group_exponent: exponent(rows, groups as f64),
             bytes_per_group: if groups > 0 { report.group_bytes as f64 / groups as f64 } else { 0.0 },
-            base_bytes_per_process: base as f64 / report.processes as f64,
+            base_bytes_per_process: base as f64 / processes,
             other_bytes_per_worker: report.peak_rss_bytes.map(other),
             startup_seconds: (seconds.total - elapsed).max(0.0),
             processor_share: busiest / elapsed,
             imbalance: busiest * all / sum,
         })
+    }
+
+    /// Bytes that a machine would send if all it reads were to go to others. Where several processes were measured, at the rate at which
+    /// theirs left, merged or not, and of fewer rows for each as groups become fewer: they repeat less. Else every record on its own, which
+    /// is the most.
+    pub fn leaving_bytes(&self, rows: f64) -> f64 {
+        let Some(rate) = self.network_bytes_per_row else {
+            return self.exchanged_bytes_per_row.unwrap_or(0.0) * rows;
+        };
+        let measured = self.rows as f64 / self.processes as f64;
+        let share = rows / measured;
+        rate * measured * share.max(share.powf(self.group_exponent))
+    }
+
+    /// Rows for each group of so many rows, where records that leave were not seen to be merged: by so much at most would fewer bytes leave.
+    pub fn merging(&self, rows: f64) -> Option<f64> {
+        let unseen = self.network_bytes_per_row.is_none() && self.exchanged_bytes_per_row.is_some();
+        (unseen && self.groups > 0).then(|| rows / self.groups_of(rows).clamp(1.0, rows))
     }
 
     /// The groups that so many rows have; of more rows than were measured rather too many than too few.
@@ -227,6 +256,37 @@ pub(super) mod tests {
         });
         let alone = alone.unwrap();
         assert_eq!((alone.exchanged_bytes_per_row, alone.imbalance), (None, 1.0));
+    }
+
+    /// Once, what threads exchange was taken for what two processes send, which merge their records first: six times too much.
+    #[test]
+    fn what_leaves_a_process_is_measured_where_there_were_several() {
+        let threads = report(|report| report["network_bytes"] = json!(0)).unwrap();
+        assert_eq!(threads.network_bytes_per_row, None);
+        assert!(near(threads.leaving_bytes(500_000.0), 8e6), "every record of 16 B");
+        let processes = |change: fn(&mut Value)| {
+            let changed = report(|report| {
+                report["processes"] = json!(2);
+                (report["workers_detail"][0]["groups"], report["workers_detail"][1]["groups"]) =
+                    (json!(400), json!(600));
+                change(report);
+            });
+            changed.unwrap()
+        };
+        let merged = processes(|report| report["network_bytes"] = json!(1_000_000));
+        assert!(near(merged.network_bytes_per_row.unwrap(), 2.0), "1 B for a row, and half did not leave");
+        assert!(near(merged.leaving_bytes(500_000.0), 1e6), "as many rows as each process had");
+        assert!(near(merged.leaving_bytes(2_000_000.0), 4e6), "more rows, in proportion");
+        assert!(
+            near(merged.leaving_bytes(125_000.0), 0.5e6),
+            "a quarter of the rows, and half of their groups"
+        );
+        assert_eq!(merged.merging(500_000.0), None);
+        let old = |workers: usize| {
+            let old = report(|report| (report["processes"], report["workers"]) = (json!(2), json!(workers)));
+            old.unwrap().network_bytes_per_row
+        };
+        assert_eq!((old(1), old(2)), (Some(16.0), None), "without the key, one worker of each process tells");
     }
 
     /// 1,000 groups of 1,000,000 rows are their square root.
