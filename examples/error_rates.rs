@@ -8,15 +8,11 @@
 //! cargo run --release --example error_rates -- --set examples
 //! ```
 
-use std::process::ExitCode;
-
-use millrace::operators::{Gather, ReduceByKey, Scan};
-use millrace::tables::{Column, ColumnType, Layout, Table};
-use millrace::{cli, job::Job, keys::Prefix};
+use millrace::operators::{Gather, ReduceByKey, Scan, aggregates::add_each};
+use millrace::{cli, job::Job, keys::Prefix, tables::Table};
 use timely::dataflow::operators::vec::Map;
 
-const LOG: Table =
-    Table { name: "log", columns: &[Column::new("line", ColumnType::Text)], layout: Layout::Lines };
+const LOG: Table = Table::lines("log");
 
 /// Counts the lines and errors of a log in each minute.
 #[derive(clap::Parser, serde::Serialize)]
@@ -28,11 +24,11 @@ struct Options {
 
 millrace::row! { struct Line<'a> { line: &'a [u8] } }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("error_rates", &options, &options.job)?;
         let log = job.table::<Line>(&LOG)?;
-        let finished = job.run(move |scope| {
+        job.answer(&["minute", "lines", "errors", "rate"], move |scope| {
             // 2026-11-25T06:12:03.120Z ERROR message; lines of another form, such as stack traces, belong to the one before.
             let line =
                 regex::bytes::Regex::new(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d):\S+ (?:(ERROR|FATAL)|[A-Z]+)\b")
@@ -42,16 +38,12 @@ fn main() -> ExitCode {
                     let found = line.captures(row.line)?;
                     Some((Prefix::<16>::new(&found[1], 16), [1, u64::from(found.get(2).is_some())]))
                 })
-                .reduce_by_key(|[lines, errors], more| {
-                    (*lines, *errors) = (*lines + more[0], *errors + more[1]);
-                })
+                .reduce_by_key(add_each)
                 .map(|(minute, [lines, errors])| {
                     (minute.to_string(), lines, errors, errors as f64 / lines as f64)
                 })
                 .gather()
-        })?;
-        let Some(mut finished) = finished else { return Ok(()) };
-        finished.answer.sort_by(|a, b| a.0.cmp(&b.0));
-        finished.tell_rows(&["minute", "lines", "errors", "rate"])
+                .sorted_by(|a, b| a.0.cmp(&b.0))
+        })
     })
 }

@@ -8,12 +8,10 @@
 //! cargo run --release --example new_query
 //! ```
 
-use std::process::ExitCode;
-
 use millrace::cli::{self, JobArguments};
 use millrace::job::{Finished, Job};
 use millrace::keys::Prefix;
-use millrace::operators::{Gather, ReduceByKey, Scan};
+use millrace::operators::{Gather, ReduceByKey, Scan, aggregates::add_each};
 use millrace::{Error, tables};
 use timely::dataflow::operators::vec::Map;
 
@@ -30,9 +28,9 @@ struct Options {
 
 // The columns that are read.
 millrace::row! {
-    struct Visit<'a> {
+    struct Visit {
         #[serde(rename = "countryCode")]
-        country: &'a [u8],
+        country: Prefix<3>,
         duration: u64,
     }
 }
@@ -40,27 +38,24 @@ millrace::row! {
 /// Country, visits and seconds.
 type Answer = (Prefix<3>, u64, u64);
 
+/// What process 0 has in the end, and no other.
 fn query(options: &Options) -> Result<Option<Finished<Answer>>, Error> {
     let mut job = Job::plan("new_query", options, &options.job)?;
     let visits = job.table::<Visit>(&tables::USERVISITS)?;
     let least = options.least;
-    let finished = job.run(move |scope| {
+    job.run(move |scope| {
         scope
             .scan(&visits, move |visit| {
-                (visit.duration >= least).then(|| (Prefix::new(visit.country, 3), [1, visit.duration]))
+                (visit.duration >= least).then_some((visit.country, [1, visit.duration]))
             })
-            .reduce_by_key(|all, more| all.iter_mut().zip(more).for_each(|(all, more)| *all += more))
+            .reduce_by_key(add_each)
             .map(|(country, [visits, seconds])| (country, visits, seconds))
             .gather()
-    })?;
-    // Only process 0 has the answer, in no order.
-    Ok(finished.map(|mut finished| {
-        finished.answer.sort_unstable();
-        finished
-    }))
+            .sorted()
+    })
 }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         query(&options)?.map_or(Ok(()), |finished| finished.tell_rows(&["country", "visits", "seconds"]))
     })

@@ -11,22 +11,13 @@
 //! cargo run --release --example sessions -- --set examples
 //! ```
 
-use std::process::ExitCode;
-
 use millrace::operators::{Gather, ReduceByKey, Scan, SortWithinKey};
-use millrace::tables::{Column, ColumnType, Layout, Table};
+use millrace::tables::{Column, Table};
 use millrace::{cli, job::Job};
 use timely::dataflow::operators::vec::Map;
 
-const CLICKS: Table = Table {
-    name: "clicks",
-    columns: &[
-        Column::new("user", ColumnType::Text),
-        Column::new("second", ColumnType::Int),
-        Column::new("page", ColumnType::Text),
-    ],
-    layout: Layout::Delimited(b','),
-};
+const CLICKS: Table =
+    Table::delimited("clicks", b',', &[Column::text("user"), Column::int("second"), Column::text("page")]);
 
 /// Counts users by their number of sessions.
 #[derive(clap::Parser, serde::Serialize)]
@@ -41,11 +32,11 @@ struct Options {
 
 millrace::row! { struct Click { user: String, second: i32 } }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("sessions", &options, &options.job)?;
         let (clicks, gap) = (job.table::<Click>(&CLICKS)?, options.gap);
-        let finished = job.run(move |scope| {
+        job.answer(&["sessions", "users"], move |scope| {
             scope
                 .scan(&clicks, |click| Some((click.user, click.second)))
                 .sort_within_key(i32::cmp)
@@ -54,9 +45,7 @@ fn main() -> ExitCode {
                 })
                 .reduce_by_key(|users, more| *users += more)
                 .gather()
-        })?;
-        let Some(mut finished) = finished else { return Ok(()) };
-        finished.answer.sort_unstable();
-        finished.tell_rows(&["sessions", "users"])
+                .sorted()
+        })
     })
 }

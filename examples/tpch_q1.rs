@@ -8,17 +8,15 @@
 
 mod tpch;
 
-use std::process::ExitCode;
-
-use millrace::operators::{Gather, ReduceByKey, Scan};
-use millrace::{cli, job::Job, tables::Date};
+use millrace::operators::{Gather, ReduceByKey, Scan, aggregates::add_each};
+use millrace::{cli, job::Job, keys::Prefix, tables::Date};
 use timely::dataflow::operators::vec::Map;
-use tpch::{Hundredths, Options, decimal};
+use tpch::{Hundredths, Options, decimals};
 
 millrace::row! {
     struct Item {
-        l_returnflag: char,
-        l_linestatus: char,
+        l_returnflag: Prefix<1>,
+        l_linestatus: Prefix<1>,
         l_quantity: Hundredths,
         l_extendedprice: Hundredths,
         l_discount: Hundredths,
@@ -27,46 +25,33 @@ millrace::row! {
     }
 }
 
-/// Quantity, price, discounted price, charge, discount and count, in units of 2, 2, 4, 6, 2 and 0 decimals.
-fn measures(item: &Item) -> [i128; 6] {
-    let [quantity, price, discount, tax] =
-        [item.l_quantity, item.l_extendedprice, item.l_discount, item.l_tax]
-            .map(|Hundredths(value)| i128::from(value));
-    let discounted = price * (100 - discount);
-    [quantity, price, discounted, discounted * (100 + tax), discount, 1]
-}
-
+const UNTIL: Date = Date::new(1998, 9, 2);
 #[rustfmt::skip]
 const COLUMNS: [&str; 10] = [
     "flag", "status", "quantity", "price", "discounted", "charge", "mean quantity", "mean price", "mean discount", "count",
 ];
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("tpch_q1", &options, &options.job)?;
         let items = job.table::<Item>(&tpch::LINEITEM)?;
-        let until = Date::from_calendar(1998, 9, 2);
-        let finished = job.run(move |scope| {
+        job.answer(&COLUMNS, move |scope| {
             scope
-                .scan(&items, move |item| {
-                    let key = [item.l_returnflag, item.l_linestatus].map(u32::from);
-                    (Some(item.l_shipdate) <= until).then(|| (key, measures(&item)))
+                .scan(&items, |item| {
+                    let [quantity, price, discount, tax] =
+                        [item.l_quantity, item.l_extendedprice, item.l_discount, item.l_tax].map(i128::from);
+                    let discounted = price * (100 - discount);
+                    let sums = [quantity, price, discounted, discounted * (100 + tax), discount, 1];
+                    (item.l_shipdate <= UNTIL).then_some(([item.l_returnflag, item.l_linestatus], sums))
                 })
-                .reduce_by_key(|sums, more| sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more))
-                .map(|(key, [quantity, price, discounted, charge, discount, count])| {
-                    let sums = [(quantity, 2), (price, 2), (discounted, 4), (charge, 6)];
+                .reduce_by_key(add_each)
+                .map(|(group, [quantity, price, discounted, charge, discount, count])| {
+                    let sums = decimals([(quantity, 2), (price, 2), (discounted, 4), (charge, 6)]);
                     let means = [quantity, price, discount].map(|sum| sum as f64 / 100.0 / count as f64);
-                    (
-                        key.map(char::from_u32),
-                        sums.map(|(sum, places)| decimal(sum, places)),
-                        means,
-                        count as u64,
-                    )
+                    (group, sums, means, count as u64)
                 })
                 .gather()
-        })?;
-        let Some(mut finished) = finished else { return Ok(()) };
-        finished.answer.sort_by_key(|row| row.0);
-        finished.tell_rows(&COLUMNS)
+                .sorted_by(|a, b| a.0.cmp(&b.0))
+        })
     })
 }

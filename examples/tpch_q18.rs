@@ -4,39 +4,30 @@
 //! SELECT c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice, SUM(l_quantity)
 //! FROM customer JOIN orders ON c_custkey = o_custkey JOIN lineitem ON o_orderkey = l_orderkey
 //! GROUP BY c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice HAVING SUM(l_quantity) > 300
-//! ORDER BY o_totalprice DESC, o_orderdate LIMIT 100
+//! ORDER BY o_totalprice DESC, o_orderdate, o_orderkey LIMIT 100
 //! ```
 //!
 //! Few orders are that large, so they are found first, and what is joined with them need not be sent anywhere.
 
 mod tpch;
 
-use std::process::ExitCode;
-
-use millrace::operators::{Fold, Gather, Join, JoinStrategy, ReduceByKey, Scan, Top};
+use millrace::operators::{FirstBy, Gather, Join, JoinStrategy, ReduceByKey, Scan};
 use millrace::{cli, job::Job, tables::Date};
-use timely::dataflow::operators::vec::Filter;
-use tpch::{Hundredths, Options, decimal};
-
-millrace::row! { struct Customer { c_custkey: u32, c_name: String } }
+use timely::dataflow::operators::vec::{Filter, Map};
+use tpch::{Hundredths, Options, decimals};
 
 millrace::row! {
-    struct Order {
-        o_orderkey: u32,
-        o_custkey: u32,
-        o_totalprice: Hundredths,
-        o_orderdate: Date,
-    }
+    struct Customer { c_custkey: u32, c_name: String }
+    struct Order { o_orderkey: u32, o_custkey: u32, o_totalprice: Hundredths, o_orderdate: Date }
+    struct Item { l_orderkey: u32, l_quantity: Hundredths }
 }
 
-millrace::row! { struct Item { l_orderkey: u32, l_quantity: Hundredths } }
-
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("tpch_q18", &options, &options.job)?;
         let customers = job.table::<Customer>(&tpch::CUSTOMER)?;
         let (orders, items) = (job.table::<Order>(&tpch::ORDERS)?, job.table::<Item>(&tpch::LINEITEM)?);
-        let finished = job.run(move |scope| {
+        job.answer(&["customer", "number", "order", "date", "price", "pieces"], move |scope| {
             let large = scope
                 .scan(&items, |item| Some((item.l_orderkey, item.l_quantity.0)))
                 .reduce_by_key(|pieces, more| *pieces += more)
@@ -51,16 +42,13 @@ fn main() -> ExitCode {
             scope
                 .scan(&customers, |customer| Some((customer.c_custkey, customer.c_name)))
                 .join(orders, JoinStrategy::Broadcast, |&customer, name, &(key, price, day, pieces)| {
-                    Some((price, (day, key, customer, name.clone(), pieces)))
+                    Some((name.clone(), customer, key, day, price, pieces))
                 })
-                .fold(Top::new(100), |top, (price, order)| top.push(price as f64, (order, price)))
+                .first_by(100, |a, b| b.4.cmp(&a.4).then(a.3.cmp(&b.3)).then(a.2.cmp(&b.2)))
+                .map(|(name, customer, key, day, price, pieces)| {
+                    (name, customer, key, day, decimals([(price.into(), 2), (pieces.into(), 2)]))
+                })
                 .gather()
-        })?;
-        let Some(finished) = finished else { return Ok(()) };
-        let row = |(_, ((day, key, customer, name, pieces), price))| {
-            (name, customer, key, day, decimal(i128::from(price), 2), decimal(i128::from(pieces), 2))
-        };
-        let columns = ["customer", "number", "order", "date", "price", "pieces"];
-        finished.map(|tops| Top::best_of(tops).map(row).collect()).tell_rows(&columns)
+        })
     })
 }

@@ -7,10 +7,9 @@
 
 mod tpch;
 
-use std::process::ExitCode;
-
 use millrace::operators::{Fold, Gather, Scan};
 use millrace::{cli, job::Job, tables::Date};
+use std::ops::Range;
 use tpch::{Hundredths, Options, decimal};
 
 millrace::row! {
@@ -22,15 +21,16 @@ millrace::row! {
     }
 }
 
-fn main() -> ExitCode {
+const YEAR: Range<Date> = Date::new(1994, 1, 1)..Date::new(1995, 1, 1);
+
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("tpch_q6", &options, &options.job)?;
         let items = job.table::<Item>(&tpch::LINEITEM)?;
-        let [from, to] = [1994, 1995].map(|year| Date::from_calendar(year, 1, 1));
         let finished = job.run(move |scope| {
             scope
-                .scan(&items, move |item| {
-                    let wanted = (from..to).contains(&Some(item.l_shipdate))
+                .scan(&items, |item| {
+                    let wanted = YEAR.contains(&item.l_shipdate)
                         && (5..=7).contains(&item.l_discount.0)
                         && item.l_quantity < Hundredths(2_400);
                     wanted.then(|| i128::from(item.l_extendedprice.0) * i128::from(item.l_discount.0))
@@ -39,6 +39,6 @@ fn main() -> ExitCode {
                 .gather()
         })?;
         let Some(finished) = finished else { return Ok(()) };
-        finished.map(|sums| vec![decimal(sums.iter().sum(), 4)]).tell_rows(&["revenue"])
+        finished.map(|sums| vec![decimal(sums.iter().sum::<i128>(), 4)]).tell_rows(&["revenue"])
     })
 }

@@ -8,23 +8,14 @@
 //! cargo run --release --example visitors -- --set examples --approximate
 //! ```
 
-use std::process::ExitCode;
-
 use millrace::operators::aggregates::ApproximateDistinct;
 use millrace::operators::{Distinct, Gather, ReduceByAnyKey, Scan};
-use millrace::tables::{Column, ColumnType, Layout, Table};
+use millrace::tables::{Column, Table};
 use millrace::{cli, job::Job};
 use timely::dataflow::operators::vec::Map;
 
-const CLICKS: Table = Table {
-    name: "clicks",
-    columns: &[
-        Column::new("user", ColumnType::Text),
-        Column::new("second", ColumnType::Int),
-        Column::new("page", ColumnType::Text),
-    ],
-    layout: Layout::Delimited(b','),
-};
+const CLICKS: Table =
+    Table::delimited("clicks", b',', &[Column::text("user"), Column::int("second"), Column::text("page")]);
 
 /// Counts the users of each page.
 #[derive(clap::Parser, serde::Serialize)]
@@ -39,25 +30,22 @@ struct Options {
 
 millrace::row! { struct Click { user: String, page: String } }
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("visitors", &options, &options.job)?;
         let (clicks, approximate) = (job.table::<Click>(&CLICKS)?, options.approximate);
-        let finished = job.run(move |scope| {
+        job.answer(&["page", "users"], move |scope| {
             let clicks = scope.scan(&clicks, |click| Some((click.page, click.user)));
-            if approximate {
+            let counted = if approximate {
                 clicks
                     .map(|(page, user)| (page, ApproximateDistinct::<12>::of(&user)))
                     .reduce_by_any_key(ApproximateDistinct::merge)
                     .map(|(page, users)| (page, users.estimate().round() as u64))
-                    .gather()
             } else {
                 let clicks = clicks.distinct_any().map(|(page, _)| (page, 1u64));
-                clicks.reduce_by_any_key(|users, more| *users += more).gather()
-            }
-        })?;
-        let Some(mut finished) = finished else { return Ok(()) };
-        finished.answer.sort_unstable();
-        finished.tell_rows(&["page", "users"])
+                clicks.reduce_by_any_key(|users, more| *users += more)
+            };
+            counted.gather().sorted()
+        })
     })
 }

@@ -9,6 +9,7 @@ mod text;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
 use bytemuck::{Pod, Zeroable};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use text::{InlineText, ShortText, Text};
@@ -104,13 +105,31 @@ impl<const N: usize> Serialize for Prefix<N> {
     }
 }
 
+/// A field of a row struct, too: the first `N` bytes of a text column.
 impl<'de, const N: usize> Deserialize<'de> for Prefix<N> {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            String::deserialize(deserializer).map(|text| Prefix::new(text.as_bytes(), N))
-        } else {
-            <&[u8]>::deserialize(deserializer).map(|text| Prefix::new(text, N))
-        }
+        deserializer.deserialize_bytes(PrefixVisitor)
+    }
+}
+
+struct PrefixVisitor<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for PrefixVisitor<N> {
+    type Value = Prefix<N>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text")
+    }
+
+    #[inline]
+    fn visit_bytes<E: serde::de::Error>(self, text: &[u8]) -> Result<Prefix<N>, E> {
+        Ok(Prefix::new(text, N))
+    }
+
+    #[inline]
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Prefix<N>, E> {
+        self.visit_bytes(text.as_bytes())
     }
 }
 

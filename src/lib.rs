@@ -10,8 +10,6 @@
 //! `--json`, `--report` and so on; see [`cli::JobArguments`]). `docs/writing-a-query.md` takes it apart.
 //!
 //! ```
-//! use std::process::ExitCode;
-//!
 //! use millrace::operators::{Gather, ReduceByKey, Scan};
 //! use millrace::{cli, job::Job, keys::Prefix, tables};
 //!
@@ -24,35 +22,28 @@
 //! }
 //!
 //! millrace::row! {
-//!     struct Visit<'a> {
+//!     struct Visit {
 //!         #[serde(rename = "countryCode")]
-//!         country: &'a [u8],
+//!         country: Prefix<3>,
 //!         #[serde(rename = "adRevenue")]
 //!         revenue: f32,
 //!         duration: i32,
 //!     }
 //! }
 //!
-//! fn main() -> ExitCode {
+//! fn main() -> std::process::ExitCode {
 //!     cli::main(|options: Options| {
 //!         let mut job = Job::plan("countries", &options, &options.job)?;
 //!         let visits = job.table::<Visit>(&tables::USERVISITS)?;
-//!         let finished = job.run(move |scope| {
+//!         job.answer(&["country", "revenue"], move |scope| {
 //!             scope
 //!                 .scan(&visits, |visit| {
-//!                     let record = (Prefix::<3>::new(visit.country, 3), f64::from(visit.revenue));
-//!                     (visit.duration > 5).then_some(record)
+//!                     (visit.duration > 5).then_some((visit.country, f64::from(visit.revenue)))
 //!                 })
 //!                 .reduce_by_key(|total, revenue| *total += revenue)
 //!                 .gather()
-//!         })?;
-//!         // Only process 0 has the answer.
-//!         let Some(mut finished) = finished else { return Ok(()) };
-//!         finished.answer.sort_by(|a, b| b.1.total_cmp(&a.1));
-//! #       assert_eq!((finished.answer.len(), finished.report.input.rows), (64, 10_000));
-//! #       let first: Vec<_> = finished.answer[..2].iter().map(|(country, _)| country.to_string()).collect();
-//! #       assert_eq!(first, ["BEL", "IND"]);
-//!         finished.tell_rows(&["country", "revenue"])
+//!                 .sorted_by(|a, b| b.1.total_cmp(&a.1))
+//!         })
 //!     })
 //! }
 //! ```
@@ -67,7 +58,7 @@
 //! | [`pack`] | tables converted from format to format | [`input`], [`formats`], and of [`generate`] its threads and places |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |
 //! | [`incremental`] | totals kept current as files arrive: the directory, differential dataflow, the checkpoint | [`input`], [`operators`], [`report`] |
-//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_text`, `reduce_by_any_key`, `distinct`, `join`, `count`, `fold`, `gather`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
+//! | [`operators`] | the dataflow's vocabulary: `scan`, `reduce_by_key`, `reduce_by_text`, `reduce_by_any_key`, `distinct`, `join`, `count`, `first_by`, `fold`, `gather`, `pairs_within_key`, `pipe`, `sort`, `sort_within_key`, `write_parts` | [`input`], [`formats`], [`exchange`], [`memory`], [`keys`], `program` |
 //! | `program` | an external program as `pipe` runs it: its threads, its end | [`cluster`] for names of variables |
 //! | [`cluster`] | who takes part: host file, handshake, local processes, shared fate | - |
 //! | [`cost`] | prices, published times, and dollars per query beside each other; knows no dataflow | [`units`] |

@@ -50,7 +50,7 @@ NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Example:
-    """One example: the tables it reads, the columns of its answer, how many of the first ones no two rows share, and its SQL."""
+    """One example: the tables it reads, the columns of its answer, those of them that no two rows share, and its SQL, whose ORDER BY leaves no two rows equal."""
 
     tables: tuple
     columns: tuple
@@ -69,10 +69,14 @@ class Example:
         return re.sub(r"\$(\w+)", lambda found: named[found[1]], self.sql)
 
     def rows(self, found):
-        """Rows of an answer as everyone's compare: numbers of any kind as floats, days as text, in the order of the key."""
-        rows = [[plain(value) for value in row] for row in found]
+        """Rows of an answer as everyone's compare, in the order of the key: of engines that keep answers in tables, which have none."""
         places = [self.columns.index(column) for column in self.key]
-        return sorted(rows, key=lambda row: [row[place] for place in places])
+        return sorted(ordered(found), key=lambda row: [row[place] for place in places])
+
+
+def ordered(found):
+    """Rows of an answer as everyone's compare, in their order: numbers of any kind as floats, days as text."""
+    return [[plain(value) for value in row] for row in found]
 
 
 def plain(value):
@@ -129,7 +133,7 @@ EXAMPLES = {
         SELECT c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice, SUM(l_quantity) AS pieces
         FROM $customer AS c JOIN $orders AS o ON c.c_custkey = o.o_custkey JOIN $lineitem AS l ON o.o_orderkey = l.l_orderkey
         GROUP BY c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice HAVING SUM(l_quantity) > 300
-        ORDER BY o_totalprice DESC, o_orderdate LIMIT 100"""),
+        ORDER BY o_totalprice DESC, o_orderdate, o_orderkey LIMIT 100"""),
 }
 
 

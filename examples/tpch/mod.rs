@@ -10,7 +10,7 @@
 #![allow(dead_code)]
 
 use millrace::cli::JobArguments;
-use millrace::tables::{Column, ColumnType, Layout, Table};
+use millrace::tables::{Column, Table};
 use serde::de::{Deserialize, Deserializer, Error};
 
 /// One query of TPC-H, on the tables that `tpchgen-cli tbl` writes.
@@ -21,77 +21,68 @@ pub(crate) struct Options {
     pub(crate) job: JobArguments,
 }
 
-const fn text(name: &'static str) -> Column {
-    Column::new(name, ColumnType::Text)
-}
-const fn int(name: &'static str) -> Column {
-    Column::new(name, ColumnType::Int)
-}
-const fn date(name: &'static str) -> Column {
-    Column::new(name, ColumnType::Date)
-}
 /// A row ends with a delimiter, so behind it there is one more field, empty and without a name.
-const END: Column = text("");
+const END: Column = Column::text("");
 
 /// Parts of an order: some four for each.
-pub(crate) const LINEITEM: Table = Table {
-    name: "lineitem",
-    columns: &[
-        int("l_orderkey"),
-        int("l_partkey"),
-        int("l_suppkey"),
-        int("l_linenumber"),
-        text("l_quantity"),
-        text("l_extendedprice"),
-        text("l_discount"),
-        text("l_tax"),
-        text("l_returnflag"),
-        text("l_linestatus"),
-        date("l_shipdate"),
-        date("l_commitdate"),
-        date("l_receiptdate"),
-        text("l_shipinstruct"),
-        text("l_shipmode"),
-        text("l_comment"),
+pub(crate) const LINEITEM: Table = Table::delimited(
+    "lineitem",
+    b'|',
+    &[
+        Column::int("l_orderkey"),
+        Column::int("l_partkey"),
+        Column::int("l_suppkey"),
+        Column::int("l_linenumber"),
+        Column::text("l_quantity"),
+        Column::text("l_extendedprice"),
+        Column::text("l_discount"),
+        Column::text("l_tax"),
+        Column::text("l_returnflag"),
+        Column::text("l_linestatus"),
+        Column::date("l_shipdate"),
+        Column::date("l_commitdate"),
+        Column::date("l_receiptdate"),
+        Column::text("l_shipinstruct"),
+        Column::text("l_shipmode"),
+        Column::text("l_comment"),
         END,
     ],
-    layout: Layout::Delimited(b'|'),
-};
+);
 
 /// Orders: some ten for each customer who has any.
-pub(crate) const ORDERS: Table = Table {
-    name: "orders",
-    columns: &[
-        int("o_orderkey"),
-        int("o_custkey"),
-        text("o_orderstatus"),
-        text("o_totalprice"),
-        date("o_orderdate"),
-        text("o_orderpriority"),
-        text("o_clerk"),
-        int("o_shippriority"),
-        text("o_comment"),
+pub(crate) const ORDERS: Table = Table::delimited(
+    "orders",
+    b'|',
+    &[
+        Column::int("o_orderkey"),
+        Column::int("o_custkey"),
+        Column::text("o_orderstatus"),
+        Column::text("o_totalprice"),
+        Column::date("o_orderdate"),
+        Column::text("o_orderpriority"),
+        Column::text("o_clerk"),
+        Column::int("o_shippriority"),
+        Column::text("o_comment"),
         END,
     ],
-    layout: Layout::Delimited(b'|'),
-};
+);
 
 /// Customers.
-pub(crate) const CUSTOMER: Table = Table {
-    name: "customer",
-    columns: &[
-        int("c_custkey"),
-        text("c_name"),
-        text("c_address"),
-        int("c_nationkey"),
-        text("c_phone"),
-        text("c_acctbal"),
-        text("c_mktsegment"),
-        text("c_comment"),
+pub(crate) const CUSTOMER: Table = Table::delimited(
+    "customer",
+    b'|',
+    &[
+        Column::int("c_custkey"),
+        Column::text("c_name"),
+        Column::text("c_address"),
+        Column::int("c_nationkey"),
+        Column::text("c_phone"),
+        Column::text("c_acctbal"),
+        Column::text("c_mktsegment"),
+        Column::text("c_comment"),
         END,
     ],
-    layout: Layout::Delimited(b'|'),
-};
+);
 
 /// A number with at most two decimals, in hundredths: money in cents, a discount in percent. Its sums are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +93,12 @@ impl<'de> Deserialize<'de> for Hundredths {
         let text = <&str>::deserialize(deserializer)?;
         let number = parse(text);
         number.ok_or_else(|| D::Error::custom(format!("cannot read `{text}` as a number with two decimals")))
+    }
+}
+
+impl From<Hundredths> for i128 {
+    fn from(Hundredths(value): Hundredths) -> Self {
+        value.into()
     }
 }
 
@@ -119,8 +116,14 @@ fn parse(text: &str) -> Option<Hundredths> {
     Some(Hundredths(if negative { -hundredths } else { hundredths }))
 }
 
+/// Sums, each with its number of places, as [`decimal`] writes them.
+pub(crate) fn decimals<const N: usize>(sums: [(i128, usize); N]) -> [String; N] {
+    sums.map(|(sum, places)| decimal(sum, places))
+}
+
 /// A sum in units of its last place, with all its places.
-pub(crate) fn decimal(sum: i128, places: usize) -> String {
+pub(crate) fn decimal(sum: impl Into<i128>, places: usize) -> String {
+    let sum: i128 = sum.into();
     let digits = format!("{:0width$}", sum.unsigned_abs(), width = places + 1);
     let (whole, decimals) = digits.split_at(digits.len() - places);
     format!("{}{whole}.{decimals}", if sum < 0 { "-" } else { "" })

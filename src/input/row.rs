@@ -26,7 +26,7 @@ pub trait Row {
     type Of<'a>: Deserialize<'a>;
 }
 
-/// Defines a row struct: what is written, with `serde::Deserialize` derived and [`Row`](crate::input::Row) implemented.
+/// Defines row structs: what is written, with `serde::Deserialize` derived and [`Row`](crate::input::Row) implemented.
 ///
 /// ```
 /// millrace::row! {
@@ -36,8 +36,8 @@ pub trait Row {
 ///         source_ip: &'a [u8],
 ///         duration: u32,
 ///     }
+///     struct Duration { duration: u32 }
 /// }
-/// millrace::row! { struct Duration { duration: u32 } }
 ///
 /// # use millrace::{input::{Input, InputOptions}, tables::USERVISITS};
 /// let visits = Input::<Visit>::open(&USERVISITS, &InputOptions::default())?;
@@ -50,7 +50,8 @@ pub trait Row {
 /// ```
 #[macro_export]
 macro_rules! row {
-    ($(#[$attribute:meta])* $visible:vis struct $name:ident<$life:lifetime> { $($fields:tt)* }) => {
+    () => {};
+    ($(#[$attribute:meta])* $visible:vis struct $name:ident<$life:lifetime> { $($fields:tt)* } $($more:tt)*) => {
         $(#[$attribute])*
         #[derive(serde::Deserialize)]
         $visible struct $name<$life> {
@@ -59,8 +60,9 @@ macro_rules! row {
         impl $crate::input::Row for $name<'_> {
             type Of<$life> = $name<$life>;
         }
+        $crate::row! { $($more)* }
     };
-    ($(#[$attribute:meta])* $visible:vis struct $name:ident { $($fields:tt)* }) => {
+    ($(#[$attribute:meta])* $visible:vis struct $name:ident { $($fields:tt)* } $($more:tt)*) => {
         $(#[$attribute])*
         #[derive(serde::Deserialize)]
         $visible struct $name {
@@ -69,5 +71,6 @@ macro_rules! row {
         impl $crate::input::Row for $name {
             type Of<'a> = $name;
         }
+        $crate::row! { $($more)* }
     };
 }

@@ -34,12 +34,13 @@ use crate::error::Failure;
 use crate::formats::parts::Output;
 use crate::input::{self, Fetched, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
-use crate::operators::{Gathered, ProcessShared, Round};
+use crate::operators::{Gathered, ProcessShared, Ranking, Round};
 use crate::report::{
     AnswerFigures, AnswerHash, AnswerRows, InputFigures, JoinFigures, Machine, Profile, Progress, RunReport,
     Seconds, imbalance,
 };
 use crate::tables::Table;
+use crate::units::Count;
 use ending::{CLEAN_UP, collect, network_ended, told};
 pub use join::{ChosenJoin, JoinChoice, JoinSide};
 use worker::{Assignment, Outcome, Planned};
@@ -125,6 +126,34 @@ impl<A: Serialize> Finished<A> {
     pub fn tell_rows(mut self, columns: &[&'static str]) -> Result<(), Error> {
         let rows = AnswerRows::new(columns, &std::mem::take(&mut self.answer))?;
         self.tell(rows.hash, serde_json::json!({ "answer": rows.json() }), rows.text())
+    }
+}
+
+impl Finished<AnswerHash> {
+    /// Ends the run of a query whose answer is what it wrote, of which each worker has the hash of its rows: prints how many there
+    /// are, by how many the largest share has, and the hash of all; with `--json` as `answer_rows` and `largest_share`.
+    pub fn tell_written(self) -> Result<(), Error> {
+        let largest = self.answer.iter().map(AnswerHash::rows).max().unwrap_or(0);
+        let hash: AnswerHash = self.answer.iter().copied().sum();
+        let (rows, largest_share) = (Count(hash.rows()), Count(largest));
+        let text = format!("{rows} rows, at most {largest_share} of one worker, hash {hash}\n");
+        self.tell(hash, serde_json::json!({ "answer_rows": hash.rows(), "largest_share": largest }), text)
+    }
+}
+
+impl<T: Ord> Finished<Ranking<T>> {
+    /// Ends the run of a query whose answer is many rows: prints the best of them as [`Finished::tell_rows`] does, each made by `row`
+    /// of its score and item, then the number and the hash of all rows; with `--json`, that number is `answer_rows`.
+    pub fn tell_ranking<R: Serialize>(
+        mut self,
+        columns: &[&'static str],
+        row: impl Fn((f64, T)) -> R,
+    ) -> Result<(), Error> {
+        let Ranking { hash, top } = Ranking::of_all(std::mem::take(&mut self.answer));
+        let best: Vec<_> = top.into_sorted().into_iter().map(row).collect();
+        let rows = AnswerRows::new(columns, &best)?;
+        let text = format!("{}{} rows, hash {hash}\n", rows.text(), Count(hash.rows()));
+        self.tell(hash, serde_json::json!({ "answer_rows": hash.rows(), "answer": rows.json() }), text)
     }
 }
 
@@ -249,6 +278,16 @@ impl Job {
             if finished.is_ok() { output.keep() } else { output.discard(first) }
         }
         finished
+    }
+
+    /// Runs the dataflow and tells what it gathered: [`Job::run`], and [`Finished::tell_rows`] where there is an answer. For a query
+    /// whose answer is few rows; `ORDER BY` is [`Gathered::sorted`], with a `LIMIT` [`FirstBy`](crate::operators::FirstBy).
+    pub fn answer<A, F>(self, columns: &[&'static str], build: F) -> Result<(), Error>
+    where
+        A: Serialize + Send + 'static,
+        F: Fn(Scope<'_, Round>) -> Gathered<A> + Send + Sync + 'static,
+    {
+        self.run(build)?.map_or(Ok(()), |finished| finished.tell_rows(columns))
     }
 
     fn run_to_end<A, F>(self, build: F) -> Result<Option<Finished<A>>, Error>

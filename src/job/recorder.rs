@@ -19,7 +19,7 @@ const LOG: &str = "timely";
 /// How long no look at the memory is taken, at least: one reads a file of the kernel's.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Operators whose input comes by timely's own exchange; ours is known by its containers.
-const EXCHANGING: [&str; 3] = ["Gather", "Total", "Exchange"];
+const EXCHANGING: [&str; 4] = ["Gather", "Total", "First of all", "Exchange"];
 /// What passes on what came over an exchange by another one, to the same worker for the most part.
 const PASSES_ON: &str = "Replicate";
 /// What timely puts between two operators to look at the frontier.

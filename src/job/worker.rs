@@ -103,7 +103,7 @@ pub(super) struct Outcome<A> {
 }
 
 /// Runs one worker; `None` when the job failed, whose cause is then in the shared failure.
-pub(super) fn run<A>(
+pub(super) fn run<A: 'static>(
     worker: &mut Worker,
     assignment: &Assignment,
     build: &impl Fn(Scope<'_, Round>) -> Gathered<A>,

@@ -1,6 +1,7 @@
 //! `gather`: all records, brought to worker 0 and handed out of the dataflow.
 
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use timely::ExchangeData;
@@ -13,7 +14,8 @@ use super::notify::UnaryNotify;
 
 /// Bringing records together.
 pub trait Gather<D> {
-    /// Sends every record to worker 0, where [`Gathered::take`] has them, in no order, after the dataflow ended.
+    /// Sends every record to worker 0, where [`Gathered::take`] has them after the dataflow ended: those of one worker in the
+    /// order in which it gave them, those of several mixed, unless they are [`sorted`](Gathered::sorted).
     ///
     /// Cost: every record is exchanged once, through serde where it crosses processes. Memory: all of them at worker 0, not counted to
     /// `--memory` and never spilled: gather answers and not data, for which there is [`write_parts`](super::WriteParts::write_parts).
@@ -33,20 +35,61 @@ pub trait Gather<D> {
 }
 
 /// Where gathered records wait for the end of the dataflow.
-#[derive(Debug)]
-pub struct Gathered<D>(Rc<RefCell<Option<Vec<D>>>>);
+pub struct Gathered<D> {
+    records: Rc<RefCell<Option<Vec<D>>>>,
+    order: Option<Order<D>>,
+}
 
-impl<D> Gathered<D> {
+type Order<D> = Box<dyn Fn(&D, &D) -> Ordering>;
+
+impl<D: 'static> Gathered<D> {
     /// The records, once, on worker 0 after all input has been seen; `None` before, and on other workers.
     pub fn take(&self) -> Option<Vec<D>> {
-        self.0.borrow_mut().take()
+        let mut records = self.records.borrow_mut().take()?;
+        if let Some(order) = &self.order {
+            records.sort_by(order);
+        }
+        Some(records)
+    }
+
+    /// Puts the records in order on worker 0: `ORDER BY` of an answer that is small enough to be gathered.
+    ///
+    /// ```
+    /// use millrace::operators::Gather;
+    /// use timely::dataflow::operators::vec::ToStream;
+    ///
+    /// let words = timely::execute_directly(|worker| {
+    ///     let gathered = worker.dataflow(|scope| ["race", "mill"].to_stream(scope).gather().sorted());
+    ///     while worker.step() {}
+    ///     gathered.take()
+    /// });
+    /// assert_eq!(words, Some(vec!["mill", "race"]));
+    /// ```
+    #[must_use]
+    pub fn sorted(self) -> Self
+    where
+        D: Ord,
+    {
+        self.sorted_by(Ord::cmp)
+    }
+
+    /// The same in the order of `compare`; equals stay as they came, which is in no order where they came from several workers.
+    #[must_use]
+    pub fn sorted_by(self, compare: impl Fn(&D, &D) -> Ordering + 'static) -> Self {
+        Gathered { order: Some(Box::new(compare)), ..self }
+    }
+}
+
+impl<D> std::fmt::Debug for Gathered<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gathered").field("sorted", &self.order.is_some()).finish_non_exhaustive()
     }
 }
 
 impl<D: ExchangeData> Gather<D> for StreamVec<'_, Round, D> {
     fn gather(self) -> Gathered<D> {
         let gathered = Rc::new(RefCell::new(None));
-        let handle = Gathered(Rc::clone(&gathered));
+        let handle = Gathered { records: Rc::clone(&gathered), order: None };
         let first = self.scope().index() == 0;
         let mut records = Vec::new();
         self.unary_notify::<CapacityContainerBuilder<Vec<()>>, _, _>(

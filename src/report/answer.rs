@@ -68,6 +68,16 @@ impl AnswerHash {
     }
 }
 
+impl std::iter::Sum for AnswerHash {
+    /// That of the rows of all parts.
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(AnswerHash::default(), |mut all, part| {
+            all.merge(part);
+            all
+        })
+    }
+}
+
 impl std::fmt::Display for AnswerHash {
     /// Sixteen hexadecimal digits.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

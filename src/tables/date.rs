@@ -28,6 +28,27 @@ impl Date {
         Date(days)
     }
 
+    /// A day that a query names, in a constant: one that the calendar does not have fails to compile there, and panics elsewhere.
+    ///
+    /// ```
+    /// use millrace::tables::Date;
+    ///
+    /// const UNTIL: Date = Date::new(1998, 9, 2);
+    /// assert_eq!(UNTIL.to_string(), "1998-09-02");
+    /// ```
+    ///
+    /// ```compile_fail
+    /// const UNTIL: millrace::tables::Date = millrace::tables::Date::new(1998, 2, 30);
+    /// # let _ = UNTIL;
+    /// ```
+    #[allow(clippy::missing_panics_doc)] // Its first sentence tells.
+    pub const fn new(year: u16, month: u8, day: u8) -> Self {
+        match Self::from_calendar(year, month, day) {
+            Some(date) => date,
+            None => panic!("the calendar has no such day"),
+        }
+    }
+
     /// Days since 1970-01-01.
     pub const fn days(self) -> i32 {
         self.0

@@ -71,50 +71,99 @@ impl ColumnType {
     }
 }
 
+impl Table {
+    /// A table of rows whose fields are parted by `delimiter`.
+    ///
+    /// ```
+    /// use millrace::tables::{Column, Table};
+    ///
+    /// const CLICKS: Table = Table::delimited(
+    ///     "clicks",
+    ///     b',',
+    ///     &[Column::text("user"), Column::int("second"), Column::text("page")],
+    /// );
+    /// assert_eq!(CLICKS.columns.len(), 3);
+    /// ```
+    pub const fn delimited(name: &'static str, delimiter: u8, columns: &'static [Column]) -> Self {
+        Table { name, columns, layout: Layout::Delimited(delimiter) }
+    }
+
+    /// A table of lines, each of which is one text whatever it holds: its only column is `line`.
+    pub const fn lines(name: &'static str) -> Self {
+        const LINE: &[Column] = &[Column::text("line")];
+        Table { name, columns: LINE, layout: Layout::Lines }
+    }
+}
+
 impl Column {
     /// A column of this name and type.
     pub const fn new(name: &'static str, kind: ColumnType) -> Self {
         Column { name, kind }
     }
+
+    /// A column of [`ColumnType::Text`].
+    pub const fn text(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Text)
+    }
+
+    /// A column of [`ColumnType::Int`].
+    pub const fn int(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Int)
+    }
+
+    /// A column of [`ColumnType::Float`].
+    pub const fn float(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Float)
+    }
+
+    /// A column of [`ColumnType::Long`].
+    pub const fn long(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Long)
+    }
+
+    /// A column of [`ColumnType::Double`].
+    pub const fn double(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Double)
+    }
+
+    /// A column of [`ColumnType::Date`].
+    pub const fn date(name: &'static str) -> Self {
+        Column::new(name, ColumnType::Date)
+    }
 }
 
 /// Pages and their rank: one row a page, sorted by roughly decreasing rank in each file.
-pub const RANKINGS: Table = Table {
-    name: "rankings",
-    columns: &[
-        Column::new("pageURL", ColumnType::Text),
-        Column::new("pageRank", ColumnType::Int),
-        Column::new("avgDuration", ColumnType::Int),
-    ],
-    layout: Layout::Delimited(b','),
-};
+pub const RANKINGS: Table = Table::delimited(
+    "rankings",
+    b',',
+    &[Column::text("pageURL"), Column::int("pageRank"), Column::int("avgDuration")],
+);
 
 /// Visits to pages: one row a visit; `adRevenue` in dollars, `duration` in seconds.
-pub const USERVISITS: Table = Table {
-    name: "uservisits",
-    columns: &[
-        Column::new("sourceIP", ColumnType::Text),
-        Column::new("destURL", ColumnType::Text),
-        Column::new("visitDate", ColumnType::Date),
-        Column::new("adRevenue", ColumnType::Float),
-        Column::new("userAgent", ColumnType::Text),
-        Column::new("countryCode", ColumnType::Text),
-        Column::new("languageCode", ColumnType::Text),
-        Column::new("searchWord", ColumnType::Text),
-        Column::new("duration", ColumnType::Int),
+pub const USERVISITS: Table = Table::delimited(
+    "uservisits",
+    b',',
+    &[
+        Column::text("sourceIP"),
+        Column::text("destURL"),
+        Column::date("visitDate"),
+        Column::float("adRevenue"),
+        Column::text("userAgent"),
+        Column::text("countryCode"),
+        Column::text("languageCode"),
+        Column::text("searchWord"),
+        Column::int("duration"),
     ],
-    layout: Layout::Delimited(b','),
-};
+);
 
 /// A crawl as raw lines: header lines of five fields open a page, the lines after it are its text.
-pub const DOCUMENTS: Table =
-    Table { name: "documents", columns: &[Column::new("line", ColumnType::Text)], layout: Layout::Lines };
+pub const DOCUMENTS: Table = Table::lines("documents");
 
 /// The same crawl page by page: `text` has all lines of a page, header included, `url` is the address in its header. Lines before
 /// the first header of a file are a page without one; its `url` is empty.
 pub const PAGES: Table = Table {
     name: DOCUMENTS.name,
-    columns: &[Column::new("url", ColumnType::Text), Column::new("text", ColumnType::Text)],
+    columns: &[Column::text("url"), Column::text("text")],
     layout: Layout::Pages,
 };
 

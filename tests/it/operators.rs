@@ -14,7 +14,7 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::{Prefix, ShortText};
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Distinct, Fold, Gather, Gathered, ProcessShared, ReduceByAnyKey, ReduceByKey, ReduceByText, Round,
+    Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ProcessShared, ReduceByAnyKey, ReduceByKey, ReduceByText, Round,
     Scan, UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::{Column, ColumnType, RANKINGS};
@@ -451,6 +451,58 @@ fn fold_gives_one_value_a_worker() {
             sums.sort_unstable();
             assert_eq!(sums, model);
         }
+    }
+}
+
+#[test]
+fn the_first_come_in_order_and_gathered_records_are_sorted() {
+    // Catches a worker whose first are not asked for, a limit kept for each worker only, and an order lost on the way.
+    let mut random = Random(3);
+    let records: Arc<[_]> = (0..5_000u64).map(|place| (random.below(900), place)).collect();
+    let mut sorted = records.to_vec();
+    sorted.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    for workers in 1..=3 {
+        for limit in [0, 1, 70, 2_000, 6_000] {
+            let records = Arc::clone(&records);
+            let first = run(workers, move |scope| {
+                share(scope, &records)
+                    .first_by(limit, |a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)))
+                    .map(|record| record)
+                    .gather()
+            });
+            assert!(first == sorted[..limit.min(sorted.len())], "{limit} with {workers} workers");
+        }
+        let records = Arc::clone(&records);
+        let all = run(workers, move |scope| {
+            share(scope, &records).gather().sorted_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)))
+        });
+        assert!(all == sorted, "{workers} workers");
+    }
+}
+
+#[test]
+fn pairs_within_a_key_are_those_of_a_nested_loop() {
+    // Catches a pair that is lost where its values came from two workers, made twice, or turned round.
+    let mut random = Random(4);
+    let records: Arc<[_]> =
+        (0..600).map(|_| (random.below(40) * random.below(3), random.below(200))).collect();
+    let mut expected = Vec::new();
+    for (place, a) in records.iter().enumerate() {
+        for b in records[place + 1..].iter().filter(|b| b.0 == a.0 && (a.1 + b.1) % 3 != 0) {
+            expected.push((a.0, a.1.min(b.1), a.1.max(b.1)));
+        }
+    }
+    expected.sort_unstable();
+    assert!(expected.len() > 10_000);
+    for workers in 1..=3 {
+        let records = Arc::clone(&records);
+        let (found, _) = run_workers(workers, None, move |scope| {
+            share(scope, &records)
+                .pairs_within_key(|&key, &a, &b| ((a + b) % 3 != 0).then_some((key, a, b)))
+                .gather()
+                .sorted()
+        });
+        assert!(found == expected, "{} pairs with {workers} workers", found.len());
     }
 }
 

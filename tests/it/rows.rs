@@ -75,6 +75,7 @@ refused! { a_type_that_likes_no_trial RANKINGS "field pageRank of the row struct
 /// Every kind of value a field can be.
 #[test]
 fn fields_of_every_type() {
+    use millrace::keys::{Prefix, ShortText};
     use millrace::tables::{Column, ColumnType, Layout};
     const fn column(name: &'static str, kind: ColumnType) -> Column {
         Column { name, kind }
@@ -89,6 +90,8 @@ fn fields_of_every_type() {
             column("letter", ColumnType::Text),
             column("side", ColumnType::Text),
             column("owned", ColumnType::Text),
+            column("cut", ColumnType::Text),
+            column("key", ColumnType::Text),
             column("wrapped", ColumnType::Int),
             column("day", ColumnType::Date),
         ],
@@ -107,6 +110,8 @@ fn fields_of_every_type() {
         day: String,
         wrapped: Option<Meters>,
         owned: String,
+        cut: Prefix<4>,
+        key: ShortText,
         side: Side,
         letter: char,
         flag: bool,
@@ -117,7 +122,7 @@ fn fields_of_every_type() {
     impl Row for Many {
         type Of<'a> = Many;
     }
-    let content = "-5|7|0.1|true|é|right hand|\"o|n\"|12|2000-01-01\n5|8|1|false|e|Left|||x\n";
+    let content = "-5|7|0.1|true|é|right hand|\"o|n\"|millrace|é|12|2000-01-01\n5|8|1|false|e|Left|||\"a|b\"||x\n";
     let data = data_with(&MANY, &[("part-0", content.as_bytes())]);
     let input = Input::<Many>::open(&MANY, &options(data.path())).unwrap();
     let (rows, _) = read_all(&input, |row| row).unwrap();
@@ -125,6 +130,8 @@ fn fields_of_every_type() {
         day: day.to_owned(),
         wrapped: wrapped.map(Meters),
         owned: owned.to_owned(),
+        cut: Prefix::new(if byte == -5 { b"mill" } else { b"" }, 4),
+        key: ShortText::new(if byte == -5 { "é".as_bytes() } else { b"a|b" }),
         side,
         letter,
         flag,

@@ -58,13 +58,13 @@ fn words_are_whole_on_any_number_of_processes() {
             &format!("-n {processes} -w {workers} --split-size 16K --top 1 --json --report report.json"),
         );
         let answer = ran.json();
-        ran.check(answer["words"] == judged.len(), "number of words");
+        ran.check(answer["answer_rows"] == judged.len(), "number of words");
         ran.check(answer["hash"] == hash.to_string(), "hash of all words, visits and sums");
         ran.check(
-            answer["top"][0]["word"].as_str().unwrap().as_bytes() == most.0,
+            answer["answer"][0]["word"].as_str().unwrap().as_bytes() == most.0,
             "word with the most revenue",
         );
-        ran.check(answer["top"][0]["visits"] == most.1.0, "its visits");
+        ran.check(answer["answer"][0]["visits"] == most.1.0, "its visits");
         let report: Value =
             serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
         let exchanged = report["exchanged_bytes"].as_u64().unwrap();
@@ -83,7 +83,7 @@ fn words_that_do_not_fit_in_memory_are_the_same() {
     let home = Home::with(&[("part-00000".to_owned(), text.into_bytes())]);
     fs::create_dir(home.path().join("spill")).unwrap();
     let plain = run(&home, "-w 2 --json").json();
-    assert_eq!(plain["words"], 90_000);
+    assert_eq!(plain["answer_rows"], 90_000);
     for shape in ["-w 1", "-w 3", "-n 2 -w 1"] {
         let words = format!("{shape} --json --memory 16MB --spill-dir spill --report report.json");
         let ran = run(&home, &words);

@@ -237,7 +237,7 @@ fn processes_write_the_sorted_whole() {
             ),
         );
         let answer = ran.json();
-        ran.check(answer["visits"] == 100_000, "all visits");
+        ran.check(answer["answer_rows"] == 100_000, "all visits");
         let parts = home.listing(&output);
         let text: String = parts
             .iter()
@@ -254,7 +254,7 @@ fn processes_write_the_sorted_whole() {
         );
         ran.check(found.next().is_none(), "more visits than there are");
         let workers = parts.len() as u64 - 1;
-        ran.check(answer["most_in_a_part"].as_u64().unwrap() * workers < 110_000, "parts are even");
+        ran.check(answer["largest_share"].as_u64().unwrap() * workers < 110_000, "parts are even");
         let report: Value =
             serde_json::from_slice(&fs::read(home.path().join("report.json")).unwrap()).unwrap();
         let spilled = report["spilled_bytes"].as_u64().unwrap();

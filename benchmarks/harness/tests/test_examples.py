@@ -26,6 +26,19 @@ class Rows(unittest.TestCase):
         for wrong in (["a", 0.3001], ["c", 0.3], ["a", None], ["a"]):
             self.assertEqual(examples.difference(right, [wrong, right[1]]), f"the answer has {wrong}, expected {right[0]}")
 
+    def test_another_order_is_a_difference(self):
+        right, swapped = [("a", 1), ("b", 2)], [["b", "2"], ["a", "1"]]
+        self.assertIsNone(examples.difference(examples.ordered(right), examples.ordered([["a", "1"], ["b", "2"]])))
+        self.assertEqual(examples.difference(examples.ordered(right), examples.ordered(swapped)), "the answer has ['b', 2.0], expected ['a', 1.0]")
+
+    def test_orders_are_total(self):
+        # Otherwise DuckDB's order of equals would count.
+        for name, example in EXAMPLES.items():
+            order = example.sql.rsplit("ORDER BY", 1)[1] if example.key else ""
+            for column in example.key:
+                key = {"flag": "l_returnflag", "status": "l_linestatus", "order": "orderkey"}.get(column, column)
+                self.assertIn(key, order, name)
+
     def test_the_harness_compares_and_hashes_all_rows(self):
         right = {"groups": 2, "table": [["a", 0.1 + 0.2], ["b", 1.0]]}
         same, other = right | {"table": [["a", 0.3], ["b", 1.0]]}, right | {"table": [["a", 0.3], ["b", 2.0]]}
