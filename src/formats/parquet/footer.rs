@@ -250,8 +250,7 @@ fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Res
         .ok_or_else(|| {
             let wanted = match column.kind {
                 ColumnType::Int | ColumnType::Long => "integers",
-                ColumnType::Double => "floats",
-                ColumnType::Float => "floats or decimals",
+                ColumnType::Float | ColumnType::Double => "floats or decimals",
                 ColumnType::Date => "dates, timestamps or texts",
                 ColumnType::Text => "texts or bytes",
             };
@@ -285,15 +284,17 @@ fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Optio
     };
     Some(match (kind, physical) {
         (ColumnType::Int | ColumnType::Long, Physical::I32 | Physical::I64) => {
-            Conversion::Int { signed: integer? }
+            Conversion::Int { signed: integer?, long: kind == ColumnType::Long }
         }
         (ColumnType::Double, Physical::F32 | Physical::F64) => Conversion::Double,
         (ColumnType::Float, Physical::F32 | Physical::F64) => Conversion::Float,
-        (ColumnType::Float, Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_))
-            if decimal =>
-        {
+        (
+            ColumnType::Float | ColumnType::Double,
+            Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_),
+        ) if decimal => {
             let scale = logical(5).and_then(|decimal| decimal.int(1)).or(schema.int(7)).unwrap_or(0);
-            Conversion::Decimal { scale: u32::try_from(scale).ok().filter(|scale| *scale <= 38)? }
+            let scale = u32::try_from(scale).ok().filter(|scale| *scale <= 38)?;
+            Conversion::Decimal { scale, double: kind == ColumnType::Double }
         }
         (ColumnType::Date, Physical::I32) if logical(6).is_some() || converted == Some(6) => Conversion::Date,
         (ColumnType::Date, Physical::I64) => {
@@ -334,7 +335,7 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
     // The old ones were compared as signed, whatever the type.
     let old = matches!(
         leaf.conversion,
-        Conversion::Int { signed: true } | Conversion::Float | Conversion::Double | Conversion::Date
+        Conversion::Int { signed: true, .. } | Conversion::Float | Conversion::Double | Conversion::Date
     );
     let either =
         |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
@@ -345,10 +346,10 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
 pub(super) fn limits(least: &[u8], greatest: &[u8], leaf: &Leaf) -> Option<Limits> {
     let value = |bytes: &[u8]| {
         Some(match (leaf.conversion, leaf.physical) {
-            (Conversion::Int { signed: true }, Physical::I32) => {
+            (Conversion::Int { signed: true, .. }, Physical::I32) => {
                 Bound::Int(i32::from_le_bytes(bytes.try_into().ok()?).into())
             }
-            (Conversion::Int { signed: false }, Physical::I32) => {
+            (Conversion::Int { signed: false, .. }, Physical::I32) => {
                 Bound::Int(u32::from_le_bytes(bytes.try_into().ok()?).into())
             }
             (Conversion::Int { .. }, Physical::I64) => {

@@ -6,6 +6,7 @@ use super::encodings::{PLAIN, RLE, RLE_DICTIONARY};
 use super::thrift::{self, Value, write_varint};
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{Dictionary, Filled, Filling, Limits, texts};
+use crate::formats::field_error::beyond_int;
 
 /// Rows of a page: two batches of a reader.
 const PAGE_ROWS: usize = 16 << 10;
@@ -100,11 +101,8 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
     let there: Vec<usize> = (0..rows).filter(|row| present(*row)).collect();
     let body = match &filling.values {
         Filled::Ints(values) | Filled::Dates(values) => {
-            let narrow = |row: &usize| {
-                i32::try_from(values[*row]).map_err(|_| {
-                    (*row, format!("{} does not fit 32 bits, as Parquet has the column", values[*row]))
-                })
-            };
+            let narrow =
+                |row: &usize| i32::try_from(values[*row]).map_err(|_| (*row, beyond_int(values[*row])));
             let values = there.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
             body(&values, |value, to| to.extend_from_slice(&value.to_le_bytes()))
         }
