@@ -10,11 +10,30 @@ pub(super) const PLAIN: i64 = 0;
 /// What dictionaries and indices were called in the first version.
 pub(super) const PLAIN_DICTIONARY: i64 = 2;
 pub(super) const RLE: i64 = 3;
+/// Of levels, long ago.
+const BIT_PACKED: i64 = 4;
 pub(super) const DELTA_BINARY_PACKED: i64 = 5;
 pub(super) const DELTA_LENGTH_BYTE_ARRAY: i64 = 6;
 pub(super) const DELTA_BYTE_ARRAY: i64 = 7;
 pub(super) const RLE_DICTIONARY: i64 = 8;
 pub(super) const BYTE_STREAM_SPLIT: i64 = 9;
+
+/// What Parquet calls an encoding.
+pub(super) fn name(encoding: i64) -> String {
+    const NAMES: [(i64, &str); 9] = [
+        (PLAIN, "PLAIN"),
+        (PLAIN_DICTIONARY, "PLAIN_DICTIONARY"),
+        (RLE, "RLE"),
+        (BIT_PACKED, "BIT_PACKED"),
+        (DELTA_BINARY_PACKED, "DELTA_BINARY_PACKED"),
+        (DELTA_LENGTH_BYTE_ARRAY, "DELTA_LENGTH_BYTE_ARRAY"),
+        (DELTA_BYTE_ARRAY, "DELTA_BYTE_ARRAY"),
+        (RLE_DICTIONARY, "RLE_DICTIONARY"),
+        (BYTE_STREAM_SPLIT, "BYTE_STREAM_SPLIT"),
+    ];
+    let known = NAMES.into_iter().find(|(number, _)| *number == encoding);
+    known.map_or_else(|| format!("number {encoding}"), |(_, name)| name.to_owned())
+}
 
 /// Where a reader of integers is that come in runs: repeated, or packed eight at a time (`RLE`).
 #[derive(Debug)]

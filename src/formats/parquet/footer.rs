@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::codec::Codec;
 use super::index::ChunkIndexPlace;
+use super::reason::{Unsupported, damaged};
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
 use crate::Error;
@@ -26,6 +27,10 @@ pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
 pub(super) const PAGES_CHECKSUMS_KEY: &[u8] = b"millrace.pages.crc32";
 /// Under this key a column chunk may have the checksums of its offset index and of its column index.
 pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
+/// The fields of a column chunk that say that it is in another file, and how it is encrypted.
+const FILE_OF_CHUNK: i16 = 1;
+const CRYPTO_OF_CHUNK: i16 = 8;
+const DECRYPT: &str = "write it without encryption";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
 
@@ -83,6 +88,16 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         if group.list(1).len() != found.count {
             return Err(no_group());
         }
+        if group.list(1).iter().any(|chunk| chunk.bytes(FILE_OF_CHUNK).is_some()) {
+            let what = "a footer whose columns are in other files";
+            return Err(Unsupported::new(what, "read these files, or write one file with all of it")
+                .of(&file.path, None));
+        }
+        for (index, leaf) in &columns {
+            if matches!(group.list(1)[*index].get(CRYPTO_OF_CHUNK), Some(Value::Struct(_))) {
+                return Err(Unsupported::new("encryption", DECRYPT).of(&file.path, Some(leaf.name)));
+            }
+        }
         let places = group
             .list(1)
             .iter()
@@ -92,7 +107,10 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         let end = places.iter().map(|place| place.1).max().unwrap_or(before);
         let rows = group.size(3).ok_or_else(no_group)?;
         if start < before {
-            return Err(fault("its row groups do not follow one another"));
+            let what = "the order of its row groups, which do not follow one another";
+            return Err(
+                Unsupported::new(what, "write it again, one row group behind the other").of(&file.path, None)
+            );
         }
         before = end;
         let mut chunks = Vec::with_capacity(columns.len());
@@ -102,12 +120,11 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
             if meta.size(5) != Some(rows) {
                 return Err(no_group());
             }
-            let codec = meta.int(4).and_then(Codec::of).ok_or_else(|| {
-                Error::Data(format!(
-                    "{}: column {} is compressed by a codec that this program does not know",
-                    file.path.display(),
-                    leaf.name
-                ))
+            let number = meta.int(4).ok_or_else(no_group)?;
+            let codec = Codec::of(number).ok_or_else(|| {
+                let codec = if number == 3 { "LZO".to_owned() } else { format!("of number {number}") };
+                Unsupported::new(format!("the codec {codec}"), "write it with snappy or zstd")
+                    .of(&file.path, Some(leaf.name))
             })?;
             let checksum = checksum_of(meta.list(8));
             let (start, end) = places[*index];
@@ -125,15 +142,6 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
     Ok(read)
 }
 
-/// An error about bytes that are not as Parquet has them.
-#[cold]
-pub(super) fn damaged(path: &Path, byte: u64, reason: &str) -> Error {
-    Error::Data(format!(
-        "{}, byte {byte}: {reason}\n  the file is damaged, or no Parquet; try: fetch or write it again",
-        path.display()
-    ))
-}
-
 pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
     let bytes = file.bytes();
     let read = |into: &mut [u8], at| file.read_at(into, at).map_err(Error::file("read", path));
@@ -143,10 +151,7 @@ pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, E
     let (&size, magic) = tail.split_first_chunk().expect("eight bytes");
     if length < tail.len() || magic != MAGIC {
         if magic == b"PARE" {
-            return Err(Error::Data(format!(
-                "{} is encrypted, which this program cannot read",
-                path.display()
-            )));
+            return Err(Unsupported::new("encryption", DECRYPT).of(path, None));
         }
         return Err(damaged(path, tail_at, "it does not end as a Parquet file does, with PAR1"));
     }
@@ -255,14 +260,49 @@ fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Res
                 ColumnType::Text => "texts or bytes",
             };
             Error::Data(format!(
-                "{}: column {} has values of another type than {wanted}, as table {} has them\n  try: write it with a cast",
+                "{}: column {} has values of type {}, and not {wanted}, as table {} has them\n  try: write it with a cast",
                 path.display(),
                 column.name,
+                type_name(schema),
                 table.name
             ))
         })?;
     let optional = schema.int(3) == Some(1);
     Ok((*index, Leaf { name: column.name, physical, conversion, optional }))
+}
+
+/// What Parquet calls the type of a column, the logical one behind that of its pages.
+fn type_name(schema: &Value<'_>) -> String {
+    const PHYSICAL: [&str; 8] =
+        ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"];
+    const LOGICAL: [(i16, &str); 17] = [
+        (1, "STRING"),
+        (2, "MAP"),
+        (3, "LIST"),
+        (4, "ENUM"),
+        (5, "DECIMAL"),
+        (6, "DATE"),
+        (7, "TIME"),
+        (8, "TIMESTAMP"),
+        (10, "INTEGER"),
+        (11, "UNKNOWN"),
+        (12, "JSON"),
+        (13, "BSON"),
+        (14, "UUID"),
+        (15, "FLOAT16"),
+        (16, "VARIANT"),
+        (17, "GEOMETRY"),
+        (18, "GEOGRAPHY"),
+    ];
+    let number = schema.int(1).unwrap_or(-1);
+    let physical = usize::try_from(number).ok().and_then(|number| PHYSICAL.get(number).copied());
+    let physical = physical.map_or_else(|| format!("number {number}"), str::to_owned);
+    let is_logical =
+        |(field, _): &&(i16, &str)| schema.get(10).is_some_and(|kind| kind.get(*field).is_some());
+    match LOGICAL.iter().find(is_logical) {
+        Some((_, logical)) => format!("{physical} ({logical})"),
+        None => physical,
+    }
 }
 
 /// How values of the file's type become the table's, if they can.
@@ -319,8 +359,7 @@ fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Optio
 
 /// First byte of a column chunk and the byte behind it.
 fn place(chunk: &Value<'_>) -> Option<(u64, u64)> {
-    if chunk.get(1).is_some() {
-        // In another file.
+    if chunk.get(FILE_OF_CHUNK).is_some() {
         return None;
     }
     let meta = chunk.get(3)?;

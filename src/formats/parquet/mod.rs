@@ -10,6 +10,7 @@
 //! | `page` | the values of a page, of all its rows or of some |
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
+//! | `reason` | why something cannot be read |
 //! | `values` | the file's types as the table's |
 //! | `join` | one file of several |
 //! | `write`, `page_writer`, `index_writer` | making files |
@@ -24,9 +25,12 @@ mod join;
 mod page;
 mod page_writer;
 mod pages;
+mod reason;
 #[cfg(test)]
 mod tests;
 mod thrift;
+#[cfg(test)]
+mod unsupported;
 mod values;
 mod window;
 mod write;

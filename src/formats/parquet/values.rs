@@ -86,6 +86,18 @@ impl Physical {
         })
     }
 
+    /// Whether its values are read in an encoding, indices into a dictionary aside.
+    pub(super) fn is_read_in(self, encoding: i64) -> bool {
+        match encoding {
+            encodings::PLAIN => true,
+            encodings::DELTA_BINARY_PACKED => matches!(self, Physical::I32 | Physical::I64),
+            encodings::DELTA_LENGTH_BYTE_ARRAY => self == Physical::Bytes,
+            encodings::DELTA_BYTE_ARRAY => matches!(self, Physical::Bytes | Physical::Fixed(_)),
+            encodings::BYTE_STREAM_SPLIT => self.width().is_some(),
+            _ => false,
+        }
+    }
+
     /// Decodes `count` values of a page from `from` on; `None` where they are not there or in an encoding that it cannot have.
     pub(super) fn decode(
         self,
