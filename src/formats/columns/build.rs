@@ -4,7 +4,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use super::gather::LONGEST_TEXT;
+use super::gather::check_length;
 use super::{Batch, Cell, Column, Texts, Values, unfit};
 use crate::formats::csv::{FieldDeserializer, parse_f32, parse_f64, parse_i64};
 use crate::formats::field_error::{FieldError, beyond_int};
@@ -57,14 +57,9 @@ impl BatchBuilder {
             (GrowingValues::Float(values), Cell::Float(value)) => values.push(value),
             (GrowingValues::Double(values), Cell::Double(value)) => values.push(value),
             (GrowingValues::Date(values), Cell::Date(days)) => values.push(days),
-            (GrowingValues::Text { bytes, spans }, Cell::Text(text)) if text.len() <= LONGEST_TEXT => {
+            (GrowingValues::Text { bytes, spans }, Cell::Text(text)) => {
+                check_length(text.len())?;
                 push_text(bytes, spans, text);
-            }
-            (GrowingValues::Text { .. }, Cell::Text(text)) => {
-                return Err(unfit(format!(
-                    "a text has {} bytes, and {LONGEST_TEXT} is the most",
-                    text.len()
-                )));
             }
             _ => return Err(unfit("a value of another type than its column".to_owned())),
         }

@@ -7,6 +7,7 @@ use super::index::ChunkIndexPlace;
 use super::reason::{Unsupported, damaged};
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
+use super::way::Encodings;
 use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{BlockPlan, Limits, Value as Bound};
@@ -50,6 +51,7 @@ pub(super) struct Chunk {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) codec: Codec,
+    pub(super) encodings: Encodings,
     pub(super) checksum: Option<u32>,
     pub(super) index: Option<ChunkIndexPlace>,
 }
@@ -129,7 +131,8 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
             let checksum = checksum_of(meta.list(8));
             let (start, end) = places[*index];
             let index = ChunkIndexPlace::of(&group.list(1)[*index], body);
-            chunks.push(Chunk { start, end, codec, checksum, index });
+            let encodings = Encodings::of(meta);
+            chunks.push(Chunk { start, end, codec, encodings, checksum, index });
             limits.push(meta.get(12).and_then(|statistics| bounds(statistics, leaf)));
         }
         read.blocks.push(BlockPlan { bytes: start..end, rows, limits });

@@ -11,10 +11,12 @@ use super::footer::Leaf;
 use super::header::{Header, Kind};
 use super::reason::{Reason, Unsupported};
 use super::values::{Converted, Misfits, Raw, texts};
-use crate::formats::columns::{Column, Texts, Values};
+use crate::formats::columns::{Column, LONGEST_TEXT, Texts, Values};
 
-/// No page decompresses to more; what says so is damaged.
+/// No page that is read decompresses to more.
 pub(super) const MOST_PAGE_BYTES: usize = 512 << 20;
+/// Bytes of a page of ours around its one text: two lengths and the levels.
+const _: () = assert!(LONGEST_TEXT + 2 * size_of::<u32>() + 16 <= MOST_PAGE_BYTES);
 
 /// What the values of a page are to become.
 #[derive(Clone, Copy)]

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::encodings::{PLAIN, RLE, RLE_DICTIONARY};
-use super::thrift::{self, Value, write_varint};
+use super::thrift::{self, Value};
+use super::varint;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{Dictionary, Filled, Filling, Limits, texts};
 use crate::formats::field_error::beyond_int;
@@ -229,7 +230,7 @@ fn write_levels(present: &[bool], to: &mut Vec<u8>) {
     if present.contains(&false) {
         pack_bits(present.iter().map(|present| u64::from(*present)), 1, to);
     } else {
-        write_varint((present.len() as u64) << 1, to);
+        varint::write((present.len() as u64) << 1, to);
         to.push(1);
     }
 }
@@ -237,7 +238,7 @@ fn write_levels(present: &[bool], to: &mut Vec<u8>) {
 /// One run of bit-packed values, least bit first, in groups of eight.
 fn pack_bits(values: impl ExactSizeIterator<Item = u64>, bits: usize, to: &mut Vec<u8>) {
     let groups = values.len().div_ceil(8);
-    write_varint((groups as u64) << 1 | 1, to);
+    varint::write((groups as u64) << 1 | 1, to);
     let end = to.len() + groups * bits;
     let (mut waiting, mut have) = (0u64, 0);
     for value in values {
