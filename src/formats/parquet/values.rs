@@ -210,9 +210,8 @@ impl Conversion {
             }
             (Conversion::Int { signed: true, long }, Raw::I64(values)) => ints(values, long),
             (Conversion::Int { signed: false, long }, Raw::I64(values)) => {
-                let beyond = |value: u64| match long {
-                    true => format!("{value} is beyond {}", i64::MAX),
-                    false => beyond_int(value),
+                let beyond = |value: u64| {
+                    if long { format!("{value} is beyond {}", i64::MAX) } else { beyond_int(value) }
                 };
                 let most = if long { i64::MAX } else { i32::MAX.into() };
                 let fits = |value: &i64| {
