@@ -35,6 +35,18 @@ pub enum Error {
     /// The data is not what the query needs: a missing table, an unknown column, a column of another type.
     #[error("{0}")]
     Data(String),
+    /// A file has something that this program does not read, though nothing is wrong with it.
+    #[error("{}: {}{what}, which is not supported\n  try: {remedy}", path.display(), column_named(column.as_deref()))]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The column that has it, where it is one.
+        column: Option<String>,
+        /// What it is.
+        what: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// The processes could not become one job, or one of them was lost.
     #[error("{0}")]
     Cluster(String),
@@ -81,6 +93,11 @@ impl Error {
         let path = path.as_ref().to_path_buf();
         move |source| Error::File { action, path, source }
     }
+}
+
+/// A column in front of what is said of it.
+fn column_named(column: Option<&str>) -> String {
+    column.map_or_else(String::new, |column| format!("column {column}: "))
 }
 
 /// Where a record went wrong and what stood there.

@@ -71,12 +71,12 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
 
-    /// How each file is compressed; the name then ends in .deflate, .gz, .zst, .sz, .lz4 or .bz2
+    /// How each file is compressed; the name then ends in .deflate, .gz, .zst, .sz, .lz4 or .bz2 [default: not]
     ///
     /// A compressed file is read by one worker: make a few times as many as there will be workers. Memory is up to 1 MB for each
     /// file, with zstd and bzip2 several MB.
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = Compress::None)]
-    compression: Compress,
+    #[arg(long, value_enum, value_name = "HOW")]
+    compression: Option<Compression>,
 
     /// Replace tables that exist already
     #[arg(long)]
@@ -109,35 +109,6 @@ impl Format {
     }
 }
 
-/// What can be typed for a compression.
-#[derive(Clone, Copy, ValueEnum)]
-enum Compress {
-    /// Text as it is
-    None,
-    /// zlib streams, which Hadoop calls deflate
-    Deflate,
-    Gzip,
-    Zstd,
-    /// The framing format of snappy
-    Snappy,
-    Lz4,
-    Bzip2,
-}
-
-impl Compress {
-    fn compression(self) -> Option<Compression> {
-        match self {
-            Compress::None => None,
-            Compress::Deflate => Some(Compression::Deflate),
-            Compress::Gzip => Some(Compression::Gzip),
-            Compress::Zstd => Some(Compression::Zstd),
-            Compress::Snappy => Some(Compression::Snappy),
-            Compress::Lz4 => Some(Compression::Lz4),
-            Compress::Bzip2 => Some(Compression::Bzip2),
-        }
-    }
-}
-
 impl Arguments {
     fn into_job(self) -> Result<Job, Error> {
         let (mut sizes, default_name) = match (self.set, self.rows) {
@@ -160,7 +131,7 @@ impl Arguments {
             tables,
             sizes,
             files: self.files,
-            compression: self.compression.compression(),
+            compression: self.compression,
             seed: self.seed,
             threads: self.workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get),
             directory: self.data.join(value_name(&self.format)).join(name),
@@ -176,7 +147,7 @@ fn value_name(choice: &impl ValueEnum) -> String {
 
 fn generate(arguments: Arguments) -> Result<(), Error> {
     let packed_to = arguments.format.packed_to();
-    if packed_to.is_some() && (arguments.compression.compression().is_some() || arguments.files.is_some()) {
+    if packed_to.is_some() && (arguments.compression.is_some() || arguments.files.is_some()) {
         return Err(Error::usage(
             format!("--compression and --files are for text, not for {}", value_name(&arguments.format)),
             "--format csv, and `pack --file-size` for files of another size",

@@ -1,10 +1,27 @@
-//! Why a field of a row does not make the query's struct, whatever the format.
+//! Why a value does not make the field of a query's struct, or is none of its column, whatever the format.
 
 use std::fmt;
 
 use serde::de;
 
 use crate::BadRecord;
+
+/// Of a number that an `int` column cannot have.
+#[cold]
+pub(in crate::formats) fn beyond_int(value: impl fmt::Display) -> String {
+    format!("{value} is beyond the 32 bits of an int column; a long one has 64")
+}
+
+/// The float that is nearest to a double; none where that would be infinite and the double is not.
+#[inline]
+pub(in crate::formats) fn narrowed(value: f64) -> Result<f32, String> {
+    #[cold]
+    fn beyond(value: f64) -> String {
+        format!("{value:?} is beyond the range of f32; f64 has it")
+    }
+    let float = value as f32;
+    if float.is_infinite() && value.is_finite() { Err(beyond(value)) } else { Ok(float) }
+}
 
 /// Why a row's text does not make the query's struct. A thin pointer, so that the good way pays nothing for it.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::columns::{Batch, BatchBuilder, Cell};
 use super::csv::{push_cell, push_date, push_double, push_float, push_integer};
+use super::field_error::beyond_int;
 use super::writer::{OutputFormat, TableWriter};
 use crate::tables::{Column, ColumnType, Date, Layout, Table};
 
@@ -195,11 +196,16 @@ impl FieldWriter {
         self.put(Cell::Text(text.as_ref()), |kind| kind == ColumnType::Text)
     }
 
-    /// An integer; Parquet has 32 bits of it where the column is not a long one.
+    /// An integer, of 32 bits where the column is not a long one.
     #[inline]
     pub fn integer(&mut self, value: impl TryInto<i64>) -> &mut Self {
         match value.try_into() {
             Ok(value) => {
+                let is_int =
+                    self.columns.get(self.field).is_some_and(|column| column.kind == ColumnType::Int);
+                if is_int && i32::try_from(value).is_err() {
+                    return self.refuse(&beyond_int(value));
+                }
                 self.put(Cell::Int(value), |kind| matches!(kind, ColumnType::Int | ColumnType::Long))
             }
             Err(_) => self.refuse("the integer does not fit 64 bits"),

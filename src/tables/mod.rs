@@ -33,13 +33,13 @@ pub struct Column {
 pub enum ColumnType {
     /// Bytes, UTF-8 where a query reads them as `&str`.
     Text,
-    /// A 32-bit signed integer.
+    /// A 32-bit signed integer; a wider one is a bad value.
     Int,
-    /// A 32-bit float.
+    /// A 32-bit float; a finite number beyond its range is a bad value.
     Float,
     /// A 64-bit signed integer.
     Long,
-    /// A 64-bit float. Queries read it from Parquet and packed files only.
+    /// A 64-bit float.
     Double,
     /// A day, written `yyyy-MM-dd`.
     Date,

@@ -30,12 +30,12 @@ wide    long
 exact   double
 ";
 const PARQUET: &str = "column  type    bytes  written as (blocks)
-name    text       77  uncompressed 1
-age     int        41  uncompressed 1
-born    date       45  uncompressed 1
-share   float      41  uncompressed 1
-wide    long       53  uncompressed 1
-exact   double     53  uncompressed 1
+name    text       77  plain 1
+age     int        41  plain 1
+born    date       45  plain 1
+share   float      41  plain 1
+wide    long       53  plain 1
+exact   double     53  plain 1
 ";
 const PACKED: &str = "column  type    bytes  written as (blocks)
 name    text       44  plain 1

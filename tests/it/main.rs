@@ -41,6 +41,8 @@ mod local_processes;
 mod memory;
 /// Query 2 on machines in small: network namespaces with addresses of their own and links that can be cut.
 mod namespaces;
+/// Numbers that are too wide for their column or their field, in every format; and decimals as floats.
+mod narrow;
 /// Network namespaces, for the tests that want several machines.
 mod network;
 /// Each operator in process, at one, two and three workers, against a plain model.

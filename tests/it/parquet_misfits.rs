@@ -9,7 +9,7 @@ use std::process::Command;
 
 use millrace::Error;
 use millrace::input::{BadRecords, Block, FormatChoice, Input, InputOptions, Row};
-use millrace::tables::{Date, RANKINGS, Table, USERVISITS};
+use millrace::tables::{Column, ColumnType, Date, RANKINGS, Table, USERVISITS};
 use serde::Deserialize;
 
 use crate::csv::read_all;
@@ -18,6 +18,12 @@ use crate::support::Home;
 
 /// Rows of each table, as `misfits.py` makes them.
 const ROWS: usize = 2_000;
+
+/// Rankings whose ranks have 64 bits.
+const LONG_RANKINGS: Table = Table {
+    columns: &[Column::new("pageURL", ColumnType::Text), Column::new("pageRank", ColumnType::Long)],
+    ..RANKINGS
+};
 
 /// 1980-01-01, by days since 1970-01-01.
 const FIRST_DAY: i32 = 3_652;
@@ -83,16 +89,10 @@ fn bad_values_are_skipped_row_by_row_at_any_number_of_workers() {
     let mut kinds: Vec<_> = pairs.collect();
     for kind in ["null", "wide"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
-        command.args([
-            "--data",
-            &format!("kinds/{kind}-plain"),
-            "--set",
-            "t",
-            "--table",
-            "rankings",
-            "--to",
-            "packed",
-        ]);
+        // With 64 bits, so that the wide ones are no values of the query's table.
+        let columns = "pageURL:text,pageRank:long,avgDuration:int";
+        command.args(["--data", &format!("kinds/{kind}-plain"), "--set", "t"]);
+        command.args(["--table", "rankings", "--columns", columns, "--to", "packed"]);
         command.args(["--output", &format!("kinds/{kind}-packed/packed/t/rankings")]);
         home.runner(command).run().ended_with(0);
         kinds.push(format!("{kind}-packed"));
@@ -148,6 +148,9 @@ fn the_first_bad_value_is_named() {
         let data = home.path().join("kinds").join(kind);
         let error = match table {
             "rankings" => read_all(&open::<Rank>(&RANKINGS, &data, BadRecords::Fail), |_| ()).map(|_| ()),
+            "long rankings" => {
+                read_all(&open::<Rank>(&LONG_RANKINGS, &data, BadRecords::Fail), |_| ()).map(|_| ())
+            }
             _ => read_all(&open::<Day<'_>>(&USERVISITS, &data, BadRecords::Fail), |_| ()).map(|_| ()),
         };
         let Err(Error::BadRecord(bad)) = error else { panic!("{kind}: {error:?}") };
@@ -155,6 +158,7 @@ fn the_first_bad_value_is_named() {
         let row = if kind.starts_with("both") { 3 } else { 5 };
         assert_eq!((bad.row, bad.column.as_deref(), bad.line), (Some(row + 1), Some(column), None), "{kind}");
         assert_eq!(bad.reason, reason, "{kind}");
+        let table = table.strip_prefix("long ").unwrap_or(table);
         assert_eq!(bad.path, data.join(format!("parquet/t/{table}/part-0.parquet")));
         bad.text
     };
@@ -162,9 +166,12 @@ fn the_first_bad_value_is_named() {
     for way in ["plain", "dictionary"] {
         first(&format!("null-{way}"), "rankings", "pageRank", null);
         first(&format!("both-{way}"), "rankings", "pageRank", null);
-        first(&format!("wide-{way}"), "rankings", "pageRank", "cannot read `2147483653` as i32");
-        let beyond = "9223372036854775813 is beyond 9223372036854775807";
+        let wide = "2147483653 is beyond the 32 bits of an int column; a long one has 64";
+        assert_eq!(first(&format!("wide-{way}"), "rankings", "pageRank", wide), "?");
+        let beyond = "9223372036854775813 is beyond the 32 bits of an int column; a long one has 64";
         assert_eq!(first(&format!("unsigned-{way}"), "rankings", "pageRank", beyond), "?");
+        let beyond = "9223372036854775813 is beyond 9223372036854775807";
+        first(&format!("unsigned-{way}"), "long rankings", "pageRank", beyond);
         let hour = (FIRST_DAY as u64 + 5) * 86_400_000_000 + 3_600_000_000;
         let no_midnight = format!("the timestamp {hour} is no midnight, so it is no day");
         assert_eq!(first(&format!("timestamp-{way}"), "uservisits", "visitDate", &no_midnight), "?,10.0.0.5");
@@ -220,7 +227,7 @@ fn days_that_are_none_are_skipped_as_days_and_as_text() {
 #[test]
 fn pack_leaves_bad_values_out() {
     let home = written();
-    for kind in ["unsigned-plain", "both-dictionary"] {
+    for kind in ["wide-plain", "unsigned-plain", "both-dictionary"] {
         let pack = |words: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
             command

@@ -33,7 +33,7 @@ pub(crate) struct Column {
 /// Values of one type.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Values {
-    /// Wider than the table's type, as text may hold such a number too.
+    /// Of 32 bits or of 64: those of an `int` column are known to be no wider than that.
     Int(Vec<i64>),
     Float(Vec<f32>),
     Double(Vec<f64>),

@@ -4,10 +4,10 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 
-use super::gather::LONGEST_TEXT;
+use super::gather::check_length;
 use super::{Batch, Cell, Column, Texts, Values, unfit};
 use crate::formats::csv::{FieldDeserializer, parse_f32, parse_f64, parse_i64};
-use crate::formats::field_error::FieldError;
+use crate::formats::field_error::{FieldError, beyond_int};
 use crate::formats::row::{Fields, TakeRow};
 use crate::tables::{ColumnType, Date, Table};
 
@@ -57,14 +57,9 @@ impl BatchBuilder {
             (GrowingValues::Float(values), Cell::Float(value)) => values.push(value),
             (GrowingValues::Double(values), Cell::Double(value)) => values.push(value),
             (GrowingValues::Date(values), Cell::Date(days)) => values.push(days),
-            (GrowingValues::Text { bytes, spans }, Cell::Text(text)) if text.len() <= LONGEST_TEXT => {
+            (GrowingValues::Text { bytes, spans }, Cell::Text(text)) => {
+                check_length(text.len())?;
                 push_text(bytes, spans, text);
-            }
-            (GrowingValues::Text { .. }, Cell::Text(text)) => {
-                return Err(unfit(format!(
-                    "a text has {} bytes, and {LONGEST_TEXT} is the most",
-                    text.len()
-                )));
             }
             _ => return Err(unfit("a value of another type than its column".to_owned())),
         }
@@ -98,7 +93,7 @@ impl TakeRow for BatchBuilder {
     #[inline]
     fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError> {
         for (index, column) in self.columns.iter_mut().enumerate() {
-            if let Err(error) = column.push(self.rows, fields.field(index).text) {
+            if let Err(error) = column.push(self.rows, fields.field(index)) {
                 self.columns[..index].iter_mut().for_each(|column| column.truncate(self.rows));
                 return Err(error.of_field(index));
             }
@@ -110,14 +105,21 @@ impl TakeRow for BatchBuilder {
 
 impl Growing {
     #[inline]
-    fn push(&mut self, row: usize, text: &[u8]) -> Result<(), FieldError> {
+    fn push(&mut self, row: usize, field: FieldDeserializer<'_>) -> Result<(), FieldError> {
+        let FieldDeserializer { text, is_wide } = field;
         if let GrowingValues::Text { bytes, spans } = &mut self.values {
             push_text(bytes, spans, text);
             return Ok(());
         }
         let has_value = !text.is_empty();
         match &mut self.values {
-            GrowingValues::Int(values) => values.push(parsed(text, parse_i64, "an integer (i64)")?),
+            GrowingValues::Int(values) => {
+                let value = parsed(text, parse_i64, "an integer (i64)")?;
+                if !is_wide && i32::try_from(value).is_err() {
+                    return Err(FieldError::new(beyond_int(value)));
+                }
+                values.push(value);
+            }
             GrowingValues::Float(values) => values.push(parsed(text, parse_f32, "f32")?),
             GrowingValues::Double(values) => values.push(parsed(text, parse_f64, "f64")?),
             GrowingValues::Date(values) => {

@@ -7,7 +7,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::BadRecord;
 use crate::formats::csv::FieldDeserializer;
-use crate::formats::field_error::FieldError;
+use crate::formats::field_error::{FieldError, narrowed};
 use crate::tables::Date;
 
 /// A value, or that there is none. Only an `Option` takes the latter: an empty text is a value, as it is not in delimited text.
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
         match self {
             Cell::Float(value) => visitor.visit_f32(value),
             // Rounded, as a double in text is.
-            Cell::Double(value) => visitor.visit_f32(value as f32),
+            Cell::Double(value) => visitor.visit_f32(narrowed(value).map_err(FieldError::new)?),
             other => Err(other.unreadable("f32")),
         }
     }

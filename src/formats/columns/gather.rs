@@ -6,8 +6,8 @@ use super::filling::Filling;
 use super::{Batch, Values};
 use crate::tables::{ColumnType, Table};
 
-/// No text is longer: sizes in files and a batch's spans have 32 bits.
-pub(super) const LONGEST_TEXT: usize = 1 << 30;
+/// No text is longer: with what stands around it, it must fit into the largest page that is read.
+pub(in crate::formats) const LONGEST_TEXT: usize = (512 << 20) - 64;
 
 /// How large a block may get. A single row may exceed the bytes.
 #[derive(Debug, Clone, Copy)]
@@ -113,9 +113,7 @@ impl Gathering {
             let mut of_row = 0;
             for texts in texts() {
                 let length = texts.get(row).len();
-                if length > LONGEST_TEXT {
-                    return Err(unfit(format!("a text has {length} bytes, and {LONGEST_TEXT} is the most")));
-                }
+                check_length(length)?;
                 of_row += length;
             }
             if self.text_bytes + bytes + of_row > self.most.text_bytes && self.rows + row - from > 0 {
@@ -127,8 +125,46 @@ impl Gathering {
     }
 }
 
+/// That a text is no longer than one that can be read back.
+#[inline]
+pub(super) fn check_length(length: usize) -> io::Result<()> {
+    #[cold]
+    fn too_long(length: usize) -> io::Error {
+        unfit(format!("a text has {length} bytes, and {LONGEST_TEXT} is the most that can be read back"))
+    }
+    if length <= LONGEST_TEXT { Ok(()) } else { Err(too_long(length)) }
+}
+
 /// An error about rows that cannot be written.
 #[cold]
 pub(in crate::formats) fn unfit(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{BatchBuilder, Cell, Column, Texts};
+    use super::*;
+    use crate::tables::{Column as TableColumn, Layout};
+
+    /// Once a text of 1 GiB was written, and none of more than 512 MiB can be read. Untouched memory costs nothing, and what is
+    /// refused is not copied.
+    #[test]
+    fn texts_that_cannot_be_read_back_are_refused() {
+        let columns = const { &[TableColumn::new("text", ColumnType::Text)] };
+        let table = Table { name: "texts", columns, layout: Layout::Delimited(b',') };
+        let bytes = Arc::new(vec![0; LONGEST_TEXT + 1]);
+        let said = "a text has 536870849 bytes, and 536870848 is the most that can be read back";
+        let refused = BatchBuilder::new(&table).push(0, Cell::Text(&bytes)).expect_err("pushed");
+        assert_eq!(refused.to_string(), said);
+
+        let spans = vec![(0, 1), (0, bytes.len() as u32)];
+        let texts = Column { values: Values::Text(Texts { bytes, spans }), present: Vec::new() };
+        let mut gathering = Gathering::new(&table, BlockSize { rows: 9, text_bytes: 9 });
+        let batch = Batch { rows: 2, columns: vec![texts] };
+        let refused = gathering.add(&batch, |_| Ok(())).expect_err("gathered");
+        assert_eq!(refused.to_string(), said);
+    }
 }

@@ -30,7 +30,7 @@ pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
 pub(in crate::formats) use filling::{Dictionary, Filled, Filling, texts};
 pub(crate) use filter::RowFilter;
-pub(in crate::formats) use gather::{BlockSize, Gathering, unfit};
+pub(in crate::formats) use gather::{BlockSize, Gathering, LONGEST_TEXT, unfit};
 pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 
 use std::sync::Arc;

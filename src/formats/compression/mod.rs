@@ -28,7 +28,7 @@ pub(crate) use detect::{HEAD_BYTES, identify};
 pub use encoder::Encoder;
 
 /// A compression that can be read and written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compression {
     /// zlib streams (RFC 1950), which Hadoop and `AMPLab`'s data call deflate: `.deflate`.
     Deflate,

@@ -143,9 +143,9 @@ impl<'a> Fields<'a> for CarefulFields<'a> {
 
     #[inline]
     fn field(self, index: usize) -> FieldDeserializer<'a> {
-        let WantedField { column, is_double } = self.wanted[index];
+        let WantedField { column, is_wide } = self.wanted[index];
         let span = self.row.spans[column];
         let text = if span.kind == Kind::Unescaped { &self.row.unescaped[..] } else { self.text };
-        FieldDeserializer { text: &text[span.start..span.end], is_double }
+        FieldDeserializer { text: &text[span.start..span.end], is_wide }
     }
 }

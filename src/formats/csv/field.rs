@@ -5,21 +5,21 @@ use serde::de::{self, Deserializer, EnumAccess, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::number;
-use crate::formats::field_error::FieldError;
+use crate::formats::field_error::{FieldError, beyond_int, narrowed};
 
 /// Reads one field's text, quotes already taken off.
 #[derive(Clone, Copy)]
 pub(in crate::formats) struct FieldDeserializer<'a> {
     pub(in crate::formats) text: &'a [u8],
-    /// Whether its column holds floats of 64 bits: every format gives the same value, however wide the query's field is.
-    pub(in crate::formats) is_double: bool,
+    /// Whether its column holds numbers of 64 bits: every format gives the same value, however wide the query's field is.
+    pub(in crate::formats) is_wide: bool,
 }
 
 impl<'a> FieldDeserializer<'a> {
-    /// A field that is no float.
+    /// A field that is no number.
     #[inline]
     pub(in crate::formats) fn of_text(text: &'a [u8]) -> Self {
-        FieldDeserializer { text, is_double: false }
+        FieldDeserializer { text, is_wide: false }
     }
 
     #[inline]
@@ -33,7 +33,8 @@ macro_rules! integers {
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
             match number::$parse(self.text).and_then(|value| $integer::try_from(value).ok()) {
-                Some(value) => visitor.$visit(value),
+                Some(value) if self.is_wide || i32::try_from(value).is_ok() => visitor.$visit(value),
+                Some(value) => Err(FieldError::new(beyond_int(value))),
                 None => Err(FieldError::unreadable(self.text, stringify!($integer))),
             }
         }
@@ -58,20 +59,21 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
 
     #[inline]
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let value = if self.is_double {
-            number::parse_f64(self.text).map(|value| value as f32)
+        let value = if self.is_wide {
+            number::parse_f64(self.text).map(narrowed)
         } else {
-            number::parse_f32(self.text)
+            number::parse_f32(self.text).map(Ok)
         };
         match value {
-            Some(value) => visitor.visit_f32(value),
+            Some(Ok(value)) => visitor.visit_f32(value),
+            Some(Err(reason)) => Err(FieldError::new(reason)),
             None => Err(FieldError::unreadable(self.text, "f32")),
         }
     }
 
     #[inline]
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let (value, expected) = if self.is_double {
+        let (value, expected) = if self.is_wide {
             (number::parse_f64(self.text), "f64")
         } else {
             (number::parse_f32(self.text).map(f64::from), "f32, widened to f64")

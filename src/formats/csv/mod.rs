@@ -72,14 +72,15 @@ pub(crate) struct Source {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WantedField {
     column: usize,
-    /// Whether it holds floats of 64 bits, which the text of a float does not say.
-    is_double: bool,
+    /// Whether it holds numbers of 64 bits, which the text of a number does not say.
+    is_wide: bool,
 }
 
 impl WantedField {
     /// This column of a table.
     pub(crate) fn of(table: &Table, column: usize) -> Self {
-        WantedField { column, is_double: table.columns[column].kind == ColumnType::Double }
+        let is_wide = matches!(table.columns[column].kind, ColumnType::Long | ColumnType::Double);
+        WantedField { column, is_wide }
     }
 }
 

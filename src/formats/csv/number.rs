@@ -1,7 +1,8 @@
 //! Numbers out of text: up to sixteen digits at once in plain registers, the standard library for the rest.
 //!
 //! The fast ways only take what they surely read like `str::parse` does, bit for bit; everything else (exponents,
-//! `inf`, more digits, hard roundings) goes to it, so the two together accept exactly what it accepts.
+//! `inf`, more digits, hard roundings) goes to it, so the two together accept exactly what it accepts; but for floats that are so
+//! large that it would make them infinite.
 
 const ZEROS: u128 = u128::from_ne_bytes([b'0'; 16]);
 const DOTS: u128 = u128::from_ne_bytes([b'.'; 16]);
@@ -12,7 +13,7 @@ const ONES_IN_BYTES: u64 = u64::from_ne_bytes([1; 8]);
 const POWERS_OF_TEN: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Reads a 32-bit float like `str::parse`, correctly rounded.
+/// Reads a 32-bit float like `str::parse`, correctly rounded; `None` where a number is beyond its range.
 #[inline]
 pub(in crate::formats) fn parse_f32(text: &[u8]) -> Option<f32> {
     match fraction_f32(text) {
@@ -21,16 +22,16 @@ pub(in crate::formats) fn parse_f32(text: &[u8]) -> Option<f32> {
     }
 }
 
-/// Reads a 64-bit float like `str::parse`, correctly rounded. No part of the loop that reads rows, which most often wants other floats.
+/// Reads a 64-bit float in the same way. No part of the loop that reads rows, which most often wants other floats.
 #[inline(never)]
 pub(in crate::formats) fn parse_f64(text: &[u8]) -> Option<f64> {
-    fast_f64(text).or_else(|| std_parse(text))
+    fast_f64(text).or_else(|| std_parse(text).filter(|value: &f64| value.is_finite() || !has_digits(text)))
 }
 
 /// What is not of the most frequent form.
 #[inline(never)]
 fn longer_f32(text: &[u8]) -> Option<f32> {
-    fast_f32(text).or_else(|| std_parse(text))
+    fast_f32(text).or_else(|| std_parse(text).filter(|value: &f32| value.is_finite() || !has_digits(text)))
 }
 
 /// Reads an integer like `str::parse`.
@@ -66,6 +67,12 @@ pub(super) fn parse_u128(text: &[u8]) -> Option<u128> {
 #[cold]
 fn std_parse<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Whether it spells a number, and not that there is none or that it is infinite.
+#[cold]
+fn has_digits(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_digit)
 }
 
 #[inline]
@@ -228,9 +235,13 @@ mod tests {
     use super::{fast_f32, parse_f32, parse_f64, parse_i64, parse_u64};
 
     fn same_floats(text: &str) {
-        let expected = text.parse::<f32>().ok().map(f32::to_bits);
+        // What is written in digits is finite.
+        let is_infinite = !text.contains(|digit: char| digit.is_ascii_digit());
+        let expected = text.parse::<f32>().ok().filter(|value| value.is_finite() || is_infinite);
+        let expected = expected.map(f32::to_bits);
         assert_eq!(parse_f32(text.as_bytes()).map(f32::to_bits), expected, "{text:?}");
-        let expected = text.parse::<f64>().ok().map(f64::to_bits);
+        let expected = text.parse::<f64>().ok().filter(|value| value.is_finite() || is_infinite);
+        let expected = expected.map(f64::to_bits);
         assert_eq!(parse_f64(text.as_bytes()).map(f64::to_bits), expected, "{text:?}");
     }
 
@@ -285,6 +296,26 @@ mod tests {
             "+-1",
         ] {
             same_floats(text);
+        }
+    }
+
+    /// Once these were read as infinite.
+    #[test]
+    fn numbers_beyond_the_range_are_none() {
+        for (text, f32_reads, f64_reads) in [
+            ("3.4028235e38", true, true),
+            ("3.4028236e38", false, true),
+            ("-1e39", false, true),
+            ("1.7976931348623157e308", false, true),
+            ("1e309", false, false),
+            ("-99999999999999999999e400", false, false),
+            ("1e-400", true, true),
+            ("-infinity", true, true),
+            ("+inf", true, true),
+            ("NaN", true, true),
+        ] {
+            let text = text.as_bytes();
+            assert_eq!((parse_f32(text).is_some(), parse_f64(text).is_some()), (f32_reads, f64_reads));
         }
     }
 

@@ -362,12 +362,12 @@ impl<'a> Fields<'a> for PlainFields<'a> {
 
     #[inline]
     fn field(self, index: usize) -> FieldDeserializer<'a> {
-        let WantedField { column, is_double } = self.wanted[index];
+        let WantedField { column, is_wide } = self.wanted[index];
         let text = &self.text[self.ends[column] as usize + 1..self.ends[column + 1] as usize];
         let is_last = column + 2 == self.ends.len();
         FieldDeserializer {
             text: if is_last { text.strip_suffix(b"\r").unwrap_or(text) } else { text },
-            is_double,
+            is_wide,
         }
     }
 }

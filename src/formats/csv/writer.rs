@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::MAX_ROW_BYTES;
 use super::write::push_cell;
 use crate::formats::columns::{Batch, Cell};
 use crate::tables::{Layout, Table};
@@ -29,11 +30,15 @@ impl<W: Write> CsvWriter<W> {
 
     pub(crate) fn write(&mut self, batch: &Batch) -> io::Result<()> {
         for row in 0..batch.rows {
+            let start = self.text.len();
             for (index, column) in batch.columns.iter().enumerate() {
                 if index > 0 {
                     self.text.extend(self.delimiter);
                 }
                 self.append(column.cell(row))?;
+            }
+            if self.text.len() - start > MAX_ROW_BYTES {
+                return Err(too_long(self.text.len() - start));
             }
             self.text.push(b'\n');
             if self.text.len() >= WRITE_BYTES {
@@ -71,6 +76,36 @@ impl<W: Write> CsvWriter<W> {
 }
 
 #[cold]
+fn too_long(bytes: usize) -> io::Error {
+    let most = MAX_ROW_BYTES;
+    unwritable(&format!("a row has {bytes} bytes as text, and {most} is the most that can be read back"))
+}
+
+#[cold]
 fn unwritable(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::columns::testing::{column, texts};
+    use crate::tables::{Column as TableColumn, ColumnType};
+
+    /// A text of a column file can be longer than a row of text can.
+    #[test]
+    fn rows_that_cannot_be_read_back_are_refused() {
+        let columns = const { &[TableColumn::new("text", ColumnType::Text)] };
+        let table = Table { name: "texts", columns, layout: Layout::Delimited(b',') };
+        let write = |bytes: usize| {
+            let batch = Batch { rows: 1, columns: vec![column(texts([vec![b'x'; bytes]]))] };
+            CsvWriter::create(io::sink(), &table)?.write(&batch)
+        };
+        write(MAX_ROW_BYTES).expect("as long as can be");
+        let refused = write(MAX_ROW_BYTES + 1).expect_err("written").to_string();
+        assert_eq!(
+            refused,
+            "a row has 67108865 bytes as text, and 67108864 is the most that can be read back"
+        );
+    }
 }

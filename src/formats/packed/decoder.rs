@@ -7,7 +7,9 @@ use super::PackedFile;
 use super::values::Cursor;
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{Batch, Column, ColumnRange, Decode, Decoded, RowFilter, Values, Wanted};
+use crate::formats::columns::{
+    Batch, Column, ColumnRange, Decode, Decoded, Misfit, RowFilter, Values, Wanted,
+};
 use crate::formats::file::PlannedFile;
 use crate::input::PassedOver;
 
@@ -32,6 +34,8 @@ pub(crate) struct PackedDecoder {
     compressed: Vec<u8>,
     /// In place of bytes that are about to be read over.
     nothing: Arc<Vec<u8>>,
+    /// Of the last batch.
+    misfits: Vec<Misfit>,
     /// Regions of which no value was decoded.
     passed_over: u64,
 }
@@ -76,6 +80,7 @@ impl PackedDecoder {
             bodies,
             compressed: Vec::new(),
             nothing: Arc::default(),
+            misfits: Vec::new(),
             passed_over: 0,
         }
     }
@@ -110,11 +115,14 @@ impl PackedDecoder {
         }
         let Some(cursor) = &mut current.cursors[index] else { return Ok(()) };
         let rows = current.rows.start..current.rows.start + count;
-        cursor.decode(&self.bodies[index], rows, self.filter.runs(), column).map_err(|what| {
+        let decoded = cursor.decode(&self.bodies[index], rows, self.filter.runs(), column);
+        let misfits = decoded.map_err(|what| {
             let column = self.wanted[index].column;
             let at = self.footer.region(current.block, column).0.start;
             self.footer.damaged(at, &format!("in column {}, {what}", self.footer.name(column)))
-        })
+        })?;
+        self.misfits.extend(misfits.into_iter().map(|(row, reason)| Misfit { row, column: index, reason }));
+        Ok(())
     }
 
     /// Reads and checks the region of a wanted column, and leaves its bytes in `bodies`.
@@ -183,6 +191,7 @@ impl Decode for PackedDecoder {
         };
         let rows = current.rows.len().min(BATCH_ROWS);
         batch.rows = rows;
+        self.misfits.clear();
         self.filter.keep_all(rows);
         for place in 0..self.order.len() {
             let index = self.order[place];
@@ -190,13 +199,14 @@ impl Decode for PackedDecoder {
                 self.decode(index, &mut current, rows, &mut batch.columns[index])?;
             }
         }
-        self.filter.narrow(rows, &batch.columns, &[]);
+        self.filter.narrow(rows, &batch.columns, &self.misfits);
         for place in 0..self.order.len() {
             let index = self.order[place];
             if !self.filter.compares(index) && !self.filter.runs().is_empty() {
                 self.decode(index, &mut current, rows, &mut batch.columns[index])?;
             }
         }
+        self.misfits.sort_by_key(|misfit| misfit.row);
         let first_row = self.footer.first_row(current.block) + current.rows.start as u64;
         let decoded = Decoded { first_row, ..current.unsaid };
         current.unsaid = Decoded { block_at: decoded.block_at, ..Decoded::default() };
@@ -211,6 +221,10 @@ impl Decode for PackedDecoder {
 
     fn filter(&self) -> &RowFilter {
         &self.filter
+    }
+
+    fn misfits(&self) -> &[Misfit] {
+        &self.misfits
     }
 
     fn passed_over(&self) -> PassedOver {

@@ -24,7 +24,7 @@ const TABLE: Table = Table {
     name: "mixed",
     columns: &[
         TableColumn::new("text", ColumnType::Text),
-        TableColumn::new("int", ColumnType::Int),
+        TableColumn::new("int", ColumnType::Long),
         TableColumn::new("float", ColumnType::Float),
         TableColumn::new("day", ColumnType::Date),
         TableColumn::new("double", ColumnType::Double),
@@ -324,6 +324,54 @@ fn what_a_writer_cannot_write_is_refused() {
     writer.write(&other).unwrap_err();
     writer.write(&batch).unwrap();
     assert_eq!(read(&writer.finish().unwrap(), &TABLE).unwrap(), shown(&batch));
+}
+
+/// A file of one column of integers, some of which are missing.
+fn ints(values: &[i64], present: &[bool]) -> (Table, Vec<u8>) {
+    let table = Table { columns: const { &[TableColumn::new("int", ColumnType::Long)] }, ..TABLE };
+    let column = Column { values: Values::Int(values.into()), present: present.into() };
+    let bytes = pack(&table, &[Batch { rows: values.len(), columns: vec![column] }]);
+    (table, bytes)
+}
+
+#[test]
+fn integers_beyond_an_int_column_are_misfits_unless_they_are_none() {
+    let wide = 1 << 40;
+    let (long, bytes) = ints(&[7, wide, wide, i64::MIN, -9], &[true, true, false, true, true]);
+    let table = Table { columns: const { &[TableColumn::new("int", ColumnType::Int)] }, ..long };
+    let (_file, input, footer) = open(&bytes, &table).unwrap();
+    let wanted = [Wanted { column: 0, as_text: false }].into();
+    let mut decoder = PackedDecoder::open(&footer, input.open().unwrap(), wanted, &[], vec![0]);
+    let mut batch = Batch::default();
+    decoder.next_batch(&mut batch).unwrap();
+    let misfits: Vec<_> = decoder.misfits().iter().map(|misfit| (misfit.row, &misfit.reason[..19])).collect();
+    assert_eq!(misfits, [(1, "1099511627776 is be"), (3, "-922337203685477580")]);
+}
+
+/// Once a file was refused for what stands in place of a day that is missing.
+#[test]
+fn a_missing_day_may_have_any_value() {
+    let wide = 1 << 40;
+    // The integers as days: their column is of another type, and the footer is longer by no limits.
+    let as_days = |present: &[bool]| {
+        let (long, bytes) = ints(&[5, wide, -1], present);
+        let tail = bytes.len() - TAIL_BYTES;
+        let length = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
+        let mut footer = Footer::read(&bytes[tail - length..tail]).unwrap();
+        footer.columns[0].1 = ColumnType::Date;
+        footer.blocks[0].regions[0].limits = None;
+        let mut bytes = bytes[..tail - length].to_vec();
+        footer.end(&mut bytes).unwrap();
+        (Table { columns: const { &[TableColumn::new("int", ColumnType::Date)] }, ..long }, bytes)
+    };
+    let (table, bytes) = as_days(&[true, false, true]);
+    assert_eq!(read(&bytes, &table).unwrap(), [["5"], ["none"], ["-1"]]);
+    let as_text = |bytes: &[u8]| read_wanted(bytes, &table, vec![Wanted { column: 0, as_text: true }]);
+    assert_eq!(as_text(&bytes).unwrap(), [["1970-01-06"], ["none"], ["1969-12-31"]]);
+    let (_, bytes) = as_days(&[]);
+    for refused in [read(&bytes, &table), as_text(&bytes)] {
+        assert!(refused.unwrap_err().to_string().contains("a date that has no 32 bits"));
+    }
 }
 
 /// Some sixty lines of Python that know only `docs/packed-format.md`.

@@ -7,6 +7,7 @@ use super::body::Body;
 use super::footer::Encoding;
 use super::forms::Form;
 use crate::formats::columns::{Column, Texts, Values, push_day};
+use crate::formats::field_error::beyond_int;
 use crate::tables::ColumnType;
 
 /// Where the values of a region stand.
@@ -21,6 +22,34 @@ pub(super) struct Cursor {
 }
 
 const NO_DATE: &str = "a date that has no 32 bits";
+
+/// Which values are none of their column, ascending, and why.
+pub(super) type Misfits = Vec<(usize, String)>;
+
+/// Finds values of more than 32 bits among those of some rows, which are looked at one after the other.
+#[derive(Default)]
+struct Beyond {
+    row: usize,
+    rows: Vec<usize>,
+}
+
+impl Beyond {
+    /// The value of the next row, cut to 32 bits.
+    #[inline]
+    fn narrowed(&mut self, value: i64) -> i32 {
+        let narrow = value as i32;
+        if i64::from(narrow) != value {
+            self.rows.push(self.row);
+        }
+        self.row += 1;
+        narrow
+    }
+
+    /// The rows with such a value; what stands where a row has none means nothing.
+    fn of<'a>(&'a self, present: &'a [bool]) -> impl Iterator<Item = usize> + 'a {
+        self.rows.iter().copied().filter(|row| present.is_empty() || present[*row])
+    }
+}
 
 impl Cursor {
     /// Finds the parts of a region, and checks that they fill it.
@@ -41,52 +70,65 @@ impl Cursor {
     }
 
     /// Decodes some of `rows` into their places in `column`, which becomes as long: those of `runs`, of which the first row is 0. Rows
-    /// of earlier calls cannot be had again. Other places have any values.
+    /// of earlier calls cannot be had again. Other places have any values. Says which have a value that the column cannot have.
     pub(super) fn decode(
         &mut self,
         body: &Arc<Vec<u8>>,
         rows: Range<usize>,
         runs: &[Range<usize>],
         column: &mut Column,
-    ) -> Result<(), &'static str> {
+    ) -> Result<Misfits, &'static str> {
         let (first, count) = (rows.start, rows.len());
+        let mut misfits = Misfits::new();
         column.present.clear();
         if self.nulls {
             column.present.extend(rows.clone().map(|row| body[row / 8] >> (row % 8) & 1 == 1));
         }
-        let values = &mut column.values;
+        let (values, present) = (&mut column.values, &column.present);
+        let mut beyond = Beyond::default();
         match self.kind {
-            ColumnType::Int | ColumnType::Long => {
+            ColumnType::Long => {
                 let to = ints_of(values, count);
                 for run in runs {
                     self.form.ints(body, first + run.start, &mut to[run.clone()], |value| value)?;
                 }
             }
-            ColumnType::Date if self.as_text => {
-                self.date_texts(body, first, runs, texts_of(values, count))?;
-            }
-            ColumnType::Date => {
-                let (to, mut fits) = (dates_of(values, count), true);
+            ColumnType::Int => {
+                let to = ints_of(values, count);
                 for run in runs {
+                    beyond.row = run.start;
                     self.form.ints(body, first + run.start, &mut to[run.clone()], |value| {
-                        fits &= i32::try_from(value).is_ok();
-                        value as i32
+                        beyond.narrowed(value);
+                        value
                     })?;
                 }
-                if !fits {
+                misfits.extend(beyond.of(present).map(|row| (row, beyond_int(to[row]))));
+            }
+            ColumnType::Date => {
+                if self.as_text {
+                    self.date_texts(body, first, runs, texts_of(values, count), &mut beyond)?;
+                } else {
+                    let to = dates_of(values, count);
+                    for run in runs {
+                        beyond.row = run.start;
+                        let to = &mut to[run.clone()];
+                        self.form.ints(body, first + run.start, to, |value| beyond.narrowed(value))?;
+                    }
+                }
+                if beyond.of(present).next().is_some() {
                     return Err(NO_DATE);
                 }
             }
             ColumnType::Float => {
                 let to = floats_of(values, count);
-                let Form::Floats(form) = &self.form else { return Ok(()) };
+                let Form::Floats(form) = &self.form else { return Ok(misfits) };
                 for run in runs {
                     form.decode(body, first + run.start, &mut to[run.clone()], f32::from_le_bytes)?;
                 }
             }
             ColumnType::Double => {
                 let to = doubles_of(values, count);
-                let Form::Doubles(form) = &self.form else { return Ok(()) };
+                let Form::Doubles(form) = &self.form else { return Ok(misfits) };
                 for run in runs {
                     form.decode(body, first + run.start, &mut to[run.clone()], f64::from_le_bytes)?;
                 }
@@ -101,7 +143,10 @@ impl Cursor {
                 }
             }
         }
-        if rows.end == self.rows { self.form.ended(self.rows) } else { Ok(()) }
+        if rows.end == self.rows {
+            self.form.ended(self.rows)?;
+        }
+        Ok(misfits)
     }
 
     /// Days as `yyyy-MM-dd`.
@@ -111,20 +156,19 @@ impl Cursor {
         first: usize,
         runs: &[Range<usize>],
         to: &mut Texts,
+        beyond: &mut Beyond,
     ) -> Result<(), &'static str> {
         if Arc::get_mut(&mut to.bytes).is_none() {
             to.bytes = Arc::default();
         }
         let Some(bytes) = Arc::get_mut(&mut to.bytes) else { return Ok(()) };
         bytes.clear();
-        let mut fits = true;
         for run in runs {
-            self.form.ints(body, first + run.start, &mut to.spans[run.clone()], |value| {
-                fits &= i32::try_from(value).is_ok();
-                push_day(bytes, value as i32)
-            })?;
+            beyond.row = run.start;
+            let to = &mut to.spans[run.clone()];
+            self.form.ints(body, first + run.start, to, |value| push_day(bytes, beyond.narrowed(value)))?;
         }
-        if fits { Ok(()) } else { Err(NO_DATE) }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::varint;
 use crate::formats::columns::Texts;
 
 /// The numbers of encodings, as page headers have them.
@@ -10,11 +11,30 @@ pub(super) const PLAIN: i64 = 0;
 /// What dictionaries and indices were called in the first version.
 pub(super) const PLAIN_DICTIONARY: i64 = 2;
 pub(super) const RLE: i64 = 3;
+/// Of levels, long ago.
+pub(super) const BIT_PACKED: i64 = 4;
 pub(super) const DELTA_BINARY_PACKED: i64 = 5;
 pub(super) const DELTA_LENGTH_BYTE_ARRAY: i64 = 6;
 pub(super) const DELTA_BYTE_ARRAY: i64 = 7;
 pub(super) const RLE_DICTIONARY: i64 = 8;
 pub(super) const BYTE_STREAM_SPLIT: i64 = 9;
+
+/// What Parquet calls an encoding.
+pub(super) fn name(encoding: i64) -> String {
+    const NAMES: [(i64, &str); 9] = [
+        (PLAIN, "PLAIN"),
+        (PLAIN_DICTIONARY, "PLAIN_DICTIONARY"),
+        (RLE, "RLE"),
+        (BIT_PACKED, "BIT_PACKED"),
+        (DELTA_BINARY_PACKED, "DELTA_BINARY_PACKED"),
+        (DELTA_LENGTH_BYTE_ARRAY, "DELTA_LENGTH_BYTE_ARRAY"),
+        (DELTA_BYTE_ARRAY, "DELTA_BYTE_ARRAY"),
+        (RLE_DICTIONARY, "RLE_DICTIONARY"),
+        (BYTE_STREAM_SPLIT, "BYTE_STREAM_SPLIT"),
+    ];
+    let known = NAMES.into_iter().find(|(number, _)| *number == encoding);
+    known.map_or_else(|| format!("number {encoding}"), |(_, name)| name.to_owned())
+}
 
 /// Where a reader of integers is that come in runs: repeated, or packed eight at a time (`RLE`).
 #[derive(Debug)]
@@ -80,7 +100,7 @@ impl Hybrid {
     fn some(&mut self, bytes: &[u8], count: usize) -> Option<usize> {
         if self.left == 0 && count > 0 {
             let mut rest = bytes.get(self.at..)?;
-            let head = varint(&mut rest)?;
+            let head = take_varint(&mut rest)?;
             let run = usize::try_from(head >> 1).ok()?;
             let width = self.width as usize;
             if head & 1 == 0 {
@@ -127,29 +147,23 @@ fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = take(bytes, 1)?[0];
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
+#[inline]
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let (value, length) = varint::read(bytes).ok()?;
+    *bytes = &bytes[length..];
+    Some(value)
 }
 
-fn zigzag(bytes: &mut &[u8]) -> Option<i64> {
-    let value = varint(bytes)?;
-    Some((value >> 1) as i64 ^ -((value & 1) as i64))
+fn take_zigzag(bytes: &mut &[u8]) -> Option<i64> {
+    take_varint(bytes).map(varint::unzigzag)
 }
 
 /// `count` integers as packed differences (`DELTA_BINARY_PACKED`); `bytes` is left behind them.
 pub(super) fn deltas(bytes: &mut &[u8], count: usize) -> Option<Vec<i64>> {
-    let block = usize::try_from(varint(bytes)?).ok()?;
-    let minis = usize::try_from(varint(bytes)?).ok()?;
-    let total = usize::try_from(varint(bytes)?).ok()?;
-    let mut value = zigzag(bytes)?;
+    let block = usize::try_from(take_varint(bytes)?).ok()?;
+    let minis = usize::try_from(take_varint(bytes)?).ok()?;
+    let total = usize::try_from(take_varint(bytes)?).ok()?;
+    let mut value = take_zigzag(bytes)?;
     let mini = block.checked_div(minis)?;
     if total != count || mini == 0 || mini % 32 != 0 || block > 1 << 20 {
         return None;
@@ -159,7 +173,7 @@ pub(super) fn deltas(bytes: &mut &[u8], count: usize) -> Option<Vec<i64>> {
         values.push(value);
     }
     while values.len() < count {
-        let least = zigzag(bytes)?;
+        let least = take_zigzag(bytes)?;
         for width in take(bytes, minis)? {
             // What follows the last value is not there.
             if values.len() == count {

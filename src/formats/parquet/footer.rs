@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::codec::Codec;
 use super::index::ChunkIndexPlace;
+use super::reason::{Unsupported, damaged};
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
+use super::way::Encodings;
 use crate::Error;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{BlockPlan, Limits, Value as Bound};
@@ -26,6 +28,10 @@ pub(super) const CHECKSUM_KEY: &[u8] = b"millrace.crc32";
 pub(super) const PAGES_CHECKSUMS_KEY: &[u8] = b"millrace.pages.crc32";
 /// Under this key a column chunk may have the checksums of its offset index and of its column index.
 pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
+/// The fields of a column chunk that say that it is in another file, and how it is encrypted.
+const FILE_OF_CHUNK: i16 = 1;
+const CRYPTO_OF_CHUNK: i16 = 8;
+const DECRYPT: &str = "write it without encryption";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
 
@@ -45,6 +51,7 @@ pub(super) struct Chunk {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) codec: Codec,
+    pub(super) encodings: Encodings,
     pub(super) checksum: Option<u32>,
     pub(super) index: Option<ChunkIndexPlace>,
 }
@@ -83,6 +90,16 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         if group.list(1).len() != found.count {
             return Err(no_group());
         }
+        if group.list(1).iter().any(|chunk| chunk.bytes(FILE_OF_CHUNK).is_some()) {
+            let what = "a footer whose columns are in other files";
+            return Err(Unsupported::new(what, "read these files, or write one file with all of it")
+                .of(&file.path, None));
+        }
+        for (index, leaf) in &columns {
+            if matches!(group.list(1)[*index].get(CRYPTO_OF_CHUNK), Some(Value::Struct(_))) {
+                return Err(Unsupported::new("encryption", DECRYPT).of(&file.path, Some(leaf.name)));
+            }
+        }
         let places = group
             .list(1)
             .iter()
@@ -92,7 +109,10 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         let end = places.iter().map(|place| place.1).max().unwrap_or(before);
         let rows = group.size(3).ok_or_else(no_group)?;
         if start < before {
-            return Err(fault("its row groups do not follow one another"));
+            let what = "the order of its row groups, which do not follow one another";
+            return Err(
+                Unsupported::new(what, "write it again, one row group behind the other").of(&file.path, None)
+            );
         }
         before = end;
         let mut chunks = Vec::with_capacity(columns.len());
@@ -102,17 +122,17 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
             if meta.size(5) != Some(rows) {
                 return Err(no_group());
             }
-            let codec = meta.int(4).and_then(Codec::of).ok_or_else(|| {
-                Error::Data(format!(
-                    "{}: column {} is compressed by a codec that this program does not know",
-                    file.path.display(),
-                    leaf.name
-                ))
+            let number = meta.int(4).ok_or_else(no_group)?;
+            let codec = Codec::of(number).ok_or_else(|| {
+                let codec = if number == 3 { "LZO".to_owned() } else { format!("of number {number}") };
+                Unsupported::new(format!("the codec {codec}"), "write it with snappy or zstd")
+                    .of(&file.path, Some(leaf.name))
             })?;
             let checksum = checksum_of(meta.list(8));
             let (start, end) = places[*index];
             let index = ChunkIndexPlace::of(&group.list(1)[*index], body);
-            chunks.push(Chunk { start, end, codec, checksum, index });
+            let encodings = Encodings::of(meta);
+            chunks.push(Chunk { start, end, codec, encodings, checksum, index });
             limits.push(meta.get(12).and_then(|statistics| bounds(statistics, leaf)));
         }
         read.blocks.push(BlockPlan { bytes: start..end, rows, limits });
@@ -125,15 +145,6 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
     Ok(read)
 }
 
-/// An error about bytes that are not as Parquet has them.
-#[cold]
-pub(super) fn damaged(path: &Path, byte: u64, reason: &str) -> Error {
-    Error::Data(format!(
-        "{}, byte {byte}: {reason}\n  the file is damaged, or no Parquet; try: fetch or write it again",
-        path.display()
-    ))
-}
-
 pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
     let bytes = file.bytes();
     let read = |into: &mut [u8], at| file.read_at(into, at).map_err(Error::file("read", path));
@@ -143,10 +154,7 @@ pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, E
     let (&size, magic) = tail.split_first_chunk().expect("eight bytes");
     if length < tail.len() || magic != MAGIC {
         if magic == b"PARE" {
-            return Err(Error::Data(format!(
-                "{} is encrypted, which this program cannot read",
-                path.display()
-            )));
+            return Err(Unsupported::new("encryption", DECRYPT).of(path, None));
         }
         return Err(damaged(path, tail_at, "it does not end as a Parquet file does, with PAR1"));
     }
@@ -250,20 +258,54 @@ fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Res
         .ok_or_else(|| {
             let wanted = match column.kind {
                 ColumnType::Int | ColumnType::Long => "integers",
-                ColumnType::Double => "floats",
-                ColumnType::Float => "floats or decimals",
+                ColumnType::Float | ColumnType::Double => "floats or decimals",
                 ColumnType::Date => "dates, timestamps or texts",
                 ColumnType::Text => "texts or bytes",
             };
             Error::Data(format!(
-                "{}: column {} has values of another type than {wanted}, as table {} has them\n  try: write it with a cast",
+                "{}: column {} has values of type {}, and not {wanted}, as table {} has them\n  try: write it with a cast",
                 path.display(),
                 column.name,
+                type_name(schema),
                 table.name
             ))
         })?;
     let optional = schema.int(3) == Some(1);
     Ok((*index, Leaf { name: column.name, physical, conversion, optional }))
+}
+
+/// What Parquet calls the type of a column, the logical one behind that of its pages.
+fn type_name(schema: &Value<'_>) -> String {
+    const PHYSICAL: [&str; 8] =
+        ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"];
+    const LOGICAL: [(i16, &str); 17] = [
+        (1, "STRING"),
+        (2, "MAP"),
+        (3, "LIST"),
+        (4, "ENUM"),
+        (5, "DECIMAL"),
+        (6, "DATE"),
+        (7, "TIME"),
+        (8, "TIMESTAMP"),
+        (10, "INTEGER"),
+        (11, "UNKNOWN"),
+        (12, "JSON"),
+        (13, "BSON"),
+        (14, "UUID"),
+        (15, "FLOAT16"),
+        (16, "VARIANT"),
+        (17, "GEOMETRY"),
+        (18, "GEOGRAPHY"),
+    ];
+    let number = schema.int(1).unwrap_or(-1);
+    let physical = usize::try_from(number).ok().and_then(|number| PHYSICAL.get(number).copied());
+    let physical = physical.map_or_else(|| format!("number {number}"), str::to_owned);
+    let is_logical =
+        |(field, _): &&(i16, &str)| schema.get(10).is_some_and(|kind| kind.get(*field).is_some());
+    match LOGICAL.iter().find(is_logical) {
+        Some((_, logical)) => format!("{physical} ({logical})"),
+        None => physical,
+    }
 }
 
 /// How values of the file's type become the table's, if they can.
@@ -285,15 +327,17 @@ fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Optio
     };
     Some(match (kind, physical) {
         (ColumnType::Int | ColumnType::Long, Physical::I32 | Physical::I64) => {
-            Conversion::Int { signed: integer? }
+            Conversion::Int { signed: integer?, long: kind == ColumnType::Long }
         }
         (ColumnType::Double, Physical::F32 | Physical::F64) => Conversion::Double,
         (ColumnType::Float, Physical::F32 | Physical::F64) => Conversion::Float,
-        (ColumnType::Float, Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_))
-            if decimal =>
-        {
+        (
+            ColumnType::Float | ColumnType::Double,
+            Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_),
+        ) if decimal => {
             let scale = logical(5).and_then(|decimal| decimal.int(1)).or(schema.int(7)).unwrap_or(0);
-            Conversion::Decimal { scale: u32::try_from(scale).ok().filter(|scale| *scale <= 38)? }
+            let scale = u32::try_from(scale).ok().filter(|scale| *scale <= 38)?;
+            Conversion::Decimal { scale, double: kind == ColumnType::Double }
         }
         (ColumnType::Date, Physical::I32) if logical(6).is_some() || converted == Some(6) => Conversion::Date,
         (ColumnType::Date, Physical::I64) => {
@@ -318,8 +362,7 @@ fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Optio
 
 /// First byte of a column chunk and the byte behind it.
 fn place(chunk: &Value<'_>) -> Option<(u64, u64)> {
-    if chunk.get(1).is_some() {
-        // In another file.
+    if chunk.get(FILE_OF_CHUNK).is_some() {
         return None;
     }
     let meta = chunk.get(3)?;
@@ -334,7 +377,7 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
     // The old ones were compared as signed, whatever the type.
     let old = matches!(
         leaf.conversion,
-        Conversion::Int { signed: true } | Conversion::Float | Conversion::Double | Conversion::Date
+        Conversion::Int { signed: true, .. } | Conversion::Float | Conversion::Double | Conversion::Date
     );
     let either =
         |new, old_field| statistics.bytes(new).or_else(|| statistics.bytes(old_field).filter(|_| old));
@@ -345,10 +388,10 @@ fn bounds(statistics: &Value<'_>, leaf: &Leaf) -> Option<Limits> {
 pub(super) fn limits(least: &[u8], greatest: &[u8], leaf: &Leaf) -> Option<Limits> {
     let value = |bytes: &[u8]| {
         Some(match (leaf.conversion, leaf.physical) {
-            (Conversion::Int { signed: true }, Physical::I32) => {
+            (Conversion::Int { signed: true, .. }, Physical::I32) => {
                 Bound::Int(i32::from_le_bytes(bytes.try_into().ok()?).into())
             }
-            (Conversion::Int { signed: false }, Physical::I32) => {
+            (Conversion::Int { signed: false, .. }, Physical::I32) => {
                 Bound::Int(u32::from_le_bytes(bytes.try_into().ok()?).into())
             }
             (Conversion::Int { .. }, Physical::I64) => {

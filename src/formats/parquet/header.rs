@@ -9,8 +9,10 @@ pub(super) enum Kind {
     Data,
     DataV2,
     Dictionary,
-    /// Of no use here.
-    Other,
+    /// Of no use here: an index that no writer has.
+    Index,
+    /// Of a kind that came later.
+    Unknown(i64),
 }
 
 /// The header of a page.
@@ -36,10 +38,11 @@ impl Header {
             0 => (Kind::Data, header.get(5)?),
             2 => (Kind::Dictionary, header.get(7)?),
             3 => (Kind::DataV2, header.get(8)?),
-            _ => (Kind::Other, header),
+            1 => (Kind::Index, header),
+            other => (Kind::Unknown(other), header),
         };
         let is_second = kind == Kind::DataV2;
-        let other = kind == Kind::Other;
+        let other = matches!(kind, Kind::Index | Kind::Unknown(_));
         Some(Header {
             kind,
             decompressed: size(header, 2)?,

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::ParquetFile;
-use super::footer::{self, Chunk, INDEX_CHECKSUMS_KEY, Leaf, PAGES_CHECKSUMS_KEY, checksums_of, damaged};
+use super::footer::{self, Chunk, INDEX_CHECKSUMS_KEY, Leaf, PAGES_CHECKSUMS_KEY, checksums_of};
 use super::index_writer::{COLUMN_INDEX, OFFSET_INDEX, part_of};
+use super::reason::damaged;
 use super::thrift::{self, Value};
 use crate::Error;
 use crate::formats::checksum::checksum;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use super::footer::{MAGIC, TAIL_BYTES, damaged, footer_bytes};
+use super::footer::{MAGIC, TAIL_BYTES, footer_bytes};
 use super::index_writer::{COLUMN_INDEX, ChunkIndex, OFFSET_INDEX};
+use super::reason::damaged;
 use super::thrift::{self, Value};
 use super::write::{Groups, write_footer};
 use crate::Error;

@@ -2,6 +2,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | `varint` | integers of few bytes where they are small |
 //! | `thrift` | the protocol of footers and page headers |
 //! | `footer` | where columns lie, their types, statistics |
 //! | `index` | which pages a query may want |
@@ -10,6 +11,8 @@
 //! | `page` | the values of a page, of all its rows or of some |
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
+//! | `way` | how a column chunk is written, for people |
+//! | `reason` | why something cannot be read |
 //! | `values` | the file's types as the table's |
 //! | `join` | one file of several |
 //! | `write`, `page_writer`, `index_writer` | making files |
@@ -24,10 +27,15 @@ mod join;
 mod page;
 mod page_writer;
 mod pages;
+mod reason;
 #[cfg(test)]
 mod tests;
 mod thrift;
+#[cfg(test)]
+mod unsupported;
 mod values;
+mod varint;
+mod way;
 mod window;
 mod write;
 
@@ -88,9 +96,9 @@ impl ParquetFile {
         if self.blocks[block].rows == 0 { 0 } else { chunk.end - chunk.start }
     }
 
-    /// Of each block, the bytes of each column of the table and how they are compressed.
+    /// Of each block, the bytes of each column of the table, and how they are encoded and compressed.
     pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
-        let way = |chunk: &Chunk| (chunk.end - chunk.start, format!("{:?}", chunk.codec).to_lowercase());
+        let way = |chunk: &Chunk| (chunk.end - chunk.start, chunk.encodings.told(chunk.codec));
         self.chunks.iter().map(|chunks| chunks.iter().map(way).collect()).collect()
     }
 }

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use super::encodings::{self, Hybrid, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::Leaf;
 use super::header::{Header, Kind};
+use super::reason::{Reason, Unsupported};
 use super::values::{Converted, Misfits, Raw, texts};
-use crate::formats::columns::{Column, Texts, Values};
+use crate::formats::columns::{Column, LONGEST_TEXT, Texts, Values};
 
-/// No page decompresses to more; what says so is damaged.
+/// No page that is read decompresses to more.
 pub(super) const MOST_PAGE_BYTES: usize = 512 << 20;
+/// Bytes of a page of ours around its one text: two lengths and the levels.
+const _: () = assert!(LONGEST_TEXT + 2 * size_of::<u32>() + 16 <= MOST_PAGE_BYTES);
 
 /// What the values of a page are to become.
 #[derive(Clone, Copy)]
@@ -25,10 +28,11 @@ pub(super) struct Target<'a> {
 
 impl Target<'_> {
     /// Decodes a dictionary.
-    pub(super) fn dictionary(self, header: &Header, bytes: &Arc<Vec<u8>>) -> Result<Converted, String> {
+    pub(super) fn dictionary(self, header: &Header, bytes: &Arc<Vec<u8>>) -> Result<Converted, Reason> {
         // It is plain under either name.
         if !matches!(header.encoding, PLAIN | PLAIN_DICTIONARY) {
-            return Err(unreadable(header.encoding));
+            let what = format!("a dictionary in the encoding {}", encodings::name(header.encoding));
+            return Err(Unsupported::new(what, OTHER_ENCODING).into());
         }
         self.whole(PLAIN, bytes, 0, header.values)
     }
@@ -40,20 +44,24 @@ impl Target<'_> {
         bytes: &Arc<Vec<u8>>,
         from: usize,
         count: usize,
-    ) -> Result<Converted, String> {
+    ) -> Result<Converted, Reason> {
+        if !self.leaf.physical.is_read_in(encoding) {
+            let name = encodings::name(encoding);
+            return Err(Unsupported::new(format!("the encoding {name} of its values"), OTHER_ENCODING).into());
+        }
         let raw = self.leaf.physical.decode(encoding, bytes, from, count, MOST_PAGE_BYTES);
         self.convert(raw.ok_or_else(|| unreadable(encoding))?)
     }
 
-    fn convert(self, raw: Raw) -> Result<Converted, String> {
+    fn convert(self, raw: Raw) -> Result<Converted, Reason> {
         let converted = self.leaf.conversion.convert(raw, self.as_text);
-        converted.ok_or_else(|| "the values of a page are of another type than its column".to_owned())
+        converted.ok_or_else(|| "the values of a page are of another type than its column".into())
     }
 
     /// The values that indices into the dictionary mean.
-    fn look_up(self, indices: &[u32]) -> Result<Converted, String> {
+    fn look_up(self, indices: &[u32]) -> Result<Converted, Reason> {
         let Some(Converted { values, misfits }) = self.dictionary else {
-            return Err("a page has indices into a dictionary that is not there".to_owned());
+            return Err("a page has indices into a dictionary that is not there".into());
         };
         let greatest = indices.iter().max().map_or(0, |index| *index as usize + 1);
         let gathered = match values {
@@ -100,7 +108,7 @@ impl Page {
         levels: &[u8],
         bytes: &Arc<Vec<u8>>,
         target: Target<'_>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Reason> {
         const NO_LEVELS: &str = "the levels of a page cannot be read";
         let rows = header.values;
         let mut from = 0;
@@ -109,10 +117,16 @@ impl Page {
             let levels = if header.kind == Kind::DataV2 {
                 levels
             } else {
+                if header.level_encoding != RLE {
+                    let name = encodings::name(header.level_encoding);
+                    return Err(
+                        Unsupported::new(format!("the encoding {name} of its levels"), REWRITE).into()
+                    );
+                }
                 let (length, rest) = bytes.split_first_chunk().ok_or(NO_LEVELS)?;
                 let length = u32::from_le_bytes(*length) as usize;
                 from = 4 + length;
-                rest.get(..length).filter(|_| header.level_encoding == RLE).ok_or(NO_LEVELS)?
+                rest.get(..length).ok_or(NO_LEVELS)?
             };
             let mut read = Hybrid::new(1, 0).ok_or(NO_LEVELS)?;
             if !read.repeats(levels, rows, 1) {
@@ -161,7 +175,7 @@ impl Page {
         runs: &[Range<usize>],
         target: Target<'_>,
         column: &mut Column,
-    ) -> Result<Misfits, String> {
+    ) -> Result<Misfits, Reason> {
         column.present.clear();
         if !self.present.is_empty() {
             column.present.extend_from_slice(&self.present[rows.clone()]);
@@ -232,8 +246,11 @@ impl Page {
 
 const NO_INDICES: &str = "the indices of a page cannot be read";
 
-fn unreadable(encoding: i64) -> String {
-    format!("the values of a page cannot be read (encoding {encoding})")
+const OTHER_ENCODING: &str = "write it with the encodings PLAIN or RLE_DICTIONARY";
+const REWRITE: &str = "write it again with a program of these days";
+
+fn unreadable(encoding: i64) -> Reason {
+    format!("the values of a page are none of its encoding, {}", encodings::name(encoding)).into()
 }
 
 /// The values that have these indices, none of which is as great as `end`.

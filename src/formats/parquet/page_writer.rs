@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use super::encodings::{PLAIN, RLE, RLE_DICTIONARY};
-use super::thrift::{self, Value, write_varint};
+use super::thrift::{self, Value};
+use super::varint;
 use crate::formats::checksum::checksum;
 use crate::formats::columns::{Dictionary, Filled, Filling, Limits, texts};
+use crate::formats::field_error::beyond_int;
 
 /// Rows of a page: two batches of a reader.
 const PAGE_ROWS: usize = 16 << 10;
@@ -100,11 +102,8 @@ pub(super) fn encode(filling: &Filling, rows: usize) -> Result<Chunk, (usize, St
     let there: Vec<usize> = (0..rows).filter(|row| present(*row)).collect();
     let body = match &filling.values {
         Filled::Ints(values) | Filled::Dates(values) => {
-            let narrow = |row: &usize| {
-                i32::try_from(values[*row]).map_err(|_| {
-                    (*row, format!("{} does not fit 32 bits, as Parquet has the column", values[*row]))
-                })
-            };
+            let narrow =
+                |row: &usize| i32::try_from(values[*row]).map_err(|_| (*row, beyond_int(values[*row])));
             let values = there.iter().map(narrow).collect::<Result<Vec<_>, _>>()?;
             body(&values, |value, to| to.extend_from_slice(&value.to_le_bytes()))
         }
@@ -231,7 +230,7 @@ fn write_levels(present: &[bool], to: &mut Vec<u8>) {
     if present.contains(&false) {
         pack_bits(present.iter().map(|present| u64::from(*present)), 1, to);
     } else {
-        write_varint((present.len() as u64) << 1, to);
+        varint::write((present.len() as u64) << 1, to);
         to.push(1);
     }
 }
@@ -239,7 +238,7 @@ fn write_levels(present: &[bool], to: &mut Vec<u8>) {
 /// One run of bit-packed values, least bit first, in groups of eight.
 fn pack_bits(values: impl ExactSizeIterator<Item = u64>, bits: usize, to: &mut Vec<u8>) {
     let groups = values.len().div_ceil(8);
-    write_varint((groups as u64) << 1 | 1, to);
+    varint::write((groups as u64) << 1 | 1, to);
     let end = to.len() + groups * bits;
     let (mut waiting, mut have) = (0u64, 0);
     for value in values {

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::codec::Codec;
-use super::footer::{Chunk, Leaf, damaged};
+use super::footer::{Chunk, Leaf};
 use super::header::{Header, Kind};
 use super::index::Piece;
 use super::page::{MOST_PAGE_BYTES, Page, Target};
+use super::reason::{Reason, Unsupported, damaged};
 use super::thrift::{self, Fault};
 use super::values::{Converted, Misfits};
 use super::window::Window;
@@ -212,7 +213,7 @@ impl Pages {
         self.pass(rows);
         let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: self.dictionary.as_ref() };
         let taken = page.take(of_page, runs, target, column);
-        let misfits = taken.map_err(|reason| self.fault(self.page_at, &reason))?;
+        let misfits = taken.map_err(|reason| self.fault(self.page_at, reason))?;
         self.page = Turn::Open(page);
         Ok(misfits)
     }
@@ -240,7 +241,15 @@ impl Pages {
     }
 
     #[cold]
-    fn fault(&self, byte: u64, reason: &str) -> Error {
+    fn fault(&self, byte: u64, reason: impl Into<Reason>) -> Error {
+        let reason = match reason.into() {
+            Reason::Damaged(reason) => reason,
+            // Of those that write this checksum, none writes what is not read here.
+            Reason::Unsupported(Unsupported { what, .. }) if self.checksum.is_some() => {
+                format!("{what} was not written so")
+            }
+            Reason::Unsupported(unsupported) => return unsupported.of(&self.path, Some(self.leaf.name)),
+        };
         damaged(&self.path, byte, &format!("column {}: {reason}", self.leaf.name))
     }
 
@@ -295,9 +304,8 @@ impl Pages {
             return Err(self.fault(at, "a page is larger than its column chunk"));
         }
         if header.decompressed > MOST_PAGE_BYTES || header.values > MOST_PAGE_VALUES {
-            return Err(
-                self.fault(at, "a page would be larger than this program reads (512 MiB, 16 million values)")
-            );
+            let what = "a page of more than 512 MiB or 16 million values";
+            return Err(self.fault(at, Unsupported::new(what, "write it with smaller pages")));
         }
         self.window.advance(length);
         self.page_at = at;
@@ -306,7 +314,7 @@ impl Pages {
                 let (_, bytes) = self.decompress(&header)?;
                 let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: None };
                 let dictionary = target.dictionary(&header, &bytes);
-                self.dictionary = Some(dictionary.map_err(|reason| self.fault(at, &reason))?);
+                self.dictionary = Some(dictionary.map_err(|reason| self.fault(at, reason))?);
                 Ok(())
             }
             Kind::Data | Kind::DataV2 if header.values as u64 > left => {
@@ -317,7 +325,11 @@ impl Pages {
                 self.page = Turn::Ahead(header);
                 Ok(())
             }
-            Kind::Other => self.pass_bytes(header.compressed),
+            Kind::Index => self.pass_bytes(header.compressed),
+            Kind::Unknown(kind) => {
+                let what = format!("a page of type {kind}");
+                Err(self.fault(at, Unsupported::new(what, "write it with data pages of version 1 or 2")))
+            }
         }
     }
 
@@ -336,7 +348,7 @@ impl Pages {
         let (levels, bytes) = self.decompress(header)?;
         let target = Target { leaf: &self.leaf, as_text: self.as_text, dictionary: self.dictionary.as_ref() };
         let page = Page::open(header, &levels, &bytes, target);
-        page.map_err(|reason| self.fault(self.page_at, &reason))
+        page.map_err(|reason| self.fault(self.page_at, reason))
     }
 
     /// Uses up what is behind a header: the levels that stand before the values of a second version's page, and the rest decompressed.
@@ -363,7 +375,7 @@ impl Pages {
         let page = buffers.next(length, |into| if is_empty { Ok(()) } else { codec.decompress(body, into) });
         let levels = levels.to_vec();
         let page =
-            page.map_err(|error| self.fault(at, &format!("a page cannot be decompressed ({error})")))?;
+            page.map_err(|error| self.fault(at, format!("a page cannot be decompressed ({error})")))?;
         self.decompressed += header.decompressed as u64;
         self.window.advance(header.compressed);
         Ok((levels, page))

@@ -18,7 +18,7 @@ use crate::formats::columns::{Batch, BlockPlan, Column, ColumnRange, Decode, Val
 use crate::input::{InputFile, PassedOver};
 use crate::tables::{Column as TableColumn, ColumnType, Layout, Table};
 
-const TABLE: Table = Table {
+pub(super) const TABLE: Table = Table {
     name: "mixed",
     columns: &[
         TableColumn::new("text", ColumnType::Text),
@@ -32,7 +32,7 @@ const TABLE: Table = Table {
 };
 
 /// Rows whose columns are dictionaries, plain and compressed, with and without values that are missing.
-fn mixed(rows: i64, seed: i64) -> Batch {
+pub(super) fn mixed(rows: i64, seed: i64) -> Batch {
     let mixed = |row: i64| (row + seed).wrapping_mul(0x5851_f42d_4c95_7f2d) >> 20;
     let present: Vec<bool> = (0..rows).map(|row| row % 7 != 3).collect();
     let text = |row: i64| match seed % 3 {
@@ -60,14 +60,14 @@ fn small_file(groups: i64) -> Vec<u8> {
 }
 
 /// A file of one batch.
-fn written(table: &Table, batch: &Batch) -> Vec<u8> {
+pub(super) fn written(table: &Table, batch: &Batch) -> Vec<u8> {
     let mut writer = ParquetWriter::create(Vec::new(), table).unwrap();
     writer.write(batch).unwrap();
     writer.finish().unwrap()
 }
 
 /// A file that is joined of one file for each batch.
-fn joined(table: &Table, batches: &[Batch]) -> Vec<u8> {
+pub(super) fn joined(table: &Table, batches: &[Batch]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("whole");
     let mut file = File::create(&path).unwrap();
@@ -109,7 +109,7 @@ fn a_damaged_index_is_not_joined() {
 }
 
 /// What a query can learn of a file: all rows, and which it may pass over.
-type Answer = (Vec<Vec<String>>, Vec<BlockPlan>);
+pub(super) type Answer = (Vec<Vec<String>>, Vec<BlockPlan>);
 
 /// Reads a file of these bytes.
 fn read(bytes: &[u8]) -> Result<Answer, Error> {
@@ -124,7 +124,7 @@ fn input_of(bytes: &[u8]) -> (NamedTempFile, InputFile) {
     (file, input)
 }
 
-fn read_table(table: &Table, bytes: &[u8]) -> Result<Answer, Error> {
+pub(super) fn read_table(table: &Table, bytes: &[u8]) -> Result<Answer, Error> {
     let (_file, input) = input_of(bytes);
     let footer: Arc<_> = ParquetFile::open(&input, table)?.into();
     let wanted = (0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect();
@@ -162,6 +162,8 @@ fn every_changed_byte_is_an_error_or_changes_nothing() {
                     assert!(found == answer, "byte {at} of {}, changed by {change:#04x}", bytes.len());
                     assert!(is_of_no_weight(at), "byte {at} of {} is not checked", bytes.len());
                 }
+                // A footer that hides its checksum can say whatever is not supported.
+                Err(Error::Unsupported { .. }) if at >= footer => {}
                 Err(error) => assert!(matches!(error, Error::Data(_)), "{error:?}"),
             }
         }

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::varint;
+
 /// Structs and lists may hold one another this deep; Parquet's are half as deep.
 const DEEPEST: usize = 16;
 
@@ -135,20 +137,13 @@ impl<'a> Reader<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, Fault> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Fault::Broken)
+        let (value, length) = varint::read(&self.bytes[self.at..])?;
+        self.at += length;
+        Ok(value)
     }
 
     fn zigzag(&mut self) -> Result<i64, Fault> {
-        let value = self.varint()?;
-        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+        self.varint().map(varint::unzigzag)
     }
 
     fn read_struct(&mut self, depth: usize) -> Result<Value<'a>, Fault> {
@@ -214,7 +209,7 @@ pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
         Value::I64(value) => write_zigzag(*value, to),
         Value::Double => to.extend([0; 8]),
         Value::Bytes(bytes) => {
-            write_varint(bytes.len() as u64, to);
+            varint::write(bytes.len() as u64, to);
             to.extend_from_slice(bytes);
         }
         Value::List(values) => {
@@ -227,7 +222,7 @@ pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
                 to.push((values.len() as u8) << 4 | kind);
             } else {
                 to.push(0xf0 | kind);
-                write_varint(values.len() as u64, to);
+                varint::write(values.len() as u64, to);
             }
             values.iter().for_each(|value| write(value, to));
         }
@@ -251,17 +246,8 @@ pub(super) fn write(value: &Value<'_>, to: &mut Vec<u8>) {
     }
 }
 
-/// Appends an integer in groups of seven bits, least first.
-pub(super) fn write_varint(mut value: u64, to: &mut Vec<u8>) {
-    while value >= 0x80 {
-        to.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    to.push(value as u8);
-}
-
 fn write_zigzag(value: i64, to: &mut Vec<u8>) {
-    write_varint((value << 1 ^ value >> 63) as u64, to);
+    varint::write(varint::zigzag(value), to);
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Values as a file has them, and as its table has them.
 
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::encodings;
 use super::thrift::Value;
 use crate::BadRecord;
 use crate::formats::columns::{Texts, Values, push_day};
+use crate::formats::field_error::{beyond_int, narrowed};
 use crate::tables::Date;
 
 /// A type as pages have it.
@@ -27,12 +29,16 @@ pub(super) enum Physical {
 pub(super) enum Conversion {
     Int {
         signed: bool,
+        /// Whether the column has 64 bits.
+        long: bool,
     },
     /// Rounded to 32 bits, as a float column has no others in any format.
     Float,
     Double,
     Decimal {
         scale: u32,
+        /// Whether it becomes a double.
+        double: bool,
     },
     Date,
     /// In units of which a day has so many; only midnights are days.
@@ -78,6 +84,18 @@ impl Physical {
             Physical::Bytes => return None,
             Physical::Fixed(width) => width,
         })
+    }
+
+    /// Whether its values are read in an encoding, indices into a dictionary aside.
+    pub(super) fn is_read_in(self, encoding: i64) -> bool {
+        match encoding {
+            encodings::PLAIN => true,
+            encodings::DELTA_BINARY_PACKED => matches!(self, Physical::I32 | Physical::I64),
+            encodings::DELTA_LENGTH_BYTE_ARRAY => self == Physical::Bytes,
+            encodings::DELTA_BYTE_ARRAY => matches!(self, Physical::Bytes | Physical::Fixed(_)),
+            encodings::BYTE_STREAM_SPLIT => self.width().is_some(),
+            _ => false,
+        }
     }
 
     /// Decodes `count` values of a page from `from` on; `None` where they are not there or in an encoding that it cannot have.
@@ -184,30 +202,40 @@ impl Conversion {
         let all = |values| (values, Misfits::new());
         let days = |(days, misfits)| (Values::Date(days), misfits);
         let (values, misfits) = match (self, raw) {
-            (Conversion::Int { signed: true }, Raw::I32(values)) => {
+            (Conversion::Int { signed: true, .. }, Raw::I32(values)) => {
                 all(Values::Int(values.into_iter().map(i64::from).collect()))
             }
-            (Conversion::Int { signed: false }, Raw::I32(values)) => {
-                all(Values::Int(values.into_iter().map(|value| i64::from(value as u32)).collect()))
+            (Conversion::Int { signed: false, long }, Raw::I32(values)) => {
+                ints(values.into_iter().map(|value| i64::from(value as u32)).collect(), long)
             }
-            (Conversion::Int { signed: true }, Raw::I64(values)) => all(Values::Int(values)),
-            (Conversion::Int { signed: false }, Raw::I64(values)) => {
-                let beyond = |value: i64| format!("{} is beyond {}", value as u64, i64::MAX);
-                let fits = |value: &i64| if *value < 0 { Err(beyond(*value)) } else { Ok(()) };
+            (Conversion::Int { signed: true, long }, Raw::I64(values)) => ints(values, long),
+            (Conversion::Int { signed: false, long }, Raw::I64(values)) => {
+                let beyond = |value: u64| {
+                    if long { format!("{value} is beyond {}", i64::MAX) } else { beyond_int(value) }
+                };
+                let most = if long { i64::MAX } else { i32::MAX.into() };
+                let fits = |value: &i64| {
+                    if (0..=most).contains(value) { Ok(()) } else { Err(beyond(*value as u64)) }
+                };
                 let (_, misfits) = each(values.iter(), fits);
                 (Values::Int(values), misfits)
             }
             (Conversion::Float, Raw::F32(values)) => all(Values::Float(values)),
             (Conversion::Float, Raw::F64(values)) => {
-                all(Values::Float(values.into_iter().map(|value| value as f32).collect()))
+                let (floats, misfits) = each(values.into_iter(), narrowed);
+                (Values::Float(floats), misfits)
             }
             (Conversion::Double, Raw::F64(values)) => all(Values::Double(values)),
             (Conversion::Double, Raw::F32(values)) => {
                 all(Values::Double(values.into_iter().map(f64::from).collect()))
             }
-            (Conversion::Decimal { scale }, raw) => {
-                let (decimals, misfits) = decimals(raw, scale)?;
+            (Conversion::Decimal { scale, double: false }, raw) => {
+                let (decimals, misfits) = decimals(raw, |unscaled| decimal_f32(unscaled, scale))?;
                 (Values::Float(decimals), misfits)
+            }
+            (Conversion::Decimal { scale, double: true }, raw) => {
+                let (decimals, misfits) = decimals(raw, |unscaled| decimal_f64(unscaled, scale))?;
+                (Values::Double(decimals), misfits)
             }
             (Conversion::Date, Raw::I32(values)) => all(Values::Date(values)),
             (Conversion::Timestamp { a_day }, Raw::I64(values)) => {
@@ -234,6 +262,13 @@ impl Conversion {
     }
 }
 
+/// Integers of a column that has 64 bits, or 32.
+fn ints(values: Vec<i64>, long: bool) -> (Values, Misfits) {
+    let fits = |value: &i64| i32::try_from(*value).map_err(|_| beyond_int(value));
+    let misfits = if long { Misfits::new() } else { each(values.iter(), fits).1 };
+    (Values::Int(values), misfits)
+}
+
 fn each_text<T: Default>(texts: &Texts, convert: impl Fn(&[u8]) -> Result<T, String>) -> (Vec<T>, Misfits) {
     each(0..texts.spans.len(), |index| convert(texts.get(index)))
 }
@@ -257,32 +292,74 @@ fn date_texts(days: &[i32]) -> Texts {
     Texts { bytes: Arc::new(bytes), spans }
 }
 
-fn decimals(raw: Raw, scale: u32) -> Option<(Vec<f32>, Misfits)> {
+/// Decimals by their digits.
+fn decimals<T: Default>(raw: Raw, float: impl Fn(i128) -> T) -> Option<(Vec<T>, Misfits)> {
     let all = |values| (values, Misfits::new());
     Some(match raw {
-        Raw::I32(values) => all(values.into_iter().map(|value| decimal(value.into(), scale)).collect()),
-        Raw::I64(values) => all(values.into_iter().map(|value| decimal(value.into(), scale)).collect()),
+        Raw::I32(values) => all(values.into_iter().map(|value| float(value.into())).collect()),
+        Raw::I64(values) => all(values.into_iter().map(|value| float(value.into())).collect()),
         Raw::Texts(texts) => each_text(&texts, |bytes| {
             let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { -1 } else { 0 };
             if bytes.len() > 16 {
                 return Err("a decimal has more than 38 digits".to_owned());
             }
             let value = bytes.iter().fold(sign, |value: i128, byte| value << 8 | i128::from(*byte));
-            Ok(decimal(value, scale))
+            Ok(float(value))
         }),
         Raw::F32(_) | Raw::F64(_) => return None,
     })
 }
 
 /// The float nearest to a decimal, as its text would be read.
-fn decimal(unscaled: i128, scale: u32) -> f32 {
+fn decimal_f32(unscaled: i128, scale: u32) -> f32 {
+    // Rounding the quotient again is safe but where it lies halfway between two floats.
+    let safe = quotient(unscaled, scale).filter(|quotient| quotient.to_bits() & 0x1fff_ffff != 0x1000_0000);
+    safe.map_or_else(|| parsed(unscaled, scale), |quotient| quotient as f32)
+}
+
+/// The same of a double.
+fn decimal_f64(unscaled: i128, scale: u32) -> f64 {
+    quotient(unscaled, scale).unwrap_or_else(|| parsed(unscaled, scale))
+}
+
+/// A decimal rounded once; none where its two parts are not exact.
+fn quotient(unscaled: i128, scale: u32) -> Option<f64> {
     const EXACT: i128 = 1 << 53;
-    // Both are exact, so the quotient is rounded once; rounding it again is safe but where it lies halfway between two floats.
-    if (-EXACT..=EXACT).contains(&unscaled) && scale <= 22 {
-        let quotient = unscaled as f64 / 10_f64.powi(scale as i32);
-        if quotient.to_bits() & 0x1fff_ffff != 0x1000_0000 {
-            return quotient as f32;
-        }
+    let is_exact = (-EXACT..=EXACT).contains(&unscaled) && scale <= 22;
+    is_exact.then(|| unscaled as f64 / 10_f64.powi(scale as i32))
+}
+
+/// The slow way. Of at most 39 digits each float is finite.
+fn parsed<T: FromStr + Default>(unscaled: i128, scale: u32) -> T {
+    format!("{unscaled}e-{scale}").parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of as many bytes as they need, which no writer among the tests' has.
+    #[test]
+    fn decimals_of_any_bytes_are_floats() {
+        let numbers: [(&[u8], f64); 6] = [
+            (&[], 0.0),
+            (&[0x7f], 1.27),
+            (&[0x80], -1.28),
+            (&[0xff, 0xff, 0xff], -0.01),
+            (&[0x20, 0, 0, 0, 0, 0, 1], 90_071_992_547_409.93),
+            (&[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 23_611_832_414_348_226_068.47),
+        ];
+        let bytes: Vec<u8> = numbers.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect();
+        let mut at = 0;
+        let spans = numbers.iter().map(|(bytes, _)| {
+            at += bytes.len() as u32;
+            (at - bytes.len() as u32, at)
+        });
+        let spans = spans.collect();
+        let raw = texts(&Arc::new(bytes), spans);
+        let converted = Conversion::Decimal { scale: 2, double: true }.convert(raw, false).unwrap();
+        assert!(converted.misfits.is_empty());
+        let Values::Double(found) = converted.values else { panic!("no doubles") };
+        assert_eq!(found, numbers.map(|(_, number)| number));
     }
-    format!("{unscaled}e-{scale}").parse().unwrap_or(f32::NAN)
 }
