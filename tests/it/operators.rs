@@ -14,8 +14,8 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::{Prefix, ShortText};
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ProcessShared, ReduceByAnyKey, ReduceByKey, ReduceByText, Round,
-    Scan, UnaryNotify, WorkerContext, WriteParts,
+    Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ProcessShared, ReduceByAnyKey,
+    ReduceByKey, ReduceByText, Round, Scan, UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::{Column, ColumnType, RANKINGS};
 use timely::ExchangeData;
