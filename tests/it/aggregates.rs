@@ -66,7 +66,7 @@ fn merge_basic(all: &mut [i64; 4], more: [i64; 4]) {
 fn counts_sums_least_and_greatest_of_each_key() {
     // Catches a merge that begins with zero, which is neither the least of what is above it nor the greatest of what is below.
     let records = records();
-    let item = |key: u64, item: u64| if key % 2 == 0 { item as i64 + 1 } else { -1 - item as i64 };
+    let item = |key: u64, item: u64| if key.is_multiple_of(2) { item as i64 + 1 } else { -1 - item as i64 };
     let mut model = BTreeMap::<_, Vec<i64>>::new();
     for (key, number) in &*records {
         model.entry(*key).or_default().push(item(*key, *number));
