@@ -10,7 +10,7 @@
 
 use millrace::operators::{Fold, Gather, Scan, Sort, WriteParts};
 use millrace::tables::{self, Column};
-use millrace::{cli, job::Job, keys::ShortText, report::AnswerHash};
+use millrace::{cli, job, keys::ShortText, report::AnswerHash};
 
 /// What --output writes.
 const COLUMNS: &[Column] = &[Column::float("adRevenue"), Column::text("sourceIP"), Column::text("destURL")];
@@ -39,7 +39,7 @@ millrace::row! {
 
 fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
-        let mut job = Job::plan("sort_visits", &options, &options.job)?;
+        let mut job = job::Job::plan("sort_visits", &options, &options.job)?;
         let visits = job.table::<Visit>(&tables::USERVISITS)?;
         let output = job.output(&options.output, COLUMNS)?;
         let finished = job.run(move |scope| {
@@ -54,6 +54,6 @@ fn main() -> std::process::ExitCode {
                 })
                 .gather()
         })?;
-        finished.map_or(Ok(()), |finished| finished.tell_written())
+        finished.map_or(Ok(()), job::Finished::tell_written)
     })
 }

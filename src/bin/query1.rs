@@ -15,24 +15,20 @@ use std::process::ExitCode;
 use clap::Parser;
 use millrace::Error;
 use millrace::cli::{self, JobArguments, OutputArguments};
-use millrace::input::Row;
 use millrace::job::Job;
-use millrace::operators::{Fold, Gather, Scan, Top, WriteParts};
-use millrace::report::AnswerHash;
-use millrace::tables::{self, Column, ColumnType};
+use millrace::operators::{Fold, Gather, Ranking, Scan, WriteParts};
+use millrace::tables::{self, Column};
 use millrace::units::Count;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What --output writes.
-const COLUMNS: &[Column] =
-    &[Column::new("pageURL", ColumnType::Text), Column::new("pageRank", ColumnType::Int)];
+const COLUMNS: &[Column] = &[Column::text("pageURL"), Column::int("pageRank")];
 
 /// Finds the pages above a rank: Query 1 of the Big Data Benchmark.
-#[derive(Parser, Serialize)]
+#[derive(Parser, serde::Serialize)]
 #[command(name = "query1")]
 struct Options {
     /// Rank that a page must exceed; 1000, 100 and 10 are queries 1A, 1B and 1C
@@ -49,17 +45,13 @@ struct Options {
     job: JobArguments,
 }
 
-/// The two columns of rankings that Query 1 reads.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(rename = "pageURL")]
-    url: &'a [u8],
-    #[serde(rename = "pageRank")]
-    rank: i32,
-}
-
-impl Row for Page<'_> {
-    type Of<'a> = Page<'a>;
+millrace::row! {
+    struct Page<'a> {
+        #[serde(rename = "pageURL")]
+        url: &'a [u8],
+        #[serde(rename = "pageRank")]
+        rank: i32,
+    }
 }
 
 fn main() -> ExitCode {
@@ -77,13 +69,15 @@ fn run(options: &Options) -> Result<(), Error> {
         scope
             .scan(&rankings, move |page| (page.rank > threshold).then(|| (page.url.to_vec(), page.rank)))
             .write_parts(output.as_ref(), |(url, rank), row| _ = row.text(url).integer(*rank))
-            .fold(Answer::new(top), |answer, (url, rank)| answer.add(url, rank))
+            .fold(Ranking::new(top), |pages, (url, rank)| {
+                pages.hash.add(&[&url, &rank.to_le_bytes()]);
+                pages.top.push(f64::from(rank), url);
+            })
             .gather()
     })?;
     let Some(mut finished) = finished else { return Ok(()) };
-    let answers = std::mem::take(&mut finished.answer);
-    let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
-    let (hash, top) = (answer.hash, answer.top.into_sorted());
+    let Ranking { hash, top } = Ranking::of_all(std::mem::take(&mut finished.answer));
+    let top = top.into_sorted();
     let pages: Vec<_> = top
         .iter()
         .map(|(rank, url)| json!({"pageURL": String::from_utf8_lossy(url), "pageRank": *rank as i32}))
@@ -94,28 +88,4 @@ fn run(options: &Options) -> Result<(), Error> {
         writeln!(f, "{} pages above rank {threshold}, hash {hash}", Count(hash.rows()))
     });
     finished.tell(hash, json!({"pages": hash.rows(), "top": pages}), &text)
-}
-
-/// What is known of the pages of one worker, and in the end of all.
-#[derive(Clone, Serialize, Deserialize)]
-struct Answer {
-    hash: AnswerHash,
-    top: Top<Vec<u8>>,
-}
-
-impl Answer {
-    fn new(top: usize) -> Self {
-        Answer { hash: AnswerHash::default(), top: Top::new(top) }
-    }
-
-    fn add(&mut self, url: Vec<u8>, rank: i32) {
-        self.hash.add(&[&url, &rank.to_le_bytes()]);
-        self.top.push(f64::from(rank), url);
-    }
-
-    fn merge(mut self, other: Self) -> Self {
-        self.hash.merge(other.hash);
-        self.top.merge(other.top);
-        self
-    }
 }

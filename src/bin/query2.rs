@@ -14,25 +14,21 @@ use std::process::ExitCode;
 use clap::Parser;
 use millrace::Error;
 use millrace::cli::{self, JobArguments, OutputArguments};
-use millrace::input::Row;
 use millrace::job::Job;
 use millrace::keys::Prefix;
-use millrace::operators::{Fold, Gather, ReduceByKey, Scan, Top, WriteParts};
-use millrace::report::AnswerHash;
-use millrace::tables::{self, Column, ColumnType};
+use millrace::operators::{Fold, Gather, Ranking, ReduceByKey, Scan, WriteParts};
+use millrace::tables::{self, Column};
 use millrace::units::Count;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What --output writes.
-const COLUMNS: &[Column] =
-    &[Column::new("prefix", ColumnType::Text), Column::new("revenue", ColumnType::Double)];
+const COLUMNS: &[Column] = &[Column::text("prefix"), Column::double("revenue")];
 
 /// Sums advertising revenue by the first characters of the visitor's address: Query 2 of the Big Data Benchmark.
-#[derive(Parser, Serialize)]
+#[derive(Parser, serde::Serialize)]
 #[command(name = "query2")]
 struct Options {
     /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
@@ -49,17 +45,13 @@ struct Options {
     job: JobArguments,
 }
 
-/// The two columns of uservisits that Query 2 reads.
-#[derive(Deserialize)]
-struct Visit<'a> {
-    #[serde(rename = "sourceIP")]
-    source_ip: &'a [u8],
-    #[serde(rename = "adRevenue")]
-    ad_revenue: f32,
-}
-
-impl Row for Visit<'_> {
-    type Of<'a> = Visit<'a>;
+millrace::row! {
+    struct Visit<'a> {
+        #[serde(rename = "sourceIP")]
+        source_ip: &'a [u8],
+        #[serde(rename = "adRevenue")]
+        ad_revenue: f32,
+    }
 }
 
 fn main() -> ExitCode {
@@ -86,13 +78,17 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
             .write_parts(output.as_ref(), |(prefix, revenue), row| {
                 row.text(prefix.as_bytes()).double(*revenue);
             })
-            .fold(Answer::new(top), |answer, (prefix, revenue)| answer.add(prefix, revenue))
+            .fold((0.0, Ranking::new(top)), |(total, groups), (prefix, revenue)| {
+                *total += revenue;
+                groups.hash.add(&[prefix.as_bytes(), &revenue.to_le_bytes()]);
+                groups.top.push(revenue, prefix);
+            })
             .gather()
     })?;
     let Some(mut finished) = finished else { return Ok(()) };
-    let answers = std::mem::take(&mut finished.answer);
-    let answer = answers.into_iter().fold(Answer::new(top), Answer::merge);
-    let (hash, revenue, top) = (answer.hash, answer.revenue, answer.top.into_sorted());
+    let (totals, parts): (Vec<f64>, Vec<_>) = std::mem::take(&mut finished.answer).into_iter().unzip();
+    let (revenue, Ranking { hash, top }) = (totals.iter().sum::<f64>(), Ranking::of_all(parts));
+    let top = top.into_sorted();
     let groups: Vec<_> = top
         .iter()
         .map(|(revenue, prefix)| json!({"prefix": prefix.to_string(), "revenue": revenue}))
@@ -104,31 +100,4 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
         writeln!(f, "{} groups, total revenue {revenue:.6} USD, hash {hash}", Count(hash.rows()))
     });
     finished.tell(hash, json!({"groups": hash.rows(), "revenue": revenue, "top": groups}), &text)
-}
-
-/// What is known of the groups of one worker, and in the end of all.
-#[derive(Clone, Serialize, Deserialize)]
-struct Answer<const WIDTH: usize> {
-    hash: AnswerHash,
-    revenue: f64,
-    top: Top<Prefix<WIDTH>>,
-}
-
-impl<const WIDTH: usize> Answer<WIDTH> {
-    fn new(top: usize) -> Self {
-        Answer { hash: AnswerHash::default(), revenue: 0.0, top: Top::new(top) }
-    }
-
-    fn add(&mut self, prefix: Prefix<WIDTH>, revenue: f64) {
-        self.hash.add(&[prefix.as_bytes(), &revenue.to_le_bytes()]);
-        self.revenue += revenue;
-        self.top.push(revenue, prefix);
-    }
-
-    fn merge(mut self, other: Self) -> Self {
-        self.hash.merge(other.hash);
-        self.revenue += other.revenue;
-        self.top.merge(other.top);
-        self
-    }
 }

@@ -87,12 +87,12 @@ fn reach(peer: usize, kind: Kind, address: SocketAddr, gathering: &Gathering) ->
 mod tests {
     use super::*;
 
+    /// An address of this port, or, of port 0, a name that is unknown.
     fn address(port: u16) -> Result<SocketAddr, Refusal> {
-        Ok(SocketAddr::from(([127, 0, 0, 1], port)))
-    }
-
-    fn unknown() -> Result<SocketAddr, Refusal> {
-        Err(Refusal::Stranger("unknown".to_owned()))
+        match port {
+            0 => Err(Refusal::Stranger("unknown".to_owned())),
+            _ => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+        }
     }
 
     /// At odd ports nobody listens; at those below 10 there is another member than the one that is looked for.
@@ -106,19 +106,19 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_at_one_address_does_not_keep_from_the_next() {
-        let reached = first_reached([unknown(), address(2), address(3), address(12)].into_iter(), reach);
+        let reached = first_reached([0, 2, 3, 12].into_iter().map(address), reach);
         assert_eq!(reached.unwrap(), 12);
     }
 
     #[test]
     fn the_reason_of_a_member_is_told_before_those_of_strangers() {
-        let told = |addresses: Vec<_>| match first_reached(addresses.into_iter(), reach).unwrap_err() {
+        let told = |ports: &[u16]| match first_reached(ports.iter().copied().map(address), reach).unwrap_err() {
             Refusal::Stranger(line) => format!("passing: {line}"),
             Refusal::Fatal(line) => format!("lasting: {line}"),
         };
-        assert_eq!(told(vec![address(2), address(3), unknown()]), "lasting: another at 2");
-        assert_eq!(told(vec![address(3), address(4), address(5)]), "lasting: another at 4");
-        assert_eq!(told(vec![unknown(), address(3)]), "passing: nobody at 3");
-        assert_eq!(told(vec![]), "passing: it has no address");
+        assert_eq!(told(&[2, 3, 0]), "lasting: another at 2");
+        assert_eq!(told(&[3, 4, 5]), "lasting: another at 4");
+        assert_eq!(told(&[0, 3]), "passing: nobody at 3");
+        assert_eq!(told(&[]), "passing: it has no address");
     }
 }

@@ -132,10 +132,16 @@ impl FileState {
         let digest = digest_of(path)?;
         let metadata = fs::metadata(path).map_err(Error::file("look at", path))?;
         if FileState::of(&metadata) != self {
-            return Err(Error::Data(format!("{} changed while it was read", path.display())));
+            return Err(changed_while_read(path));
         }
         Ok(Mark::Digest { modified: self.modified, digest })
     }
+}
+
+/// Says that a file is not what was counted of it.
+#[cold]
+pub(super) fn changed_while_read(path: &Path) -> Error {
+    Error::Data(format!("{} changed while it was read", path.display()))
 }
 
 /// Whether a file ends as one does that is not in the middle of being written. Of a compressed file, its reader will tell.
@@ -157,4 +163,38 @@ fn digest_of(path: &Path) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(file).map_err(Error::file("read", path))?;
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_not_sealed() {
+        // Catches a file whose rows are counted while it becomes another: longer, or of the same size at another time, or gone.
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("part-0");
+        let arrive = || {
+            fs::write(&path, "a row\n").expect("written");
+            let mut directory = Directory::new(home.path().to_owned(), None);
+            directory.look(&mut BTreeMap::new()).expect("looked").remove(0)
+        };
+        assert!(arrive().seal().is_ok(), "left alone");
+        let refused = |arrival: &Arrival| arrival.seal().expect_err("it changed").to_string();
+        let changed = format!("{} changed while it was read", path.display());
+
+        let arrival = arrive();
+        fs::write(&path, "a row\nand one more\n").expect("written");
+        assert_eq!(refused(&arrival), changed);
+
+        let arrival = arrive();
+        let file = File::options().write(true).open(&path).expect("there");
+        file.write_all_at(b"b", 0).expect("written");
+        file.set_modified(SystemTime::UNIX_EPOCH).expect("set");
+        assert_eq!(refused(&arrival), changed);
+
+        let arrival = arrive();
+        fs::remove_file(&path).expect("removed");
+        assert!(refused(&arrival).starts_with(&format!("cannot open {}", path.display())));
+    }
 }

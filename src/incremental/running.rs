@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +23,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::progress::frontier::AntichainRef;
 use timely::worker::Worker;
 
+use super::directory::changed_while_read;
 use crate::Error;
 use crate::input::{Input, Row, SplitQueue, miscut_files};
 use crate::keys::{Key, PlaceHasher};
@@ -112,6 +114,8 @@ pub struct Running<K: TotalKey> {
     /// Joined after the commands have ended: fields are dropped in order.
     _guards: WorkerGuards<()>,
     rows: u64,
+    /// The file that was read last.
+    file: PathBuf,
 }
 
 impl<K: TotalKey> Running<K> {
@@ -130,7 +134,7 @@ impl<K: TotalKey> Running<K> {
             drop(last_words);
         })
         .map_err(Error::Cluster)?;
-        let mut running = Running { commands, replies, _guards: guards, rows: 0 };
+        let mut running = Running { commands, replies, _guards: guards, rows: 0, file: PathBuf::new() };
         // What was known before is the first epoch, and changes nothing.
         let share = totals.len().div_ceil(workers).max(1);
         for (worker, share) in totals.chunks(share).enumerate() {
@@ -146,6 +150,7 @@ impl<K: TotalKey> Running<K> {
         input: &Input<R>,
         logic: impl Fn(R::Of<'_>) -> (K, f32) + Clone + Send + 'static,
     ) -> Result<(), Error> {
+        self.file = input.files().first().map_or_else(PathBuf::new, |file| file.path.to_path_buf());
         let mut input = input.clone();
         loop {
             let queue = Arc::new(SplitQueue::largest_first(input.splits().to_vec()));
@@ -160,7 +165,7 @@ impl<K: TotalKey> Running<K> {
             // A line break inside quotes crossed a cut: once more, whole.
             let uncut = input.uncut(&miscut);
             if uncut.splits() == input.splits() {
-                return Err(Error::Data("a file changed while it was read".into()));
+                return Err(changed_while_read(&self.file));
             }
             input = uncut;
         }
@@ -201,7 +206,7 @@ impl<K: TotalKey> Running<K> {
             all.totals.append(&mut part.totals);
         }
         match all.totals.iter().find(|(_, total)| is_inexact(total.units)) {
-            Some((key, _)) => Err(too_large(key)),
+            Some((key, _)) => Err(too_large(key, &self.file)),
             None => Ok(all),
         }
     }
@@ -241,8 +246,11 @@ fn is_inexact(units: i64) -> bool {
 }
 
 #[cold]
-fn too_large(key: &impl std::fmt::Debug) -> Error {
-    Error::Data(format!("the sum of group {key:?} is beyond 2^29: it would not be exact any more"))
+fn too_large(key: &impl std::fmt::Debug, file: &Path) -> Error {
+    Error::Data(format!(
+        "{} brings the sum of group {key:?} beyond 2^29: it would not be exact any more\n  try: a full run",
+        file.display()
+    ))
 }
 
 /// Tells of a panic, for which the others would wait.
@@ -270,9 +278,11 @@ fn read_splits<R: Row, K: TotalKey>(
     // A reading that failed or went wrong before leaves nothing.
     groups.clear();
     let (mut rows, mut extents, mut unfit, mut overflown) = (0, Vec::new(), None, None);
+    let mut last = Path::new("");
     while let Some(split) = queue.take() {
         let mut reader = input.open_split(split)?;
         let path = &input.files()[split.file].path;
+        last = path;
         while let Some(block) = reader.next_block(|row| {
             let (key, value) = logic(row);
             // What does not fit a whole number is another one afterwards.
@@ -290,7 +300,7 @@ fn read_splits<R: Row, K: TotalKey>(
         })? {
             rows += block.rows;
             if let Some(key) = overflown {
-                return Err(too_large(&key));
+                return Err(too_large(&key, path));
             }
             if let Some(value) = unfit {
                 let why = if value.abs() > LARGEST { "beyond 2^29" } else { "no multiple of 2^-24" };
@@ -303,7 +313,7 @@ fn read_splits<R: Row, K: TotalKey>(
         extents.push((split.file, reader.extent()));
     }
     match groups.iter().find(|(_, (_, units))| is_inexact(*units)) {
-        Some((key, _)) => Err(too_large(key)),
+        Some((key, _)) => Err(too_large(key, last)),
         None => Ok((rows, extents)),
     }
 }

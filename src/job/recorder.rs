@@ -193,7 +193,8 @@ impl Log {
     }
 
     /// Gives each sender its bytes: senders and the operators that give routed containers come in the same order, that in
-    /// which they were built. Some senders only receive, which is seen from what they sent.
+    /// which they were built. Some senders only receive, which is seen from what they sent. Where the two do not pair up, no
+    /// operator gets any, and [`Profile::tree`](crate::report::Profile::tree) tells how much that leaves.
     fn attribute(&mut self, own: usize, sent: &[Vec<u64>]) {
         let senders: Vec<_> = sent.iter().filter(|sent| !sent.is_empty()).collect();
         let channels = self.channels.values().filter(|channel| channel.routed && channel.sent > 0);

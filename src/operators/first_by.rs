@@ -30,15 +30,15 @@ pub trait FirstBy<'scope, D> {
     ///
     /// let first = timely::execute_directly(|worker| {
     ///     let gathered = worker.dataflow(|scope| {
-    ///         [("a", 1.5), ("b", 9.0), ("c", 1.5), ("d", 4.0)]
+    ///         [('a', 1.5f64), ('b', 9.0), ('c', 1.5), ('d', 4.0)]
     ///             .to_stream(scope)
-    ///             .first_by(3, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)))
+    ///             .first_by(3, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)))
     ///             .gather()
     ///     });
     ///     while worker.step() {}
     ///     gathered.take()
     /// });
-    /// assert_eq!(first, Some(vec![("b", 9.0), ("d", 4.0), ("a", 1.5)]));
+    /// assert_eq!(first, Some(vec![('b', 9.0), ('d', 4.0), ('a', 1.5)]));
     /// ```
     fn first_by(
         self,

@@ -58,12 +58,12 @@ impl<D: 'static> Gathered<D> {
     /// use millrace::operators::Gather;
     /// use timely::dataflow::operators::vec::ToStream;
     ///
-    /// let words = timely::execute_directly(|worker| {
-    ///     let gathered = worker.dataflow(|scope| ["race", "mill"].to_stream(scope).gather().sorted());
+    /// let letters = timely::execute_directly(|worker| {
+    ///     let gathered = worker.dataflow(|scope| ['r', 'm'].to_stream(scope).gather().sorted());
     ///     while worker.step() {}
     ///     gathered.take()
     /// });
-    /// assert_eq!(words, Some(vec!["mill", "race"]));
+    /// assert_eq!(letters, Some(vec!['m', 'r']));
     /// ```
     #[must_use]
     pub fn sorted(self) -> Self

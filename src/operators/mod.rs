@@ -1,4 +1,4 @@
-//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, `reduce_by_text`, distinct, join, count, first_by, fold, gather, pipe, sort, write; one operator a file, each a trait on timely's
+//! The dataflow: scan, `reduce_by_key`, `reduce_by_any_key`, `reduce_by_text`, distinct, join, count, `first_by`, fold, gather, `pairs_within_key`, pipe, sort, write; one operator a file, each a trait on timely's
 //! streams, so that they compose like iterator adaptors, with timely's own between them.
 //!
 //! All of them run on one timestamp type, [`Round`]; to their user there is one epoch, over at [`END`].

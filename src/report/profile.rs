@@ -266,8 +266,21 @@ impl Profile {
                 figures.skew
             );
         }
+        let lost = self.unattributed_bytes();
+        if lost > 0 {
+            let _ = writeln!(text, "{} more were exchanged, of which no operator is known", Bytes(lost));
+        }
         text.truncate(text.trim_end().len());
         text
+    }
+
+    /// Bytes that went from worker to worker and are not among those of any operator: none, unless senders and operators could not be
+    /// told to belong together.
+    fn unattributed_bytes(&self) -> u64 {
+        let rows = self.exchange_bytes.iter().enumerate();
+        let others = rows.flat_map(|(own, sent)| sent.iter().enumerate().filter(move |(to, _)| *to != own));
+        let sent: u64 = others.map(|(_, bytes)| bytes).sum();
+        sent.saturating_sub(self.operators.iter().map(|figures| figures.exchanged_bytes).sum())
     }
 }
 
@@ -391,6 +404,10 @@ mod tests {
         assert_eq!((reduce.rows_in, reduce.rows_out, reduce.exchanged_bytes), (4_000, 4, 3_000));
         assert!((reduce.skew - 1.5).abs() < 1e-9 && reduce.worker_rows == [1_000, 3_000]);
         assert!(Profile::of(Vec::new()).is_none());
+        // Where nobody knows which operator sent what, that is told.
+        let mut unknown = profile.clone();
+        unknown.operators[1].exchanged_bytes = 100;
+        assert!(unknown.tree().ends_with("\n201 B more were exchanged, of which no operator is known"));
         assert_eq!(
             profile.tree(),
             "operator                 rows in       rows out  exchanged      busy   skew\n\

@@ -14,8 +14,8 @@ use millrace::input::{Input, InputOptions, Row, SplitAssignment};
 use millrace::keys::{Prefix, ShortText};
 use millrace::memory::Budget;
 use millrace::operators::{
-    Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ProcessShared, ReduceByAnyKey, ReduceByKey, ReduceByText, Round,
-    Scan, UnaryNotify, WorkerContext, WriteParts,
+    Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ProcessShared, ReduceByAnyKey,
+    ReduceByKey, ReduceByText, Round, Scan, UnaryNotify, WorkerContext, WriteParts,
 };
 use millrace::tables::{Column, ColumnType, RANKINGS};
 use timely::ExchangeData;
@@ -488,7 +488,7 @@ fn pairs_within_a_key_are_those_of_a_nested_loop() {
         (0..600).map(|_| (random.below(40) * random.below(3), random.below(200))).collect();
     let mut expected = Vec::new();
     for (place, a) in records.iter().enumerate() {
-        for b in records[place + 1..].iter().filter(|b| b.0 == a.0 && (a.1 + b.1) % 3 != 0) {
+        for b in records[place + 1..].iter().filter(|b| b.0 == a.0 && !(a.1 + b.1).is_multiple_of(3)) {
             expected.push((a.0, a.1.min(b.1), a.1.max(b.1)));
         }
     }
@@ -498,7 +498,7 @@ fn pairs_within_a_key_are_those_of_a_nested_loop() {
         let records = Arc::clone(&records);
         let (found, _) = run_workers(workers, None, move |scope| {
             share(scope, &records)
-                .pairs_within_key(|&key, &a, &b| ((a + b) % 3 != 0).then_some((key, a, b)))
+                .pairs_within_key(|&key, &a, &b| (!(a + b).is_multiple_of(3)).then_some((key, a, b)))
                 .gather()
                 .sorted()
         });

@@ -122,7 +122,8 @@ fn fields_of_every_type() {
     impl Row for Many {
         type Of<'a> = Many;
     }
-    let content = "-5|7|0.1|true|é|right hand|\"o|n\"|millrace|é|12|2000-01-01\n5|8|1|false|e|Left|||\"a|b\"||x\n";
+    let content =
+        "-5|7|0.1|true|é|right hand|\"o|n\"|millrace|é|12|2000-01-01\n5|8|1|false|e|Left|||\"a|b\"||x\n";
     let data = data_with(&MANY, &[("part-0", content.as_bytes())]);
     let input = Input::<Many>::open(&MANY, &options(data.path())).unwrap();
     let (rows, _) = read_all(&input, |row| row).unwrap();

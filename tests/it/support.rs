@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use millrace::memory::Budget;
 use millrace::operators::{Gathered, ProcessShared, Round, WorkerContext};
 use rustix::process::{Pid, Signal, kill_process};
+use timely::communication::Hooks;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::dataflow::Scope;
 
 /// No run of these tests takes this long, unless it hangs.
@@ -41,6 +44,46 @@ where
     let spilled = ended.iter().map(|worker| worker.1).sum();
     assert_eq!(home.path().read_dir().unwrap().count(), 0, "a spill file is left behind");
     (ended.into_iter().filter_map(|worker| worker.0).flatten().collect(), spilled)
+}
+
+/// The same on several processes with so many workers each: threads of this one, that speak over real sockets and share nothing else.
+pub(crate) fn run_processes<A, F>(processes: usize, workers: usize, build: F) -> Vec<A>
+where
+    A: Send + 'static,
+    F: Fn(Scope<'_, Round>) -> Gathered<A> + Clone + Send + Sync + 'static,
+{
+    let mut sockets: Vec<Vec<Option<TcpStream>>> =
+        (0..processes).map(|_| (0..processes).map(|_| None).collect()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (one, other) in (0..processes).flat_map(|one| (one + 1..processes).map(move |other| (one, other))) {
+        sockets[one][other] = Some(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        sockets[other][one] = Some(listener.accept().unwrap().0);
+    }
+    let run = |(index, sockets): (usize, Vec<Option<TcpStream>>)| {
+        let build = build.clone();
+        std::thread::spawn(move || {
+            let process = ProcessShared::default();
+            let hooks = Hooks::default();
+            let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
+            let (builders, guard) =
+                initialize_networking_from_sockets(local, sockets, index, workers, hooks).unwrap();
+            let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
+            let config = timely::WorkerConfig::default();
+            let guards = timely::execute::execute_from(builders, Box::new(guard), config, move |worker| {
+                WorkerContext::install(process.clone(), workers, 0, BTreeMap::new());
+                let gathered = worker.dataflow(&build);
+                while worker.has_dataflows() {
+                    worker.step_or_park(None);
+                }
+                assert_eq!(process.failure.message(), None);
+                gathered.take()
+            });
+            guards.unwrap().join().into_iter().map(Result::unwrap).collect::<Vec<_>>()
+        })
+    };
+    let running: Vec<_> = sockets.into_iter().enumerate().map(run).collect();
+    let gathered = running.into_iter().flat_map(|process| process.join().unwrap());
+    gathered.flatten().flatten().collect()
 }
 
 /// Runs a dataflow on two workers that may hold next to nothing and have nowhere to spill the rest: each must say so.
