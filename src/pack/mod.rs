@@ -291,3 +291,53 @@ impl MadeDirectories {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches a `--verify` that lets pass what it was made to find: a value of another kind than was read, and a row that is missing.
+    #[test]
+    fn what_reads_back_as_something_else_is_told() {
+        let written = tempfile::tempdir().expect("a directory");
+        let table = table_of_columns("numbers", "number:int", b',').expect("a table");
+        let file = written.path().join("part-00000");
+        let job = Job {
+            table,
+            input: InputOptions::default(),
+            to: OutputFormat::Csv(None),
+            target: "unused".into(),
+            file_bytes: 1,
+            threads: 2,
+            verify: true,
+            overwrite: false,
+        };
+        let hash_of = |text: &str| {
+            fs::write(&file, text).expect("written");
+            let input = Input::<WholeRows>::whole_at(written.path(), &table, &InputOptions::default());
+            let input = input.expect("an input");
+            let mut hash = AnswerHash::default();
+            let mut batch = crate::formats::columns::Batch::default();
+            for split in input.splits() {
+                let mut reader = input.open_batches(split).expect("a split");
+                while reader.next_batch(&mut batch).expect("rows").is_some() {
+                    batch.add_to(&mut hash);
+                }
+            }
+            hash
+        };
+        let expected = hash_of("1\n2\n3\n");
+        let check = |text: &str| {
+            fs::write(&file, text).expect("written");
+            verify(&job, written.path(), expected, &ProgressBar::hidden(), &Stop::default())
+        };
+        // In whatever order.
+        check("3\n1\n2\n").expect("the same rows");
+        for other in ["1\n2\n4\n", "1\n2\n", "1\n2\n3\n3\n", "1\n2\n\"\"\n", ""] {
+            let said = check(other).expect_err(other).to_string();
+            assert!(said.starts_with("what was written reads back as "), "{said}");
+            assert!(said.contains("and not as the 3 rows with hash"), "{said}");
+            assert!(said.contains("nothing was kept\n  try: again"), "{said}");
+        }
+    }
+}

@@ -242,6 +242,51 @@ fn damage_is_told_with_file_and_byte() {
     );
 }
 
+/// What is said of a cut, of a wrong checksum, and of what follows the last stream, of every compression.
+#[test]
+fn damage_of_every_compression_is_told_with_file_and_byte() {
+    let text = small_text(30);
+    for compression in Compression::ALL {
+        let (file, of, name) = (compress(compression, &[&text]), name(compression), compression.name());
+        let told = |file: &[u8]| message(lines(&of, file));
+        let length = file.len();
+        let cut = format!(
+            "…/csv/s/documents/{of}: it is cut off: it ends at byte {}, in the middle of its {name} data",
+            length - 3
+        );
+        assert_eq!(told(&file[..length - 3]), cut);
+
+        let checksum = match compression {
+            // Behind the mark of the format and the head of the first chunk.
+            Compression::Snappy => 10 + 4,
+            // The size follows.
+            Compression::Gzip => length - 8,
+            // Bits that fill the last byte may follow.
+            Compression::Bzip2 => length - 3,
+            Compression::Deflate | Compression::Zstd | Compression::Lz4 => length - 1,
+        };
+        let mut changed = file.clone();
+        changed[checksum] ^= 1;
+        let said = told(&changed);
+        let start = format!("…/csv/s/documents/{of}: its {name} data is damaged, which shows at byte ");
+        let shown = said.strip_prefix(&start).and_then(|rest| rest.split_once(": ")?.0.parse::<usize>().ok());
+        assert!(shown.is_some_and(|byte| byte <= length), "{said}");
+
+        let garbage = b"garbage and more of it";
+        let said = told(&[&file[..], garbage].concat());
+        let behind = match compression {
+            // Its chunks have no last one: what follows is another one, and none.
+            Compression::Snappy => "it".to_owned(),
+            _ => format!(
+                "its {name} data ends at byte {length}, and the {} bytes behind are none",
+                garbage.len()
+            ),
+        };
+        assert!(said.starts_with(&format!("…/csv/s/documents/{of}: {behind}")), "{said}");
+        assert!(said.contains(&format!("{name} data")), "{said}");
+    }
+}
+
 #[test]
 fn a_bad_record_has_its_place_in_the_decompressed_text() {
     let good = "a,1,2\n".repeat(100_000);

@@ -96,9 +96,9 @@ fn what_is_too_wide_is_a_bad_value_in_every_format() {
     // A float column has floats, however wide the field of the query is; a packed file with doubles has none for it.
     let float = table(ColumnType::Int, ColumnType::Float);
     let reason = "cannot read `1e300` as f32, widened to f64";
-    assert_eq!(read!(home, FormatChoice::Csv, float, Exact), (vec![1, 2, 3, 5, 7], bad("exact", reason)),);
+    assert_eq!(read!(home, FormatChoice::Csv, float, Exact), (vec![1, 2, 3, 5, 7], bad("exact", reason)));
     let reason = "1e300 is beyond the range of f32; f64 has it";
-    assert_eq!(read!(home, FormatChoice::Parquet, float, Exact), (vec![1, 2, 3, 5, 7], bad("exact", reason)),);
+    assert_eq!(read!(home, FormatChoice::Parquet, float, Exact), (vec![1, 2, 3, 5, 7], bad("exact", reason)));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn pack_writes_no_value_that_its_column_has_not() {
     assert_eq!(text, "1,7,0.5\n4,8,1e+300\n5,,inf\n6,9,-3.5e+38\n7,10,\n");
 }
 
-/// Decimals of every physical type that pyarrow and DuckDB have for them, as floats of both widths.
+/// Decimals of every physical type that pyarrow and `DuckDB` have for them, as floats of both widths.
 #[test]
 fn decimals_are_the_floats_that_their_text_is() {
     let home = Home::new();

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use millrace::units::Bytes;
 use proptest::prelude::*;
 use rustix::process::Signal;
 
@@ -90,6 +91,36 @@ fn packed_text(home: &Home) -> Vec<u8> {
         packed(home, &[&VISITS[..], &["--to", "csv", "--output", "plain/uservisits"]].concat());
     }
     text_of(&home.path().join("plain/uservisits"))
+}
+
+/// The last line of `pack`, figure by figure, and files of about the size that was asked for.
+#[test]
+fn sizes_are_as_asked_and_told_with_ratio_and_speed() {
+    let home = Home::with(&[("part-0".into(), rows(1, 9_000).concat())]);
+    let input = fs::metadata(home.table().join("part-0")).unwrap().len();
+    for format in ["csv", "packed"] {
+        let ran = packed(
+            &home,
+            &[&VISITS[..], &["--to", format, "--output", format, "--file-size", "60KB"]].concat(),
+        );
+        let files = fs::read_dir(home.path().join(format)).unwrap();
+        let sizes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+        let bytes: u64 = sizes.iter().sum();
+        let fitting = sizes.iter().filter(|size| (30_000..=90_000).contains(*size)).count();
+        ran.check(sizes.len() > 2 && fitting >= sizes.len() - 1, &format!("files of about 60 kB: {sizes:?}"));
+        let said = format!(
+            "uservisits: 9,000 rows, {} in 1 file to {} of {format} in {} files ({:.2} of the size), ",
+            Bytes(input),
+            Bytes(bytes),
+            sizes.len(),
+            bytes as f64 / input as f64
+        );
+        ran.check(ran.stdout.starts_with(&said), &said);
+        let speed = ran.stdout.trim_end().rsplit(", ").next().unwrap();
+        let (number, unit) = speed.split_once(' ').unwrap();
+        ran.check(number.parse::<f64>().is_ok_and(|number| number > 0.0), "a speed");
+        ran.check(["kB/s", "MB/s", "GB/s"].contains(&unit), "its unit");
+    }
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub(crate) enum Fate {
     Answer(u16, &'static str),
     /// Its answer is cut off after this many bytes, head included.
     Cut(u64),
+    /// Its answer comes in pieces of 8 KiB, each so late.
+    Drip(Duration),
     /// Nobody ever answers.
     Hang,
 }
@@ -77,6 +79,7 @@ pub(crate) fn proxy(
     let count = std::sync::atomic::AtomicUsize::new(0);
     serve(move |head, client| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut pause = Duration::ZERO;
         let most = match fate(head.lines().next().unwrap_or_default(), number) {
             Fate::Answer(status, body) => {
                 let length = body.len();
@@ -90,16 +93,81 @@ pub(crate) fn proxy(
                 return Ok(());
             }
             Fate::Cut(bytes) => bytes,
+            Fate::Drip(late) => {
+                pause = late;
+                u64::MAX
+            }
             Fate::Late(pause) => {
                 std::thread::sleep(pause);
                 u64::MAX
             }
             Fate::Pass => u64::MAX,
         };
-        let mut server = TcpStream::connect(target)?;
-        server.write_all(head.trim_end().as_bytes())?;
-        server.write_all(b"\r\nConnection: close\r\n\r\n")?;
-        io::copy(&mut server.take(most), client).map(drop)
+        let mut answer = asked(target, head)?.take(most);
+        if pause.is_zero() {
+            return io::copy(&mut answer, client).map(drop);
+        }
+        while io::copy(&mut answer.by_ref().take(8 << 10), client)? > 0 {
+            std::thread::sleep(pause);
+        }
+        Ok(())
+    })
+}
+
+/// Asks a server what a client asked, and gives its answer.
+fn asked(target: SocketAddr, head: &str) -> io::Result<TcpStream> {
+    let mut server = TcpStream::connect(target)?;
+    server.write_all(head.trim_end().as_bytes())?;
+    server.write_all(b"\r\nConnection: close\r\n\r\n")?;
+    Ok(server)
+}
+
+/// Whether a request has a header with this value.
+fn has_header(head: &str, wanted: &str, value: &str) -> bool {
+    let is_it = |line: &str| {
+        line.split_once(':').is_some_and(|(name, of)| name.eq_ignore_ascii_case(wanted) && of.trim() == value)
+    };
+    head.lines().any(is_it)
+}
+
+fn answer(client: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let length = body.len();
+    write!(client, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+}
+
+/// A server in front of another one that denies all requests without this session token.
+pub(crate) fn with_session_token(target: SocketAddr, token: &'static str) -> SocketAddr {
+    serve(move |head, client| {
+        if has_header(head, "x-amz-security-token", token) {
+            return io::copy(&mut asked(target, head)?, client).map(drop);
+        }
+        answer(client, "403 Forbidden", "<Error><Code>InvalidToken</Code></Error>")
+    })
+}
+
+/// What an instance of EC2 asks for its keys, in the second version of the protocol: the keys of the S3 server with a session token,
+/// for who brings the token of a session.
+pub(crate) fn metadata(session_token: &'static str) -> SocketAddr {
+    const SESSION: &str = "the-session";
+    serve(move |head, client| {
+        let mut words = head.split_whitespace();
+        let role = "/latest/meta-data/iam/security-credentials/";
+        match (words.next().unwrap_or_default(), words.next().unwrap_or_default()) {
+            ("PUT", "/latest/api/token") => answer(client, "200 OK", SESSION),
+            ("GET", _) if !has_header(head, "x-aws-ec2-metadata-token", SESSION) => {
+                answer(client, "401 Unauthorized", "")
+            }
+            ("GET", path) if path == role => answer(client, "200 OK", "reader"),
+            ("GET", path) if path.strip_prefix(role) == Some("reader") => {
+                let keys = format!(
+                    r#"{{"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z",
+                    "AccessKeyId": "{KEY_ID}", "SecretAccessKey": "{SECRET_KEY}", "Token": "{session_token}",
+                    "Expiration": "2096-01-01T00:00:00Z"}}"#
+                );
+                answer(client, "200 OK", &keys)
+            }
+            _ => answer(client, "404 Not Found", ""),
+        }
     })
 }
 

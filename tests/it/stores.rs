@@ -13,7 +13,9 @@ use std::time::Duration;
 use millrace::formats::compression::{Compression, Encoder};
 use rustix::process::Signal;
 
-use crate::servers::{Fate, KEY_ID, SECRET_KEY, files, proxy, s3, with_credentials};
+use crate::servers::{
+    Fate, KEY_ID, SECRET_KEY, files, metadata, proxy, s3, with_credentials, with_session_token,
+};
 use crate::support::{Home, Ran, Random, Runner, parse, rows};
 
 /// Some 1.3 MB in three files, the second compressed: small enough for a debug build, large enough for many splits.
@@ -166,22 +168,65 @@ fn of_column_files_only_the_footer_and_the_columns_that_are_read_are_fetched() {
     }
 }
 
+const SLOW_DOWN: &str =
+    "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+
 #[test]
 fn faults_that_pass_change_nothing() {
     let home = visits();
-    let expected = local(&home);
     let server = s3(&bucket(&home), false);
-    let slow_down = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+    let mut tables = vec![("s3://visits/data".to_owned(), local(&home))];
+    for format in ["packed", "parquet"] {
+        let place = packed(&home, format, "200KB");
+        tables.push((format!("s3://visits/{place}/"), hash(&query(&home, "-w 1", "wide").run())));
+    }
     for (what, faults) in [
-        ("server errors", [Fate::Answer(500, ""), Fate::Answer(503, slow_down), Fate::Answer(429, "")]),
+        ("server errors", [Fate::Answer(500, ""), Fate::Answer(503, SLOW_DOWN), Fate::Answer(429, "")]),
         ("cut connections", [Fate::Cut(0), Fate::Cut(700), Fate::Cut(40_000)]),
         ("latency", [Fate::Late(Duration::from_millis(20)); 3]),
+        ("throttling", [Fate::Drip(Duration::from_millis(5)); 3]),
     ] {
-        // Most requests meet a fault, lists and heads of files too.
-        let fate = move |_: &str, number: usize| faults.get(number % 4).copied().unwrap_or(Fate::Pass);
-        let between = proxy(server, fate);
-        let ran = of_bucket(&home, "-w 2 --split-size 256K", between).run();
-        ran.check(hash(&ran) == expected, what);
+        for (data, expected) in &tables {
+            // Most requests meet a fault, lists and heads of files too.
+            let fate = move |_: &str, number: usize| faults.get(number % 4).copied().unwrap_or(Fate::Pass);
+            let words = format!("-w 2 --split-size 256K --s3-endpoint http://{}", proxy(server, fate));
+            let ran = query(&home, &words, data).run();
+            ran.check(hash(&ran) == *expected, &format!("{what}, {data}"));
+        }
+    }
+}
+
+/// Catches a column file that is taken to end where its server gives up, and an error that does not name it.
+#[test]
+fn faults_that_last_name_the_column_file() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for (format, extension) in [("packed", "mrp"), ("parquet", "parquet")] {
+        let place = packed(&home, format, "200KB");
+        let file = format!("{place}/part-00001.{extension}");
+        for (fate, reason) in [
+            (Fate::Answer(403, ""), "access is denied (403)"),
+            (Fate::Answer(412, ""), "it changed since the job was planned"),
+            (
+                Fate::Answer(503, SLOW_DOWN),
+                "the server answered 503 SlowDown: Please reduce your request rate.",
+            ),
+            (Fate::Cut(0), ""), // In the words of the library.
+            (Fate::Cut(400), ""),
+            (Fate::Drip(Duration::from_secs(3)), ""),
+            (Fate::Hang, "the server gave nothing for 1 s"),
+        ] {
+            let (looks, wanted) = (AtomicUsize::new(0), file.clone());
+            let between = proxy(server, move |line, _| {
+                // The first two are for its footer.
+                let concerned = line.starts_with("GET") && line.contains(&wanted);
+                if concerned && looks.fetch_add(1, Ordering::Relaxed) >= 2 { fate } else { Fate::Pass }
+            });
+            let words = format!("-w 2 --store-timeout 1 --s3-endpoint http://{between}");
+            let ran = query(&home, &words, &format!("s3://visits/{place}/")).run();
+            ran.failed_saying(&format!("cannot read s3://visits/{file}: {reason}"));
+            ran.check(ran.taken < Duration::from_secs(10), "it took too long");
+        }
     }
 }
 
@@ -203,7 +248,6 @@ fn faults_that_last_name_the_file_and_the_reason() {
     let file = "cannot read s3://visits/data/csv/t/uservisits/part-2";
     let expired =
         "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
-    let slow_down = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
     for (fate, reason) in [
         (
             Fate::Answer(400, expired),
@@ -213,7 +257,7 @@ fn faults_that_last_name_the_file_and_the_reason() {
         (Fate::Answer(404, ""), "it is not there (404)"),
         (Fate::Answer(412, ""), "it changed since the job was planned"),
         (Fate::Answer(416, ""), "it changed since the job was planned"),
-        (Fate::Answer(503, slow_down), "the server answered 503 SlowDown: Please reduce your request rate."),
+        (Fate::Answer(503, SLOW_DOWN), "the server answered 503 SlowDown: Please reduce your request rate."),
         (Fate::Answer(200, "hello"), "the server does not give parts of files"),
         (Fate::Cut(0), ""), // In the words of the library.
         (Fate::Hang, "the server gave nothing for 1 s"),
@@ -332,6 +376,40 @@ fn keys_of_a_profile_and_no_keys_at_all() {
     let mut public = of_bucket(&home, "-w 1 --s3-anonymous", s3(&bucket(&home), true));
     public.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     assert_eq!(hash(&public.run()), expected);
+}
+
+/// Keys that last for some hours are worth nothing without the token of their session.
+#[test]
+fn a_session_token_goes_with_its_keys() {
+    let home = visits();
+    let expected = local(&home);
+    let server = with_session_token(s3(&bucket(&home), false), "the-token");
+    let mut with_token = of_bucket(&home, "-w 1", server);
+    with_token.command.env("AWS_SESSION_TOKEN", "the-token");
+    assert_eq!(hash(&with_token.run()), expected);
+    of_bucket(&home, "-w 1", server).run().failed_saying("access is denied (403 InvalidToken");
+    let mut wrong = of_bucket(&home, "-w 1", server);
+    wrong.command.env("AWS_SESSION_TOKEN", "another");
+    wrong.run().failed_saying("access is denied (403 InvalidToken");
+}
+
+/// The keys of an instance of EC2, by a stand-in of its metadata server that knows the second version of the protocol alone.
+#[test]
+fn an_instance_has_the_keys_of_its_role() {
+    let home = visits();
+    let expected = local(&home);
+    let server = with_session_token(s3(&bucket(&home), false), "of-the-role");
+    for (endpoint, succeeds) in [(metadata("of-the-role"), true), (metadata("of-another"), false)] {
+        let mut of_role = of_bucket(&home, "-w 2", server);
+        of_role.command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        of_role.command.env("AWS_METADATA_ENDPOINT", format!("http://{endpoint}"));
+        let ran = of_role.run();
+        if succeeds {
+            ran.check(hash(&ran) == expected, "the answer of the files");
+        } else {
+            ran.failed_saying("access is denied (403 InvalidToken");
+        }
+    }
 }
 
 #[test]
@@ -453,16 +531,21 @@ fn marks_of_folders_are_no_files() {
     // A folder with a file, and one without.
     let objects = object("logs/2026-01/", 0)
         + &object("logs/2026-01/part-0.parquet", fs::metadata(&file).unwrap().len())
+        + &object("logs/2026-01/_SUCCESS", 0)
+        + &object("logs/_old", 0)
         + &object("logs/2026-02/", 0);
     let list = format!(
         "<ListBucketResult><Name>visits</Name><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>"
     );
     // The server of the tests knows no object whose name ends in a slash.
     let list: &str = list.leak();
+    let looks = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&looks);
     let between = proxy(s3(&bucket(&home), false), move |line, _| {
         if line.contains("list-type=2") {
             Fate::Answer(200, list)
         } else if line.starts_with("HEAD") {
+            counted.fetch_add(1, Ordering::SeqCst);
             Fate::Answer(404, "")
         } else {
             Fate::Pass
@@ -471,6 +554,8 @@ fn marks_of_folders_are_no_files() {
     for pattern in ["s3://visits/logs/2026-*/", "s3://visits/logs/2026-*", "s3://visits/logs/**"] {
         let ran = query(&home, &format!("-w 1 --s3-endpoint http://{between}"), pattern).run();
         ran.check(hash(&ran) == expected, pattern);
+        // It is plain of a folder with files, and of hidden names nobody asks.
+        assert_eq!(looks.swap(0, Ordering::SeqCst), 1, "looks at empty objects of {pattern}");
     }
 }
 

@@ -86,3 +86,41 @@ fn hadoop_lz4(mut from: &[u8], mut into: &mut [u8]) -> Option<()> {
     }
     into.is_empty().then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Under the number 5, pages are blocks as Hadoop frames them, one or several, or one lz4 frame, or a bare block.
+    #[test]
+    fn every_framing_of_the_old_lz4_is_read() {
+        let text: Vec<u8> = (0..9_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+        let framed = |parts: &[&[u8]]| {
+            let mut framed = Vec::new();
+            for part in parts {
+                let block = lz4_flex::block::compress(part);
+                framed.extend_from_slice(&(part.len() as u32).to_be_bytes());
+                framed.extend_from_slice(&(block.len() as u32).to_be_bytes());
+                framed.extend_from_slice(&block);
+            }
+            framed
+        };
+        let mut frame = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        io::Write::write_all(&mut frame, &text).expect("into memory");
+        let (first, second) = text.split_at(10_001);
+        for page in [
+            framed(&[&text]),
+            framed(&[first, second]),
+            frame.finish().expect("into memory"),
+            lz4_flex::block::compress(&text),
+        ] {
+            let mut into = vec![0; text.len()];
+            Codec::Lz4.decompress(&page, &mut into).expect("a page");
+            assert!(into == text, "another text");
+            for length in [text.len() - 1, text.len() + 1] {
+                assert!(Codec::Lz4.decompress(&page, &mut vec![0; length]).is_err(), "{length}");
+            }
+            assert!(Codec::Lz4.decompress(&page[..page.len() / 2], &mut into).is_err(), "a cut page");
+        }
+    }
+}

@@ -139,20 +139,24 @@ impl Stores {
         let matches = |key: &str| pattern.matches_with(key, options);
         let list = || bucket.store.list(Some(&key)).try_collect::<Vec<_>>();
         let listed = self.0.wait_for(list).map_err(failed("list", directory))?;
-        let folders_marked = bucket.folders_marked(&listed).map_err(failed("list", directory))?;
-        let mut files = Vec::new();
-        for meta in listed {
-            let key = meta.location.as_ref();
-            let folders = key.rsplit_once('/').map_or("", |(folders, _)| folders);
-            if is_hidden(name_of(&meta.location)) || folders_marked.contains(&meta.location) {
-                continue;
-            }
-            if matches(key) || matches(folders) {
-                files.push(bucket.file(meta));
-            } else if folders.match_indices('/').any(|(at, _)| matches(&folders[..at])) {
-                return Err(no_file(&bucket.shown(&Key::from(folders))));
-            }
+        let folders_of =
+            |key: &Key| key.as_ref().rsplit_once('/').map_or(String::new(), |(of, _)| of.to_owned());
+        let is_file = |key: &Key| matches(key.as_ref()) || matches(&folders_of(key));
+        let is_below = |key: &Key| {
+            let folders = folders_of(key);
+            folders.match_indices('/').any(|(at, _)| matches(&folders[..at]))
+        };
+        let keys: BTreeSet<String> = listed.iter().map(|meta| meta.location.to_string()).collect();
+        let is_meant = |meta: &ObjectMeta| {
+            let key = &meta.location;
+            !is_hidden(name_of(key)) && (is_file(key) || is_below(key))
+        };
+        let mut meant: Vec<_> = listed.into_iter().filter(is_meant).collect();
+        bucket.leave_out_marks(&mut meant, &keys).map_err(failed("list", directory))?;
+        if let Some(meta) = meant.iter().find(|meta| !is_file(&meta.location)) {
+            return Err(no_file(&bucket.shown(&Key::from(folders_of(&meta.location)))));
         }
+        let files: Vec<_> = meant.into_iter().map(|meta| bucket.file(meta)).collect();
         Ok((!files.is_empty()).then_some(files))
     }
 
@@ -333,25 +337,32 @@ impl Bucket {
         InputFile { object: Some(object), ..InputFile::local(Path::new(&path), bytes) }
     }
 
-    /// Those of the listed that are no files but the marks that some programs leave for folders: empty objects of names that end in
-    /// a slash, which the library's list leaves out. A file of such a name without the slash is there, and a mark is not.
-    fn folders_marked(&self, listed: &[ObjectMeta]) -> Result<BTreeSet<Key>, Trouble> {
-        let empty: Vec<&Key> =
-            listed.iter().filter(|meta| meta.size == 0).map(|meta| &meta.location).collect();
+    /// Leaves out those that are no files but the marks that some programs leave for folders: empty objects of names that end in
+    /// a slash, which the library's list leaves out. Something below it tells one; otherwise, a file of such a name without the
+    /// slash is there, and a mark is not.
+    fn leave_out_marks(&self, meant: &mut Vec<ObjectMeta>, keys: &BTreeSet<String>) -> Result<(), Trouble> {
+        let has_some_below = |folder: &Key| {
+            let below = format!("{folder}/");
+            keys.range(below.clone()..).next().is_some_and(|key| key.starts_with(&below))
+        };
+        meant.retain(|meta| meta.size > 0 || !has_some_below(&meta.location));
+        let empty: Vec<Key> =
+            meant.iter().filter(|meta| meta.size == 0).map(|meta| meta.location.clone()).collect();
         let mut marked = BTreeSet::new();
         for keys in empty.chunks(HEADS_AT_ONCE) {
             let ask = || {
                 futures_util::future::try_join_all(keys.iter().map(async |key| {
                     match self.store.head(key).await.map_err(Trouble::from) {
                         Ok(_) => Ok(None),
-                        Err(Trouble::NotThere(_)) => Ok(Some((*key).clone())),
+                        Err(Trouble::NotThere(_)) => Ok(Some(key.clone())),
                         Err(trouble) => Err(trouble),
                     }
                 }))
             };
             marked.extend(self.shared.wait_for(ask)?.into_iter().flatten());
         }
-        Ok(marked)
+        meant.retain(|meta| !marked.contains(&meta.location));
+        Ok(())
     }
 
     /// What a manifest says is in a directory.
