@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn the_reason_of_a_member_is_told_before_those_of_strangers() {
-        let told = |ports: &[u16]| match first_reached(ports.iter().copied().map(address), reach).unwrap_err() {
+        let told = |ports: &[u16]| match first_reached(ports.iter().copied().map(address), reach).unwrap_err()
+        {
             Refusal::Stranger(line) => format!("passing: {line}"),
             Refusal::Fatal(line) => format!("lasting: {line}"),
         };

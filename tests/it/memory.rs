@@ -204,9 +204,8 @@ fn send_to_slow_worker(home: &Home, files: usize) -> u64 {
 fn memory_does_not_grow_while_another_process_is_slow() {
     // Pages that the only ranking does not have: every visit crosses over to its partition, and ends there.
     const ROWS: u64 = 20_000;
-    let visits: String =
-        (0..ROWS).map(|page| format!("1.2.3.4,http://page/{page},1980-02-01,1,a,b,c,d,1\n")).collect();
-    let home = Home::with(&[("a".into(), visits.into_bytes())]);
+    let visits = (0..ROWS).map(|page| format!("1.2.3.4,http://page/{page},1980-02-01,1,a,b,c,d,1\n"));
+    let home = Home::with(&[("a".into(), visits.collect::<Vec<_>>().concat().into_bytes())]);
     let rankings = home.path().join("data/csv/t/rankings");
     fs::create_dir(&rankings).unwrap();
     fs::write(rankings.join("a"), "elsewhere,1,1\n").unwrap();

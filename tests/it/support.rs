@@ -142,8 +142,9 @@ impl Home {
     /// A file `hosts` of so many processes on loopback.
     pub(crate) fn write_hosts(&self, processes: usize) {
         let addresses = free_addresses(Ipv4Addr::LOCALHOST.into(), processes);
-        let lines: String = addresses.iter().map(|address| format!("{address} # was free\n")).collect();
-        fs::write(self.path().join("hosts"), format!("# all of them here\n\n{lines}")).unwrap();
+        let mut lines = "# all of them here\n\n".to_owned();
+        addresses.iter().for_each(|address| writeln!(lines, "{address} # was free").unwrap());
+        fs::write(self.path().join("hosts"), lines).unwrap();
     }
 
     pub(crate) fn path(&self) -> &Path {
