@@ -115,7 +115,7 @@ mod documents {
 mod tests {
     /// The first query in a Markdown text, without the lines that documentation hides.
     fn query(markdown: &str) -> Vec<&str> {
-        let lines = markdown.lines().skip_while(|line| !line.starts_with("use std::process"));
+        let lines = markdown.lines().skip_while(|line| !line.starts_with("use millrace::"));
         lines.take_while(|line| *line != "```").filter(|line| !line.starts_with("# ")).collect()
     }
 
