@@ -6,8 +6,10 @@ Started by `scripts/bench`; the conditions it keeps are in benchmarks/README.md.
     options.py   what was typed
     cases.py     which engine runs which query with how many threads
     assignment.py  a run of its own: the two ways to assign splits, on even and on uneven files
+    alone.py     the frame of the runs of its own that measure Millrace alone: cluster.py, incremental.py
     cluster.py   a run of its own: several processes against threads of one, the wire, the start
     hostile.py   the same: a run among strangers that connect, for cluster.py
+    incremental.py  a run of its own: what a new file costs who keeps totals current
     validation.py  a run of its own: what `cost --instances` predicts beside what is measured
     dataset.py   makes the input and warms the page cache
     peers.py     speaks with an engine's `install`, `load` and `query`

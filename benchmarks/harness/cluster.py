@@ -5,25 +5,22 @@ processes; and what a thousand hostile connections cost. What is compared takes 
 """
 
 import argparse
-import contextlib
 import json
 import re
-import shlex
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-from harness import dataset, machine, report
+from harness import dataset, machine
+from harness.alone import play
 from harness.bench import say
 from harness.cases import HELD
 from harness.figures import paired_ratios, ratio, seconds, spread, table, times
 from harness.hostile import CONNECTIONS, Pair
 from harness.options import ROOT, SMOKE_ROWS, positive
-from harness.peers import Failure, neutral, verb
-from harness.results import Results
+from harness.peers import Failure, verb
 from harness.targets import TWO_PROCESSES, TWO_WORKERS, VERDICTS, Target, at_least
 from peers import queries
 
@@ -46,29 +43,7 @@ RECORD_BYTES = 16
 def main(arguments):
     """Exit code: 0 when every answer was right, whatever the times, 1 when one was not, 2 for wrong usage."""
     options = parse(arguments)
-    load_average = machine.load_average()
-    facts = machine.facts()
-    if options.out and options.out.exists():
-        say(f"{neutral(str(options.out))} exists: a run is never overwritten; name another folder with --out")
-        return 2
-    with tempfile.TemporaryDirectory(prefix="millrace-cluster-") as scratch:
-        results = Results(options.out or Path(scratch) / "run")
-        with contextlib.closing(results):
-            try:
-                version = verb("millrace", "install")
-                inputs = measure(options, Path(scratch), results.keep)
-            except Failure as failure:
-                say(f"bench-cluster: {failure}")
-                return 1
-        text = summary(results.rows, options, facts)
-        print(text)
-        if options.out:
-            facts |= {"command": neutral(shlex.join(["scripts/bench-cluster", *arguments])), "commit": machine.commit(),
-                      "versions": [version], "inputs": inputs, "load_average": load_average}
-            (options.out / "summary.md").write_text(text, encoding="utf-8")
-            (options.out / "README.md").write_text(report.readme(facts, "Several processes"), encoding="utf-8")
-            say(f"kept in {neutral(str(options.out))}")
-    return 0
+    return play("bench-cluster", "Several processes", arguments, options, machine.facts(), measure, summary)
 
 
 def parse(arguments):

@@ -6,12 +6,9 @@ follows the directory starts once. A run that answers wrongly, or reads an old f
 """
 
 import argparse
-import contextlib
-import datetime
 import json
 import os
 import resource
-import shlex
 import shutil
 import subprocess
 import sys
@@ -19,12 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import dataset, machine, report
+from harness import dataset, machine
+from harness.alone import play
 from harness.bench import say
 from harness.figures import paired_ratios, seconds, spread, table
 from harness.options import ROOT, SMOKE_ROWS, positive
-from harness.peers import Failure, neutral, verb
-from harness.results import Results
+from harness.peers import Failure, verb
 
 # The first hundred are there before; the last is 1 % of them.
 FILES = 101
@@ -36,32 +33,10 @@ CLOCKS = {"processor_seconds": "processor time", "seconds": "wall time"}
 
 def main(arguments):
     """Exit code: 0 when every answer was right, whatever the times, 1 when one was not, 2 for wrong usage."""
-    options = parse(arguments)
-    load_average = machine.load_average()
-    described = machine.describe()
-    facts = {"date": datetime.date.today().isoformat(), "machine": described, "name": machine.short_name(described)}
-    out = options.out or (None if options.smoke else ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}-incremental")
-    if out and out.exists():
-        say(f"{neutral(str(out))} exists: a run is never overwritten; name another folder with --out")
-        return 2
-    with tempfile.TemporaryDirectory(prefix="millrace-incremental-") as scratch:
-        results = Results(out or Path(scratch) / "run")
-        with contextlib.closing(results):
-            try:
-                version = verb("millrace", "install")
-                inputs = measure(options, Path(scratch), results.keep)
-            except Failure as failure:
-                say(f"bench-incremental: {failure}")
-                return 1
-        text = summary(results.rows, options, facts)
-        print(text)
-        if out:
-            facts |= {"command": neutral(shlex.join(["scripts/bench-incremental", *arguments])), "commit": machine.commit(),
-                      "versions": [version], "inputs": inputs, "load_average": load_average}
-            (out / "summary.md").write_text(text, encoding="utf-8")
-            (out / "README.md").write_text(report.readme(facts, "Totals kept current"), encoding="utf-8")
-            say(f"kept in {neutral(str(out))}")
-    return 0
+    options, facts = parse(arguments), machine.facts()
+    if not options.smoke:
+        options.out = options.out or ROOT / "benchmarks" / "runs" / f"{facts['date']}-{facts['name']}-incremental"
+    return play("bench-incremental", "Totals kept current", arguments, options, facts, measure, summary)
 
 
 def parse(arguments):
