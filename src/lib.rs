@@ -12,6 +12,8 @@
 //! ```
 //! use millrace::operators::{Gather, ReduceByKey, Scan};
 //! use millrace::{cli, job::Job, keys::Prefix, tables};
+//! # use timely::dataflow::operators::Inspect;
+//! # static GROUPS: std::sync::Mutex<Vec<(f64, String)>> = std::sync::Mutex::new(Vec::new());
 //!
 //! /// SELECT countryCode, SUM(adRevenue) FROM uservisits WHERE duration > 5 GROUP BY countryCode
 //! #[derive(clap::Parser, serde::Serialize)]
@@ -32,6 +34,7 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
+//! #   let code =
 //!     cli::main(|options: Options| {
 //!         let mut job = Job::plan("countries", &options, &options.job)?;
 //!         let visits = job.table::<Visit>(&tables::USERVISITS)?;
@@ -41,10 +44,16 @@
 //!                     (visit.duration > 5).then_some((visit.country, f64::from(visit.revenue)))
 //!                 })
 //!                 .reduce_by_key(|total, revenue| *total += revenue)
+//! #               .inspect(|(country, total)| GROUPS.lock().unwrap().push((*total, country.to_string())))
 //!                 .gather()
 //!                 .sorted_by(|a, b| b.1.total_cmp(&a.1))
 //!         })
 //!     })
+//! #   ;
+//! #   let mut groups = std::mem::take(&mut *GROUPS.lock().unwrap());
+//! #   groups.sort_by(|a, b| b.0.total_cmp(&a.0));
+//! #   assert_eq!((groups.len(), &*groups[0].1, &*groups[1].1), (64, "BEL", "IND"));
+//! #   code
 //! }
 //! ```
 //!

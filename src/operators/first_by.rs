@@ -10,7 +10,7 @@ use std::rc::Rc;
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 
 use super::context::{END, Round};
 use super::notify::UnaryNotify;
@@ -54,31 +54,31 @@ impl<'scope, D: ExchangeData> FirstBy<'scope, D> for StreamVec<'scope, Round, D>
         compare: impl Fn(&D, &D) -> Ordering + 'static,
     ) -> StreamVec<'scope, Round, D> {
         let compare = Rc::new(compare);
-        let mut own = First::new(limit, Rc::clone(&compare));
-        let mut all = First::new(limit, compare);
-        self.unary_notify::<CapacityContainerBuilder<Vec<D>>, _, _>(
-            Pipeline,
-            "First",
-            [END],
-            move |input, output, notificator| {
-                input.for_each(|_, records| records.drain(..).for_each(|record| own.offer(record)));
-                while let Some(end) = notificator.next() {
-                    output.session(&end).give_iterator(own.take_sorted().into_iter());
-                }
-            },
-        )
-        .unary_notify::<CapacityContainerBuilder<Vec<D>>, _, _>(
-            Exchange::new(|_: &D| 0),
-            "First of all",
-            [END],
-            move |input, output, notificator| {
-                input.for_each(|_, records| records.drain(..).for_each(|record| all.offer(record)));
-                while let Some(end) = notificator.next() {
-                    output.session(&end).give_iterator(all.take_sorted().into_iter());
-                }
-            },
-        )
+        let own = first_of(self, Pipeline, "First", limit, Rc::clone(&compare));
+        first_of(own, Exchange::new(|_: &D| 0), "First of all", limit, compare)
     }
+}
+
+/// The first of what comes to each worker, in order.
+fn first_of<'scope, D: ExchangeData>(
+    records: StreamVec<'scope, Round, D>,
+    pact: impl ParallelizationContract<Round, Vec<D>>,
+    name: &str,
+    limit: usize,
+    compare: Rc<impl Fn(&D, &D) -> Ordering + 'static>,
+) -> StreamVec<'scope, Round, D> {
+    let mut first = First::new(limit, compare);
+    records.unary_notify::<CapacityContainerBuilder<Vec<D>>, _, _>(
+        pact,
+        name,
+        [END],
+        move |input, output, notificator| {
+            input.for_each(|_, records| records.drain(..).for_each(|record| first.offer(record)));
+            while let Some(end) = notificator.next() {
+                output.session(&end).give_iterator(first.take_sorted().into_iter());
+            }
+        },
+    )
 }
 
 /// The first of the records offered so far, among up to as many others.
