@@ -7,6 +7,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use super::files::{self, Format, InputFile, Listed};
+use super::footers::footers;
 use super::projection;
 use super::split::{self, Split};
 use super::{BadRecords, InputOptions, Row, SplitReader, assign};
@@ -15,8 +16,8 @@ use crate::formats::columns::{
     BlockPlan, ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted,
 };
 use crate::formats::csv::{CsvReader, FieldFilter, PageReader, Source, WantedField};
-use crate::formats::packed::{PackedDecoder, PackedFile};
-use crate::formats::parquet::{ParquetDecoder, ParquetFile};
+use crate::formats::packed::PackedDecoder;
+use crate::formats::parquet::ParquetDecoder;
 use crate::tables::{Date, Layout, Table};
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
@@ -423,18 +424,6 @@ impl From<&str> for ColumnValue {
     fn from(text: &str) -> Self {
         ColumnValue(Value::Text(text.into()))
     }
-}
-
-/// The footers of column files.
-fn footers(table: &Table, format: Format, files: &[InputFile]) -> Result<Arc<[ColumnFile]>, Error> {
-    let footer = |file| {
-        Ok(match format {
-            Format::Csv => return Ok(None),
-            Format::Parquet => Some(ColumnFile::Parquet(ParquetFile::open(file, table)?.into())),
-            Format::Packed => Some(ColumnFile::Packed(PackedFile::open(file, table)?.into())),
-        })
-    };
-    files.iter().filter_map(|file| footer(file).transpose()).collect()
 }
 
 fn cut(files: &[InputFile], columns: &[ColumnFile], split_bytes: u64, uncut: &BTreeSet<usize>) -> Vec<Split> {
