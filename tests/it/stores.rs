@@ -532,6 +532,43 @@ fn a_signal_ends_a_conversion_that_waits_for_a_server() {
     }
 }
 
+/// Catches a `--verify` that compares what was to be written with itself, and not with what is on the disk: a digit in its first file
+/// is changed while it waits for the last part of its input.
+#[test]
+fn a_conversion_is_verified_by_what_is_on_the_disk() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for damaged in [false, true] {
+        let (looks, out) = (AtomicUsize::new(0), home.path().join("out"));
+        let between = proxy(server, move |line, _| {
+            // The first two are for what it is and whether it has quotes.
+            if damaged && line.contains("part-2") && looks.fetch_add(1, Ordering::SeqCst) == 2 {
+                let mut rooms = fs::read_dir(&out).unwrap().map(|room| room.unwrap().path());
+                let first = rooms.next().unwrap().join("run-0-0");
+                let mut text = fs::read(&first).unwrap();
+                assert!(text.len() > 50_000 && text.ends_with(b"\n"), "it is finished");
+                text[0] = if text[0] == b'1' { b'2' } else { b'1' };
+                fs::write(&first, text).unwrap();
+            }
+            Fate::Pass
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        let words = "--data s3://visits/data --set t --table uservisits --format csv --to csv --output out/uservisits \
+                     --file-size 100KB --verify -w 1";
+        command.args(words.split_whitespace()).args(["--s3-endpoint", &format!("http://{between}")]);
+        with_credentials(&mut command, home.path());
+        let ran = home.runner(command).run();
+        if damaged {
+            ran.failed_saying("what was written reads back as 15,000 rows with hash ");
+            ran.failed_saying("nothing was kept\n  try: again");
+            assert_eq!(home.listing("out"), ["absent"], "nothing is left");
+        } else {
+            ran.ended_with(0).check(ran.stdout.contains("verified: all rows read back the same"), "verified");
+            fs::remove_dir_all(home.path().join("out")).unwrap();
+        }
+    }
+}
+
 /// Files in folders of their own, below `logs`.
 fn logs(below: &Path) {
     for (name, seed) in
