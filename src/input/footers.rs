@@ -7,7 +7,7 @@ use std::thread;
 
 use super::files::{Format, InputFile};
 use crate::Error;
-use crate::formats::columns::ColumnFile;
+use crate::formats::columns::{ColumnFile, Wanted};
 use crate::formats::packed::PackedFile;
 use crate::formats::parquet::ParquetFile;
 use crate::tables::Table;
@@ -15,24 +15,27 @@ use crate::tables::Table;
 /// So many are read of a store at once: each takes two requests, one after the other, and nearly all of their time is waiting.
 const FAR_AT_ONCE: usize = 32;
 
-/// Reads the footers of all files, in their order; none where they are text.
+/// Reads the footers of all files, in their order, and sees that the wanted columns can be read; none where they are text.
 pub(super) fn footers(
     table: &Table,
+    wanted: &[Wanted],
     format: Format,
     files: &[InputFile],
 ) -> Result<Arc<[ColumnFile]>, Error> {
     let is_far = files.iter().any(|file| file.object.is_some());
     let at_once = if is_far { FAR_AT_ONCE } else { thread::available_parallelism().map_or(1, NonZero::get) };
-    let read = match format {
-        Format::Csv => return Ok([].into()),
-        Format::Parquet => |file: &InputFile, table: &Table| {
-            ParquetFile::open(file, table).map(|footer| ColumnFile::Parquet(footer.into()))
-        },
-        Format::Packed => |file: &InputFile, table: &Table| {
-            PackedFile::open(file, table).map(|footer| ColumnFile::Packed(footer.into()))
-        },
+    let footers = match format {
+        Format::Csv => Ok(Vec::new()),
+        Format::Parquet => in_order(files, at_once, |file| {
+            let footer = ParquetFile::open(file, table)?;
+            footer.check_readable(wanted)?;
+            Ok(ColumnFile::Parquet(footer.into()))
+        }),
+        Format::Packed => {
+            in_order(files, at_once, |file| Ok(ColumnFile::Packed(PackedFile::open(file, table)?.into())))
+        }
     };
-    in_order(files, at_once, |file| read(file, table)).map(Into::into)
+    footers.map(Into::into)
 }
 
 /// What `make` makes of each item, so many at once. Of several errors it gives the one of the first item, whichever came first.

@@ -129,7 +129,7 @@ impl<R: Row> Input<R> {
         let total = files.iter().map(|file| file.bytes).sum();
         let split_bytes =
             options.split_bytes.unwrap_or_else(|| split::chosen_bytes(total, options.peers)).max(1);
-        let columns = footers(table, format, &files)?;
+        let columns = footers(table, &wanted, format, &files)?;
         let uncut = match format {
             Format::Csv => files::with_quotes(table, &mut files, split_bytes)?,
             Format::Parquet | Format::Packed => BTreeSet::new(),

@@ -55,6 +55,8 @@ mod packed;
 mod page;
 /// Parquet of other programs against CSV of the same rows, and damaged files.
 mod parquet;
+/// Parquet that pyarrow encrypted, in part or as a whole.
+mod parquet_encrypted;
 /// Values of Parquet that are none of their column, skipped or named.
 mod parquet_misfits;
 /// Pages of Parquet that a query passes over by the page index, and damage to it.
