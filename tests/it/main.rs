@@ -1,5 +1,7 @@
 //! All integration tests, as one crate: one link instead of a dozen.
 
+/// Each operator over several processes, against plain models.
+mod across_processes;
 /// Ready-made aggregates, at one, two and three workers, against plain models.
 mod aggregates;
 /// Faults at random moments, and what becomes of the run.
