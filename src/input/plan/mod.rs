@@ -1,5 +1,9 @@
 //! A planned table.
 
+mod column_value;
+mod known;
+mod open;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,15 +14,12 @@ use super::files::{self, Format, InputFile, Listed};
 use super::footers::footers;
 use super::projection;
 use super::split::{self, Split};
-use super::{BadRecords, InputOptions, Row, SplitReader, assign};
+use super::{BadRecords, InputOptions, Row};
 use crate::Error;
-use crate::formats::columns::{
-    BlockPlan, ColumnFile, ColumnRange, ColumnReader, ColumnSource, Value, Wanted,
-};
-use crate::formats::csv::{CsvReader, FieldFilter, PageReader, Source, WantedField};
-use crate::formats::packed::PackedDecoder;
-use crate::formats::parquet::ParquetDecoder;
-use crate::tables::{Date, Layout, Table};
+use crate::formats::columns::{ColumnFile, ColumnRange, Wanted};
+use crate::tables::Table;
+
+pub use column_value::ColumnValue;
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -149,62 +150,9 @@ impl<R: Row> Input<R> {
             block_bytes: BLOCK_BYTES,
         }))
     }
-
-    /// Starts to read one split.
-    pub fn open_split(&self, split: &Split) -> Result<SplitReader<R>, Error> {
-        let plan = &*self.plan;
-        let file = &plan.files[split.file];
-        let (blocks, unread_rows) = self.blocks_of(split);
-        let column_source = || ColumnSource {
-            unread_rows,
-            path: Arc::clone(&file.path),
-            table: plan.table,
-            wanted: Arc::clone(&plan.wanted),
-            bad_records: plan.bad_records,
-            range: split.range.clone(),
-        };
-        match plan.columns.get(split.file) {
-            Some(ColumnFile::Parquet(footer)) => {
-                let decoder = ParquetDecoder::open(
-                    footer,
-                    file.open()?,
-                    Arc::clone(&plan.wanted),
-                    Arc::clone(&plan.ranges),
-                    blocks,
-                );
-                Ok(SplitReader::parquet(ColumnReader::new(column_source(), decoder)))
-            }
-            Some(ColumnFile::Packed(footer)) => {
-                let decoder =
-                    PackedDecoder::open(footer, file.open()?, Arc::clone(&plan.wanted), &plan.ranges, blocks);
-                Ok(SplitReader::packed(ColumnReader::new(column_source(), decoder)))
-            }
-            None => {
-                let source = Source {
-                    path: Arc::clone(&file.path),
-                    file: file.open()?,
-                    compression: file.compression,
-                    range: split.range.clone(),
-                    table: plan.table,
-                    wanted: plan
-                        .wanted
-                        .iter()
-                        .map(|wanted| WantedField::of(&plan.table, wanted.column))
-                        .collect(),
-                    filter: FieldFilter::new(&plan.table, &plan.wanted, &plan.ranges),
-                    bad_records: plan.bad_records,
-                    block_bytes: plan.block_bytes,
-                };
-                Ok(match plan.table.layout {
-                    Layout::Pages => SplitReader::pages(PageReader::open(source)?),
-                    Layout::Delimited(_) | Layout::Lines => SplitReader::csv(CsvReader::open(source)?),
-                })
-            }
-        }
-    }
 }
 
-/// What there is to know of a plan whatever its rows become.
+/// Plans made of a plan, whatever its rows become.
 impl<R> Input<R> {
     /// The same plan, of which no row is read.
     pub(crate) fn untyped(&self) -> Input<()> {
@@ -281,148 +229,8 @@ impl<R> Input<R> {
         }))
     }
 
-    /// The blocks of a split that may have rows that the query wants, and how many rows the others have.
-    fn blocks_of(&self, split: &Split) -> (Vec<usize>, u64) {
-        let blocks = self.plan.columns.get(split.file).map_or(&[][..], ColumnFile::blocks);
-        let inside = (0..blocks.len()).filter(|block| split.range.contains(&blocks[*block].bytes.start));
-        let (outside, wanted): (Vec<_>, _) =
-            inside.partition(|block| blocks[*block].is_outside(&self.plan.ranges));
-        (wanted, outside.iter().map(|block| blocks[*block].rows).sum())
-    }
-
     fn planned(plan: Plan) -> Self {
         Input { plan: Arc::new(plan), row: PhantomData }
-    }
-
-    /// The table.
-    pub fn table(&self) -> &Table {
-        &self.plan.table
-    }
-
-    /// How many blocks the files have; none where they are text.
-    pub(crate) fn blocks(&self) -> usize {
-        self.plan.columns.iter().map(|file| file.blocks().len()).sum()
-    }
-
-    /// How many rows the files have, if that is known before they are read.
-    pub(crate) fn known_rows(&self) -> Option<u64> {
-        let files = (!self.plan.columns.is_empty()).then_some(&self.plan.columns)?;
-        Some(files.iter().flat_map(ColumnFile::blocks).map(|block| block.rows).sum())
-    }
-
-    /// Of each block of the files, the bytes of each column and how its values are written; nothing where they are text.
-    pub(crate) fn stored(&self) -> Vec<Vec<(u64, String)>> {
-        self.plan.columns.iter().flat_map(ColumnFile::stored).collect()
-    }
-
-    /// The table's files, sorted by name.
-    pub fn files(&self) -> &[InputFile] {
-        &self.plan.files
-    }
-
-    /// What the user should know of them: names that say something else than contents, compressed files that are too few.
-    pub fn warnings(&self) -> &[String] {
-        &self.plan.warnings
-    }
-
-    /// All splits, sorted by file and place in it.
-    pub fn splits(&self) -> &[Split] {
-        &self.plan.splits
-    }
-
-    /// The splits of one worker out of `peers`: every `peers`-th, from its own index on.
-    pub fn assigned(&self, worker: usize, peers: usize) -> impl Iterator<Item = &Split> {
-        self.plan.splits.iter().skip(worker).step_by(peers.max(1))
-    }
-
-    /// The splits that the workers of one process share, out of `processes` with `workers` each: those of its workers
-    /// under the plain rule of [`assigned`](Self::assigned), unless that leaves processes with unequal bytes.
-    pub fn shared(&self, process: usize, processes: usize, workers: usize) -> impl Iterator<Item = &Split> {
-        let processes_of = assign::processes_of(&self.plan.splits, processes, workers);
-        let own = move |split: &&Split| processes_of[split.index] == process;
-        self.plan.splits.iter().filter(own)
-    }
-
-    /// Whether some of the files are far away, so that a split is better asked for before the one in front of it is read.
-    pub fn is_remote(&self) -> bool {
-        self.plan.files.iter().any(|file| file.object.is_some())
-    }
-
-    /// Bytes of all files.
-    pub fn bytes(&self) -> u64 {
-        self.plan.files.iter().map(|file| file.bytes).sum()
-    }
-
-    /// Bytes that a scan of all splits reads: of text all, of column files those of the wanted columns, in the blocks that are
-    /// not passed over.
-    pub fn bytes_to_read(&self) -> u64 {
-        self.bytes_of_blocks(|block| if block.is_outside(&self.plan.ranges) { 0.0 } else { 1.0 })
-    }
-
-    /// The same, of one split.
-    pub(crate) fn bytes_to_read_of(&self, split: &Split) -> u64 {
-        let Some(file) = self.plan.columns.get(split.file) else { return split.bytes() };
-        let (blocks, _) = self.blocks_of(split);
-        blocks.into_iter().map(|block| file.bytes_of(block, &self.plan.wanted)).sum()
-    }
-
-    /// Bytes of the rows that a query wants, about, by the statistics of column files: those of the wanted columns, in the files. Of
-    /// text all bytes.
-    pub(crate) fn expected_bytes(&self) -> u64 {
-        self.bytes_of_blocks(|block| block.expected_share(&self.plan.ranges))
-    }
-
-    /// Bytes of the wanted columns, of each block that share of them; of text all bytes.
-    fn bytes_of_blocks(&self, share: impl Fn(&BlockPlan) -> f64) -> u64 {
-        if self.plan.columns.is_empty() {
-            return self.bytes();
-        }
-        let of_file = |file: &ColumnFile| {
-            let blocks = file.blocks().iter().enumerate();
-            let of_block = |(index, block)| file.bytes_of(index, &self.plan.wanted) as f64 * share(block);
-            blocks.map(of_block).sum::<f64>()
-        };
-        // Whole numbers of bytes are exact up to 2^53.
-        self.plan.columns.iter().map(of_file).sum::<f64>().round() as u64
-    }
-
-    /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.
-    pub fn digest(&self) -> u64 {
-        files::digest(&self.plan.files)
-    }
-}
-
-/// A value that a column's values are compared with, of the type that the column has: made of an `i32`, `f32`, `f64`, [`Date`] or text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ColumnValue(Value);
-
-impl From<i32> for ColumnValue {
-    fn from(value: i32) -> Self {
-        ColumnValue(Value::Int(value.into()))
-    }
-}
-
-impl From<f32> for ColumnValue {
-    fn from(value: f32) -> Self {
-        ColumnValue(Value::Float(value))
-    }
-}
-
-impl From<f64> for ColumnValue {
-    fn from(value: f64) -> Self {
-        ColumnValue(Value::Double(value))
-    }
-}
-
-impl From<Date> for ColumnValue {
-    fn from(date: Date) -> Self {
-        ColumnValue(Value::Date(date.days()))
-    }
-}
-
-impl From<&str> for ColumnValue {
-    fn from(text: &str) -> Self {
-        ColumnValue(Value::Text(text.into()))
     }
 }
 
