@@ -22,6 +22,7 @@
 mod assign;
 mod batches;
 mod files;
+mod footers;
 mod plan;
 mod probe;
 mod projection;

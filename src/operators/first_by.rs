@@ -12,6 +12,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 
+use super::best::Best;
 use super::context::{END, Round};
 use super::notify::UnaryNotify;
 
@@ -20,9 +21,9 @@ pub trait FirstBy<'scope, D> {
     /// Gives the first `limit` records in the order of `compare`, on worker 0 and in this order, after all input has been seen:
     /// `ORDER BY … LIMIT n`. Which of equals are among them is not told, so let `compare` end with what tells rows apart.
     ///
-    /// Cost: a comparison for a record that is not among the first, a few for one that is; each worker sends up to `limit` records to
-    /// worker 0, through serde where they cross processes. Memory: twice `limit` records on each worker, and as many again on worker 0, not
-    /// counted to `--memory` and never spilled, since `limit` bounds them: for a large part of all records, [`sort`](super::Sort::sort).
+    /// Cost: a comparison for a record that is not among the first, up to 2 log₂(`limit`) for one that is; each worker sends up to
+    /// `limit` records to worker 0, through serde where they cross processes. Memory: `limit` records on each worker, and as many again on
+    /// worker 0, not counted to `--memory` and never spilled, since `limit` bounds them: for a large part of all records, [`sort`](super::Sort::sort).
     ///
     /// ```
     /// use millrace::operators::{FirstBy, Gather};
@@ -67,81 +68,16 @@ fn first_of<'scope, D: ExchangeData>(
     limit: usize,
     compare: Rc<impl Fn(&D, &D) -> Ordering + 'static>,
 ) -> StreamVec<'scope, Round, D> {
-    let mut first = First::new(limit, compare);
+    let mut first = Best::new(limit);
     records.unary_notify::<CapacityContainerBuilder<Vec<D>>, _, _>(
         pact,
         name,
         [END],
         move |input, output, notificator| {
-            input.for_each(|_, records| records.drain(..).for_each(|record| first.offer(record)));
+            input.for_each(|_, records| records.drain(..).for_each(|record| first.offer(record, &*compare)));
             while let Some(end) = notificator.next() {
-                output.session(&end).give_iterator(first.take_sorted().into_iter());
+                output.session(&end).give_iterator(first.take_sorted(&*compare).into_iter());
             }
         },
     )
-}
-
-/// The first of the records offered so far, among up to as many others.
-struct First<D, C> {
-    limit: usize,
-    compare: C,
-    kept: Vec<D>,
-    /// The record at `limit - 1` is the last of the first so far: what is not before it is not wanted.
-    bounded: bool,
-}
-
-/// Fewer records are not worth looking for the first of them.
-const LEAST_CUT: usize = 64;
-
-impl<D, C: Fn(&D, &D) -> Ordering> First<D, Rc<C>> {
-    fn new(limit: usize, compare: Rc<C>) -> Self {
-        First { limit, compare, kept: Vec::new(), bounded: false }
-    }
-
-    fn offer(&mut self, record: D) {
-        let wanted = !self.bounded || (self.compare)(&record, &self.kept[self.limit - 1]).is_lt();
-        if wanted && self.limit > 0 {
-            self.kept.push(record);
-            if self.kept.len() >= self.limit.saturating_mul(2).max(LEAST_CUT) {
-                self.cut();
-            }
-        }
-    }
-
-    /// Keeps the first `limit`.
-    fn cut(&mut self) {
-        if self.kept.len() > self.limit {
-            let compare = &self.compare;
-            self.kept.select_nth_unstable_by(self.limit - 1, |a, b| compare(a, b));
-            self.kept.truncate(self.limit);
-            self.bounded = true;
-        }
-    }
-
-    fn take_sorted(&mut self) -> Vec<D> {
-        self.cut();
-        let mut kept = std::mem::take(&mut self.kept);
-        kept.sort_unstable_by(|a, b| (self.compare)(a, b));
-        self.bounded = false;
-        kept
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        /// Catches a record lost at a cut, one kept beyond the limit, and a bound that is out of date.
-        #[test]
-        fn is_the_sorted_head(numbers in proptest::collection::vec(0u16..500, 0..400), limit in 0usize..80) {
-            let mut first = First::new(limit, Rc::new(u16::cmp));
-            numbers.iter().for_each(|&number| first.offer(number));
-            let mut sorted = numbers;
-            sorted.sort_unstable();
-            sorted.truncate(limit);
-            prop_assert_eq!(first.take_sorted(), sorted);
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 pub mod aggregates;
 mod any_groups;
+mod best;
 mod combiner;
 mod context;
 mod count;

@@ -24,7 +24,6 @@ use crate::report::AnswerHash;
 /// assert_eq!((all.hash.rows(), all.top.into_sorted()), (3, vec![(3.0, "c")]));
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(bound = "T: Ord + Serialize + for<'a> Deserialize<'a>")]
 pub struct Ranking<T: Ord> {
     /// Of all rows: [`AnswerHash::add`] each of them.
     pub hash: AnswerHash,

@@ -4,6 +4,7 @@
 //! above all, a damaged file that gives a smaller answer instead of an error.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +19,7 @@ use rustix::process::Signal;
 
 use crate::csv::judge;
 use crate::csv::{Page, any_text, data_with, options, read_all};
-use crate::support::{Home, Ran, rows};
+use crate::support::{Home, Ran, Random, rows};
 
 #[path = "../../fuzz/compression.rs"]
 mod shared;
@@ -284,6 +285,58 @@ fn damage_of_every_compression_is_told_with_file_and_byte() {
         };
         assert!(said.starts_with(&format!("…/csv/s/documents/{of}: {behind}")), "{said}");
         assert!(said.contains(&format!("{name} data")), "{said}");
+    }
+}
+
+/// Where each block of a zstd file of one frame is, its head included, and where its checksum is.
+fn zstd_blocks(file: &[u8]) -> (Vec<Range<usize>>, usize) {
+    // Of the frames of these tests: no size, a byte for the window, no dictionary, a checksum.
+    assert_eq!(file[4], 0b0000_0100, "the frame's descriptor");
+    let (mut blocks, mut at) = (Vec::new(), 6);
+    loop {
+        let head = u32::from_le_bytes([file[at], file[at + 1], file[at + 2], 0]) as usize;
+        // Of a block that is one byte again and again, there is only that.
+        let bytes = if head >> 1 & 3 == 1 { 1 } else { head >> 3 };
+        blocks.push(at..at + 3 + bytes);
+        at += 3 + bytes;
+        if head & 1 == 1 {
+            assert_eq!(at + 4, file.len(), "the checksum is the rest");
+            return (blocks, at);
+        }
+    }
+}
+
+/// zstd's errors said byte 0 of the file, or where the last 128 KiB of it were read: its library does not tell where it failed.
+#[test]
+fn damage_of_zstd_is_told_where_it_is() {
+    let mut random = Random(3);
+    let line = |_| format!("{:x},{:x}\n", random.below(1 << 31), random.below(1 << 31));
+    let text: Vec<_> = (0..60_000).map(line).collect();
+    let file = compress(Compression::Zstd, &[text.concat().as_bytes()]);
+    let (blocks, checksum) = zstd_blocks(&file);
+    assert!(blocks.len() > 5 && file.len() > 400_000, "{blocks:?}");
+    let told = |file: &[u8]| {
+        let said = message(lines("part-0.zst", file));
+        let (byte, why) =
+            said.split_once("damaged, which shows at byte ").unwrap().1.split_once(": ").unwrap();
+        (byte.parse::<usize>().unwrap(), why.to_owned())
+    };
+    let mut changed = file.clone();
+    changed[checksum + 3] ^= 1;
+    let (byte, why) = told(&changed);
+    assert!((checksum..checksum + 4).contains(&byte), "{byte} and not {checksum}");
+    assert_eq!(why, "Restored data doesn't match checksum");
+    for block in &blocks[1..] {
+        let mut changed = file.clone();
+        // A block of the kind that is none.
+        changed[block.start] |= 0b110;
+        let (byte, _) = told(&changed);
+        assert!((block.start..=block.start + 3).contains(&byte), "{byte} and not at the head of {block:?}");
+        // The head of the literals, of which there cannot be as many.
+        changed = file.clone();
+        changed[block.start + 3..block.start + 8].fill(0xff);
+        let (byte, _) = told(&changed);
+        assert!(block.contains(&byte), "{byte} and not in {block:?}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! All integration tests, as one crate: one link instead of a dozen.
 
+/// Each operator over several processes, against plain models.
+mod across_processes;
 /// Ready-made aggregates, at one, two and three workers, against plain models.
 mod aggregates;
 /// Faults at random moments, and what becomes of the run.
@@ -55,6 +57,8 @@ mod packed;
 mod page;
 /// Parquet of other programs against CSV of the same rows, and damaged files.
 mod parquet;
+/// Parquet that pyarrow encrypted, in part or as a whole.
+mod parquet_encrypted;
 /// Values of Parquet that are none of their column, skipped or named.
 mod parquet_misfits;
 /// Pages of Parquet that a query passes over by the page index, and damage to it.

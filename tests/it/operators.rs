@@ -2,7 +2,7 @@
 //!
 //! These tests would catch a record lost or doubled on its way between workers, keys that go wrong because they are
 //! all zeros, all equal or never repeat (which turns the combiner on and off), a worker without data that never ends,
-//! and a part file that is not what passed by. Several processes are the business of `query2` and `search_words`.
+//! and a part file that is not what passed by. Several processes are the business of `across_processes`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

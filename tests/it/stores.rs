@@ -7,6 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -166,6 +167,74 @@ fn of_column_files_only_the_footer_and_the_columns_that_are_read_are_fetched() {
             assert_eq!(input["fetched"]["requests"], 4, "{format}: {input}");
         }
     }
+}
+
+/// The address of a table of so many copies of one column file.
+fn copies(home: &Home, format: &str, extension: &str, count: usize) -> String {
+    let place = packed(home, format, "100MB");
+    let file = bucket(home).join("visits").join(&place).join(format!("part-00000.{extension}"));
+    let table = format!("copies-{format}/uservisits");
+    let directory = bucket(home).join("visits").join(&table);
+    fs::create_dir_all(&directory).unwrap();
+    for number in 0..count {
+        fs::copy(&file, directory.join(format!("copy-{number:02}.{extension}"))).unwrap();
+    }
+    format!("s3://visits/{table}/")
+}
+
+/// Of a request for a part of a copy: the number of that copy.
+fn number_of_copy(line: &str) -> Option<usize> {
+    line.starts_with("GET").then(|| line.split_once("copy-")?.1.get(..2)?.parse().ok())?
+}
+
+/// Catches a plan that waits for the footer of each file before it asks for the next one's: 500 files took a minute.
+#[test]
+fn footers_are_fetched_side_by_side() {
+    const FILES: usize = 40;
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for (format, extension) in [("packed", "mrp"), ("parquet", "parquet")] {
+        let data = copies(&home, format, extension, FILES);
+        let looks: [AtomicUsize; FILES] = std::array::from_fn(|_| AtomicUsize::new(0));
+        let (now, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let between = proxy(server, move |line, _| {
+            // The first two are for its footer: those of packed files at once, those of Parquet one after the other.
+            let is_footer =
+                number_of_copy(line).is_some_and(|copy| looks[copy].fetch_add(1, Ordering::SeqCst) < 2);
+            if is_footer {
+                seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_millis(100));
+                now.fetch_sub(1, Ordering::SeqCst);
+            }
+            Fate::Pass
+        });
+        let ran = query(&home, &format!("-w 2 --s3-endpoint http://{between}"), &data).run();
+        ran.ended_with(0);
+        let most = most.load(Ordering::SeqCst);
+        let window = if format == "packed" { 9..=64 } else { 9..=32 };
+        ran.check(window.contains(&most), &format!("{format}: {most} requests for footers at once"));
+    }
+}
+
+/// Catches an error that is another one at each run, as many files are looked at together.
+#[test]
+fn of_several_bad_footers_the_first_is_told() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    let data = copies(&home, "parquet", "parquet", 12);
+    let between = proxy(server, move |line, _| match number_of_copy(line) {
+        Some(3) => {
+            std::thread::sleep(Duration::from_millis(300));
+            Fate::Answer(403, "")
+        }
+        Some(5..) => Fate::Answer(404, ""),
+        _ => Fate::Pass,
+    });
+    let ran = query(&home, &format!("-w 1 --s3-endpoint http://{between}"), &data).run();
+    ran.failed_saying(
+        "cannot read s3://visits/copies-parquet/uservisits/copy-03.parquet: access is denied (403)",
+    );
 }
 
 const SLOW_DOWN: &str =
@@ -417,8 +486,8 @@ fn a_signal_ends_a_run_that_waits_for_a_server() {
     let home = visits();
     let server = s3(&bucket(&home), false);
     for (words, from) in [("-w 2", 2), ("-n 2 -w 1", 2), ("-n 2 -w 1", 4), ("-w 1", 0)] {
-        let asked = std::sync::Arc::new(AtomicUsize::new(0));
-        let counted = std::sync::Arc::clone(&asked);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
         let between = proxy(server, move |line, _| {
             let hangs = line.contains("part-2") || from == 0;
             if hangs && counted.fetch_add(1, Ordering::SeqCst) >= from { Fate::Hang } else { Fate::Pass }
@@ -442,8 +511,8 @@ fn a_signal_ends_a_conversion_that_waits_for_a_server() {
     let server = s3(&bucket(&home), false);
     // While files are listed, looked at, and read.
     for (what, from) in [("list-type", 0), ("part-2", 0), ("part-2", 1)] {
-        let asked = std::sync::Arc::new(AtomicUsize::new(0));
-        let counted = std::sync::Arc::clone(&asked);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
         let between = proxy(server, move |line, _| {
             let hangs = line.contains(what) && counted.fetch_add(1, Ordering::SeqCst) >= from;
             if hangs { Fate::Hang } else { Fate::Pass }
@@ -460,6 +529,43 @@ fn a_signal_ends_a_conversion_that_waits_for_a_server() {
         ran.failed_saying("stopped by Ctrl-C");
         ran.check(ran.taken < Duration::from_secs(5), "it took too long");
         assert_eq!(home.listing("made"), ["absent"], "nothing is left");
+    }
+}
+
+/// Catches a `--verify` that compares what was to be written with itself, and not with what is on the disk: a digit in its first file
+/// is changed while it waits for the last part of its input.
+#[test]
+fn a_conversion_is_verified_by_what_is_on_the_disk() {
+    let home = visits();
+    let server = s3(&bucket(&home), false);
+    for damaged in [false, true] {
+        let (looks, out) = (AtomicUsize::new(0), home.path().join("out"));
+        let between = proxy(server, move |line, _| {
+            // The first two are for what it is and whether it has quotes.
+            if damaged && line.contains("part-2") && looks.fetch_add(1, Ordering::SeqCst) == 2 {
+                let mut rooms = fs::read_dir(&out).unwrap().map(|room| room.unwrap().path());
+                let first = rooms.next().unwrap().join("run-0-0");
+                let mut text = fs::read(&first).unwrap();
+                assert!(text.len() > 50_000 && text.ends_with(b"\n"), "it is finished");
+                text[0] = if text[0] == b'1' { b'2' } else { b'1' };
+                fs::write(&first, text).unwrap();
+            }
+            Fate::Pass
+        });
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        let words = "--data s3://visits/data --set t --table uservisits --format csv --to csv --output out/uservisits \
+                     --file-size 100KB --verify -w 1";
+        command.args(words.split_whitespace()).args(["--s3-endpoint", &format!("http://{between}")]);
+        with_credentials(&mut command, home.path());
+        let ran = home.runner(command).run();
+        if damaged {
+            ran.failed_saying("what was written reads back as 15,000 rows with hash ");
+            ran.failed_saying("nothing was kept\n  try: again");
+            assert_eq!(home.listing("out"), ["absent"], "nothing is left");
+        } else {
+            ran.ended_with(0).check(ran.stdout.contains("verified: all rows read back the same"), "verified");
+            fs::remove_dir_all(home.path().join("out")).unwrap();
+        }
     }
 }
 
@@ -539,8 +645,8 @@ fn marks_of_folders_are_no_files() {
     );
     // The server of the tests knows no object whose name ends in a slash.
     let list: &str = list.leak();
-    let looks = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&looks);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
     let between = proxy(s3(&bucket(&home), false), move |line, _| {
         if line.contains("list-type=2") {
             Fate::Answer(200, list)

@@ -122,11 +122,21 @@ impl Codec for Inflate {
 }
 
 /// zstd; frames that are to be skipped are skipped by its library.
-pub(super) struct Zstd(Decoder<'static>);
+pub(super) struct Zstd {
+    decoder: Decoder<'static>,
+    /// What it is given at most: what is left of a head, a block or a checksum. Given more, it does not tell where in it it failed.
+    wanted: usize,
+}
+
+/// With so many bytes of a frame its decoder knows what it wants of it.
+const LEAST_FRAME_BYTES: usize = 5;
+/// Of a block's head. A decoder wants each block with the head of the next one, so as not to be called twice; but in two steps, both
+/// have their place.
+const BLOCK_HEAD_BYTES: usize = 3;
 
 impl Zstd {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Zstd(Decoder::new()?))
+        Ok(Zstd { decoder: Decoder::new()?, wanted: LEAST_FRAME_BYTES })
     }
 }
 
@@ -137,15 +147,23 @@ impl Codec for Zstd {
 
     fn restart(&mut self) {
         // A frame that has ended leaves its decoder ready for another.
+        self.wanted = LEAST_FRAME_BYTES;
     }
 
     fn step(&mut self, from: &[u8], into: &mut [u8]) -> Stepped {
-        match self.0.run_on_buffers(from, into) {
-            Ok(done) => Stepped {
-                taken: done.bytes_read,
-                written: done.bytes_written,
-                ended: Ok(done.remaining == 0),
-            },
+        let from = &from[..from.len().min(self.wanted)];
+        match self.decoder.run_on_buffers(from, into) {
+            Ok(done) => {
+                self.wanted = match done.remaining {
+                    least @ ..=BLOCK_HEAD_BYTES => least,
+                    with_head => with_head - BLOCK_HEAD_BYTES,
+                };
+                Stepped {
+                    taken: done.bytes_read,
+                    written: done.bytes_written,
+                    ended: Ok(done.remaining == 0),
+                }
+            }
             Err(error) => Stepped { taken: 0, written: 0, ended: Err(error.to_string()) },
         }
     }

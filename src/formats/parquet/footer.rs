@@ -31,7 +31,7 @@ pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
 /// The fields of a column chunk that say that it is in another file, and how it is encrypted.
 const FILE_OF_CHUNK: i16 = 1;
 const CRYPTO_OF_CHUNK: i16 = 8;
-const DECRYPT: &str = "write it without encryption";
+pub(super) const DECRYPT: &str = "write it without encryption";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
 
@@ -43,6 +43,8 @@ pub(super) struct Leaf {
     pub(super) conversion: Conversion,
     /// Whether values may be missing.
     pub(super) optional: bool,
+    /// Whether its values are encrypted, in some row group.
+    pub(super) encrypted: bool,
 }
 
 /// One column of one row group.
@@ -95,10 +97,10 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
             return Err(Unsupported::new(what, "read these files, or write one file with all of it")
                 .of(&file.path, None));
         }
-        for (index, leaf) in &columns {
-            if matches!(group.list(1)[*index].get(CRYPTO_OF_CHUNK), Some(Value::Struct(_))) {
-                return Err(Unsupported::new("encryption", DECRYPT).of(&file.path, Some(leaf.name)));
-            }
+        for ((index, _), leaf) in columns.iter().zip(&mut read.leaves) {
+            // Where such a column is stands here all the same, so that it is no obstacle to who does not read it.
+            let crypto = group.list(1)[*index].get(CRYPTO_OF_CHUNK);
+            leaf.encrypted |= matches!(crypto, Some(Value::Struct(_)));
         }
         let places = group
             .list(1)
@@ -271,7 +273,7 @@ fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Res
             ))
         })?;
     let optional = schema.int(3) == Some(1);
-    Ok((*index, Leaf { name: column.name, physical, conversion, optional }))
+    Ok((*index, Leaf { name: column.name, physical, conversion, optional, encrypted: false }))
 }
 
 /// What Parquet calls the type of a column, the logical one behind that of its pages.

@@ -46,9 +46,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::footer::{Chunk, Leaf};
+use self::footer::{Chunk, DECRYPT, Leaf};
 use self::index::{Selection, bytes_to_select, select};
 use self::pages::{Pages, Room};
+use self::reason::Unsupported;
 use super::columns::{
     Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, RowFilter, Values, Wanted,
 };
@@ -82,6 +83,14 @@ impl ParquetFile {
         });
         let first_rows = first_rows.collect();
         Ok(ParquetFile { path: Arc::clone(&file.path), blocks, leaves, chunks, first_rows })
+    }
+
+    /// An error if one of these columns is encrypted; others may be.
+    pub(crate) fn check_readable(&self, wanted: &[Wanted]) -> Result<(), Error> {
+        match wanted.iter().map(|wanted| &self.leaves[wanted.column]).find(|leaf| leaf.encrypted) {
+            Some(leaf) => Err(Unsupported::new("encryption", DECRYPT).of(&self.path, Some(leaf.name))),
+            None => Ok(()),
+        }
     }
 
     /// Its blocks, in the order of the file.

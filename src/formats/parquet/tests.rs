@@ -126,8 +126,9 @@ fn input_of(bytes: &[u8]) -> (NamedTempFile, InputFile) {
 
 pub(super) fn read_table(table: &Table, bytes: &[u8]) -> Result<Answer, Error> {
     let (_file, input) = input_of(bytes);
-    let footer: Arc<_> = ParquetFile::open(&input, table)?.into();
-    let wanted = (0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect();
+    let footer = Arc::new(ParquetFile::open(&input, table)?);
+    let wanted: Arc<[_]> = (0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect();
+    footer.check_readable(&wanted)?;
     let blocks = (0..footer.blocks().len()).collect();
     let mut decoder = ParquetDecoder::open(&footer, input.open()?, wanted, Arc::default(), blocks);
     let (mut batch, mut rows) = (Batch::default(), Vec::new());

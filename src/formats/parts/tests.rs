@@ -1,7 +1,8 @@
 //! Outputs that appear whole or not at all, whoever dies when.
 
 use super::*;
-use crate::tables::ColumnType;
+use crate::formats::row_writer::RowFormat;
+use crate::tables::{Column, ColumnType};
 
 const FORM: Form = Form {
     format: RowFormat::Csv,

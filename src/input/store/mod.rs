@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `place` | from `--data`, set and table to a directory, a file or a pattern of names |
 //! | `local` | files of this machine |
-//! | `remote` | connections to S3 and HTTP servers, lists, first bytes of files |
+//! | `remote` | stores that are far away: their buckets, and waiting for what they say |
+//! | `remote::connect` | connections to S3 and HTTP servers |
+//! | `remote::list` | lists, and first bytes of files |
 //! | `object` | a file of a store, and requests with retries for parts of it |
 //! | `manifest` | the list of files that an HTTP server has for a table |
 //! | `credentials` | the keys in `~/.aws` |

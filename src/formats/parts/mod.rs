@@ -8,65 +8,29 @@
 //! Where one file is wanted, that directory lies hidden beside it. Once all parts are there, the first process makes
 //! one file of them, which is renamed in place of a manifest, and the directory goes.
 
-use std::fmt;
+mod form;
+mod names;
+mod removal;
+mod writer;
+
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::row_writer::{FieldWriter, RowFormat, RowWriter};
+use self::names::{MADE, MARKER_TEXT, is_part, is_temporary, listing, mark, temporary};
+use super::row_writer::RowWriter;
 use super::whole;
 use crate::Error;
-use crate::tables::Column;
 
-/// Name of the manifest, as Hadoop and Spark have it.
-pub const MANIFEST: &str = "_SUCCESS";
-/// Name of the file that says that the parts beside it belong to a run which has not ended well, or not yet.
-pub const MARKER: &str = ".millrace-run";
-const MARKER_TEXT: &str = "A run of Millrace writes its output here. Where no _SUCCESS appears, the files are no result, \
-                           and the next run with this --output removes them.\n";
-/// A further line of the marker where a run also made the directory, which then goes with it.
-const MADE: &str = "The directory was made by a run, too.\n";
+pub use form::{Form, Part};
+pub(crate) use names::sync_names;
+pub use names::{MANIFEST, MARKER};
+pub use writer::PartWriter;
+
 const BUFFER_BYTES: usize = 256 << 10;
-
-/// A finished part, as the manifest lists it.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Part {
-    /// File name inside the directory.
-    pub name: String,
-    /// Rows in it.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// What an output is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
-    /// How rows are encoded.
-    pub format: RowFormat,
-    /// What is in a row.
-    pub columns: &'static [Column],
-    /// Whether the path is one file, and not a directory of parts.
-    pub single_file: bool,
-    /// Whether files and their names are on disk before they count, and not only known to the operating system. Without, what a
-    /// power cut leaves may be a `_SUCCESS` beside parts that are short.
-    pub synced: bool,
-}
-
-impl Form {
-    /// Brings a file to disk, where that is wanted.
-    pub(super) fn sync(self, file: &File) -> io::Result<()> {
-        if self.synced { file.sync_all() } else { Ok(()) }
-    }
-
-    /// Brings new and renamed names in a directory to disk, where that is wanted.
-    pub(super) fn sync_names(self, directory: &Path) -> io::Result<()> {
-        if self.synced { sync_names(directory) } else { Ok(()) }
-    }
-}
 
 /// The output of a run: a directory of parts, or one file. Clones are the same output; when the last one goes, what was not
 /// [kept](Output::keep) is removed.
@@ -276,139 +240,6 @@ impl Inner {
             Some(_) => Err(Error::Data(format!("the output {} is closed", self.directory.display()))),
         }
     }
-
-    /// Errors are passed over: nothing can be done, and the next run removes or overwrites what is left.
-    fn discard(&self, first: bool) {
-        let mut parts = self.lock();
-        if *parts.verdict.get_or_insert(Verdict::Discarded) != Verdict::Discarded {
-            return;
-        }
-        let directory = &self.directory;
-        if first {
-            // First of all: what it lists is about to go.
-            let _ = fs::remove_file(directory.join(MANIFEST));
-            let _ = fs::remove_file(directory.join(temporary(MANIFEST)));
-            // Nothing else was here when the directory was claimed.
-            let left = listing(directory).unwrap_or_default();
-            left.iter()
-                .filter(|name| is_temporary(name) || is_part(name))
-                .for_each(|name| drop(fs::remove_file(directory.join(name))));
-        } else if self.whole.as_ref().unwrap_or(&directory.join(MANIFEST)).exists() {
-            // The result exists; only the news of it did not arrive.
-            return;
-        }
-        for name in parts.started.drain(..) {
-            let _ = fs::remove_file(directory.join(temporary(&name)));
-            let _ = fs::remove_file(directory.join(name));
-        }
-        // Last, not while it vouches for parts of other processes, and not if it may be that of another run.
-        if (parts.begun || self.created) && listing(directory).is_ok_and(|left| left == [MARKER]) {
-            let marker = directory.join(MARKER);
-            // By whichever process the directory was made, it goes with the last.
-            let made = fs::read_to_string(&marker).is_ok_and(|text| text.ends_with(MADE));
-            let _ = fs::remove_file(marker);
-            if made {
-                let _ = fs::remove_dir(directory);
-            }
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.discard(false);
-    }
-}
-
-/// Writes one part: rows go to [`PartWriter::row`], [`PartWriter::finish`] makes it count.
-pub struct PartWriter {
-    output: Output,
-    path: PathBuf,
-    rows: RowWriter<BufWriter<File>>,
-    name: String,
-}
-
-impl fmt::Debug for PartWriter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PartWriter")
-            .field("path", &self.path)
-            .field("rows", &self.rows.rows())
-            .finish_non_exhaustive()
-    }
-}
-
-impl PartWriter {
-    /// Writes the row whose fields `encode` gives, in the order of the output's columns.
-    ///
-    /// # Errors
-    ///
-    /// The disk is full, the format cannot hold a value, or the fields are not those of the columns.
-    #[inline]
-    pub fn row(&mut self, encode: impl FnOnce(&mut FieldWriter)) -> Result<(), Error> {
-        self.rows.row(encode).map_err(|source| Error::file("write", &self.path)(source))
-    }
-
-    /// Bytes of rows that it keeps in memory, about: of column formats, up to a block.
-    pub fn held_bytes(&self) -> usize {
-        self.rows.held_bytes()
-    }
-
-    /// Brings everything to disk, if the output is [`synced`](Form::synced), or else to the operating system.
-    pub fn finish(self) -> Result<(), Error> {
-        let rows = self.rows.rows();
-        let finish = || {
-            let file = self.rows.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-            self.output.0.form.sync(&file)?;
-            Ok(file.metadata()?.len())
-        };
-        let bytes = finish().map_err(Error::file("write", &self.path))?;
-        self.output.0.lock().finished.push(Part { name: self.name, rows, bytes });
-        Ok(())
-    }
-}
-
-fn temporary(name: &str) -> String {
-    format!(".{name}.tmp")
-}
-
-/// Whether a file has a name as [`temporary`] makes them: hidden, so that no reader takes it for data.
-fn is_temporary(name: &str) -> bool {
-    let finished = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-    finished.is_some_and(|name| name == MANIFEST || is_part(name))
-}
-
-/// Whether a file has a name as finished parts have.
-fn is_part(name: &str) -> bool {
-    let numbered = name.strip_prefix("part-").and_then(|name| name.split_once('.'));
-    numbered.is_some_and(|(index, extension)| {
-        index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()) && !extension.is_empty()
-    })
-}
-
-/// The names in a directory; what is no text is no name of ours, however it is shown.
-fn listing(directory: &Path) -> Result<Vec<String>, Error> {
-    let entries = fs::read_dir(directory).map_err(Error::file("list", directory))?;
-    let name = |entry: std::io::Result<fs::DirEntry>| {
-        entry
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .map_err(Error::file("list", directory))
-    };
-    entries.map(name).collect()
-}
-
-/// Writes the marker, unless there is one.
-fn mark(directory: &Path, text: &str) -> Result<(), Error> {
-    let path = directory.join(MARKER);
-    match File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        done => done.map_err(Error::file("write", &path)),
-    }
-}
-
-/// Brings new and renamed names in a directory to disk; without a name it is the current one, as the parent of `out` is.
-pub(crate) fn sync_names(directory: &Path) -> std::io::Result<()> {
-    let unnamed = directory.as_os_str().is_empty();
-    File::open(if unnamed { Path::new(".") } else { directory })?.sync_all()
 }
 
 #[cfg(test)]

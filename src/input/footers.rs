@@ -1,0 +1,105 @@
+//! The footers of column files, several of which are read at once.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::files::{Format, InputFile};
+use crate::Error;
+use crate::formats::columns::{ColumnFile, Wanted};
+use crate::formats::packed::PackedFile;
+use crate::formats::parquet::ParquetFile;
+use crate::tables::Table;
+
+/// So many are read of a store at once: each takes two requests, one after the other, and nearly all of their time is waiting.
+const FAR_AT_ONCE: usize = 32;
+
+/// Reads the footers of all files, in their order, and sees that the wanted columns can be read; none where they are text.
+pub(super) fn footers(
+    table: &Table,
+    wanted: &[Wanted],
+    format: Format,
+    files: &[InputFile],
+) -> Result<Arc<[ColumnFile]>, Error> {
+    let is_far = files.iter().any(|file| file.object.is_some());
+    let at_once = if is_far { FAR_AT_ONCE } else { thread::available_parallelism().map_or(1, NonZero::get) };
+    let footers = match format {
+        Format::Csv => Ok(Vec::new()),
+        Format::Parquet => in_order(files, at_once, |file| {
+            let footer = ParquetFile::open(file, table)?;
+            footer.check_readable(wanted)?;
+            Ok(ColumnFile::Parquet(footer.into()))
+        }),
+        Format::Packed => {
+            in_order(files, at_once, |file| Ok(ColumnFile::Packed(PackedFile::open(file, table)?.into())))
+        }
+    };
+    footers.map(Into::into)
+}
+
+/// What `make` makes of each item, so many at once. Of several errors it gives the one of the first item, whichever came first.
+fn in_order<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    at_once: usize,
+    make: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let made: Mutex<Vec<_>> = Mutex::new(items.iter().map(|_| None).collect());
+    let work = || {
+        // Items are taken in order and each that is taken is finished, so that none in front of a failed one is left out.
+        while !has_failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return };
+            let result = make(item);
+            has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            made.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once.min(items.len()) {
+            // Where the machine gives no more threads, those that there are read the rest.
+            if thread::Builder::new().name("footers".to_owned()).spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
+    made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Catches results in the order of their end, and a window that is larger than it may be or is not used.
+    #[test]
+    fn results_are_in_order_and_only_so_many_are_made_at_once() {
+        let items: Vec<u64> = (0..24).collect();
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let made = in_order(&items, 4, |item| {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(3 + item * 7 % 5));
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, ()>(item * 10)
+        });
+        assert_eq!(made, Ok(items.iter().map(|item| item * 10).collect()));
+        assert!((2..=4).contains(&most.into_inner()));
+    }
+
+    /// Catches an error that depends on which came first, and work that goes on behind it.
+    #[test]
+    fn the_first_item_that_fails_gives_the_error() {
+        let items: Vec<u64> = (0..1000).collect();
+        let count = AtomicUsize::new(0);
+        let made = in_order(&items, 4, |&item| {
+            count.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(if item == 2 { 50 } else { 1 }));
+            if [2, 3].contains(&item) { Err(item) } else { Ok(()) }
+        });
+        assert_eq!(made, Err(2));
+        assert!(count.into_inner() < 1000);
+    }
+}
