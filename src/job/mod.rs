@@ -179,7 +179,8 @@ impl Job {
             });
         or_decline(&settings, ready)?;
         let arguments = serde_json::to_value(options)
-            .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"))?;
+            .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"));
+        let arguments = or_decline(&settings, arguments)?;
         let mut fingerprint = settings.fingerprint();
         for (name, value) in arguments.as_object().into_iter().flatten() {
             fingerprint = fingerprint.with(&format!("--{name}"), value);
