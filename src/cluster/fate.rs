@@ -4,17 +4,16 @@
 //! failure to everyone, and send heartbeats, so that a process that was killed, frozen or cut off is noticed by the
 //! others. The first failure a process learns of is the one it keeps.
 
-use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frame::Frame;
+use super::outbox::Outbox;
 use crate::Error;
 
-/// A peer that does not even take eight bytes is as good as gone; the job's end must not wait for it.
-const LONGEST_WRITE: Duration = Duration::from_millis(500);
 /// How often a process that waits for others looks whether it has failed itself.
 const LOOK_UP: Duration = Duration::from_millis(20);
 /// How long a process waits for the word of process 0 once it knows of another failure.
@@ -30,7 +29,7 @@ struct Shared {
     /// Where each process is, for messages.
     hosts: Vec<String>,
     silence: Duration,
-    writers: Vec<Mutex<Option<TcpStream>>>,
+    outbox: Outbox,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -93,7 +92,7 @@ impl Fate {
             index,
             hosts,
             silence,
-            writers: (0..processes).map(|_| Mutex::new(None)).collect(),
+            outbox: Outbox::new(processes),
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
@@ -108,16 +107,15 @@ impl Fate {
     pub(super) fn join(&self, peer: usize, stream: TcpStream) -> Result<(), Error> {
         let broken =
             |error| Error::Cluster(format!("cannot use the connection to {}: {error}", self.name(peer)));
-        stream.set_write_timeout(Some(LONGEST_WRITE)).map_err(broken)?;
         stream.set_read_timeout(Some(self.shared.silence)).map_err(broken)?;
         let reader = stream.try_clone().map_err(broken)?;
-        *lock(&self.shared.writers[peer]) = Some(stream);
+        self.shared.outbox.open(peer, stream);
         let shared = Arc::clone(&self.shared);
         spawn(&format!("fate:process-{peer}"), move || shared.listen(peer, &reader))?;
         // Who comes late must learn at once that there is nothing left to join.
         let verdict = lock(&self.shared.state).verdict.clone();
         if let Some(line) = verdict {
-            self.shared.send(peer, &Frame::Failed(line));
+            self.shared.outbox.send(peer, &Frame::Failed(line));
         }
         Ok(())
     }
@@ -211,7 +209,7 @@ impl Fate {
         let until = timeout.map(|timeout| Instant::now() + timeout);
         let shared = &self.shared;
         let step = shared.confirm();
-        shared.broadcast(&Frame::Confirmed(step));
+        shared.outbox.broadcast(&Frame::Confirmed(step));
         loop {
             look();
             let state = lock(&shared.state);
@@ -263,7 +261,7 @@ impl Fate {
     pub fn confirm_and_obey(&self) -> Verdict {
         let shared = &self.shared;
         let step = shared.confirm();
-        shared.broadcast(&Frame::Confirmed(step));
+        shared.outbox.broadcast(&Frame::Confirmed(step));
         let mut state = lock(&shared.state);
         let mut failed_at = None;
         loop {
@@ -290,7 +288,7 @@ impl Fate {
     /// Leaves the job in peace; to be called when it has succeeded.
     pub fn finish(self) {
         lock(&self.shared.state).finished = true;
-        self.shared.broadcast(&Frame::Goodbye);
+        self.shared.outbox.broadcast(&Frame::Goodbye);
     }
 }
 
@@ -298,13 +296,7 @@ impl Drop for Fate {
     fn drop(&mut self) {
         lock(&self.shared.state).finished = true;
         self.shared.changed.notify_all();
-        for writer in &self.shared.writers {
-            if let Some(stream) = lock(writer).take() {
-                // The far side may still be speaking, and closing both ways could cut off our own last frame. The
-                // thread that listens lets go of the connection when the far side has closed its half.
-                let _ = stream.shutdown(Shutdown::Write);
-            }
-        }
+        self.shared.outbox.close();
     }
 }
 
@@ -341,7 +333,7 @@ impl Shared {
         // Everyone passes the cause on before ending of it. So on each connection the cause comes before the end,
         // and nobody takes the end of a process that was told for a loss. It also reaches those who are cut off
         // from where it happened.
-        self.broadcast(&Frame::Failed(line.to_owned()));
+        self.outbox.broadcast(&Frame::Failed(line.to_owned()));
         let mut state = lock(&self.state);
         state.failure = Some(line.to_owned());
         let action = state.on_failure.take().filter(|_| from_outside);
@@ -352,24 +344,13 @@ impl Shared {
         }
     }
 
-    fn send(&self, peer: usize, frame: &Frame) {
-        if let Some(stream) = lock(&self.writers[peer]).as_mut() {
-            // Who cannot be written to is noticed by the thread that reads from it.
-            let _ = stream.write_all(&frame.encode());
-        }
-    }
-
-    fn broadcast(&self, frame: &Frame) {
-        (0..self.writers.len()).for_each(|peer| self.send(peer, frame));
-    }
-
     fn beat(&self) {
         // Several beats may be lost to a busy machine before silence means death.
         let pause = (self.silence / 8).clamp(Duration::from_millis(10), Duration::from_secs(2));
         let mut state = lock(&self.state);
         while !state.finished {
             drop(state);
-            self.broadcast(&Frame::Heartbeat);
+            self.outbox.beat(|| !lock(&self.state).finished);
             let locked = lock(&self.state);
             let waited = self.changed.wait_timeout_while(locked, pause, |state| !state.finished);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -429,6 +410,6 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Error> 
 }
 
 /// No thread panics while it holds one of these locks; if one did, the state is still whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

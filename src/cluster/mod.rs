@@ -17,6 +17,7 @@ pub mod hosts;
 mod identify;
 mod listen;
 mod local;
+mod outbox;
 mod secret;
 mod wire;
 
