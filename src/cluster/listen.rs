@@ -118,8 +118,10 @@ fn meet(
     gathering: &Arc<Gathering>,
     unproven: &mut VecDeque<Weak<Newcomer>>,
 ) {
+    // Only loopback is bound then, but the kernel lets through what comes from other addresses of this machine and, where
+    // it is set up to route loopback, from other machines.
     if gathering.secret.is_none() && !is_loopback(from) {
-        gathering.turned_away(from, "it comes from another machine, and there is no secret");
+        gathering.turned_away(from, "it comes from no loopback address, and there is no secret");
         return;
     }
     unproven.retain(|newcomer| newcomer.strong_count() > 0);
