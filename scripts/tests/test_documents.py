@@ -5,6 +5,8 @@ import importlib.machinery
 import importlib.util
 import io
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -67,6 +69,26 @@ class ReadmeCommands(Documents):
 
     def test_nothing_to_run_is_an_error(self):
         self.assertEqual(self.run_on(commands, "# Title\n")[0], 1)
+
+    def test_the_sample_of_the_check_is_as_it_prints(self):
+        readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
+        after = readme.split("```sh\nscripts/check\n```", 1)[1]
+        sample = after.split("```text\n", 1)[1].split("\n```", 1)[0].replace("… s", "0 s").splitlines()
+        # nextest's own line, which the check repeats.
+        tests = sample.pop(-2)
+        self.assertRegex(tests, r"^ +Summary \[ *[\d.]+s\] \d+ tests run: \d+ passed")
+        with tempfile.TemporaryDirectory() as root:
+            # Of a copy, as the real one may be running, and with a cargo that has nothing installed.
+            for name in ("scripts", "bin"):
+                (Path(root) / name).mkdir()
+            check = shutil.copy(SCRIPTS / "check", Path(root) / "scripts")
+            cargo = Path(root) / "bin" / "cargo"
+            cargo.write_text("#!/bin/sh\nexit 1\n")
+            cargo.chmod(0o755)
+            path = f"{cargo.parent}:{os.environ['PATH']}"
+            done = subprocess.run([check, "advisories"], check=True, capture_output=True, text=True, env=os.environ | {"PATH": path})
+        closing = done.stdout.split("\n\n")[-1]
+        self.assertIsNone(commands.missing_line(sample, closing))
 
     def test_no_endless_round(self):
         with mock.patch.dict(os.environ, {commands.GUARD: "1"}):

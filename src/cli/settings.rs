@@ -99,8 +99,21 @@ impl JobSettings {
 
 impl JobArguments {
     /// Checks the flags against each other and fills in the defaults; reads the host file and the secret.
+    ///
+    /// Once it is known who takes part, the other processes are told what cannot be.
     pub fn resolve(&self, program: &str) -> Result<JobSettings, Error> {
         let cluster = self.membership()?;
+        self.resolve_within(cluster.clone(), program).inspect_err(|error| {
+            let log = Log::stderr(self.verbose);
+            cluster::decline(&cluster, &error.to_string(), self.timeouts(), &log);
+        })
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts { connect: self.connect_timeout, peer: self.peer_timeout }
+    }
+
+    fn resolve_within(&self, cluster: Membership, program: &str) -> Result<JobSettings, Error> {
         let workers = workers(self.workers, self.sharing())?;
         let memory_bytes = self.memory_bytes()?;
         self.check_reports()?;
@@ -110,7 +123,7 @@ impl JobArguments {
             memory_bytes,
             store: self.stores.options(workers, memory_bytes)?,
             spill_dir: self.spill_directory()?,
-            timeouts: Timeouts { connect: self.connect_timeout, peer: self.peer_timeout },
+            timeouts: self.timeouts(),
             data: self.data(&cluster)?,
             local_shards: self.local_shards,
             set: set_name(&self.set)?,

@@ -3,16 +3,16 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::dial;
 use super::fate::Fate;
 use super::fingerprint::Fingerprint;
-use super::handshake::{Identity, Kind, Visitor};
+use super::handshake::{Identity, Kind};
 use super::hosts::Host;
 use super::listen::{self, Claims};
-use super::secret::{Secret, random_bytes};
+use super::secret::Secret;
 use super::{Log, Timeouts};
 use crate::Error;
 
@@ -83,12 +83,9 @@ impl Gathering {
         let _ = self.events.send(event);
     }
 
-    pub(super) fn claim(&self, visitor: &Visitor, from: SocketAddr) -> Result<(), String> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).claim(self.me.index, visitor, from.ip())
-    }
-
-    pub(super) fn release(&self, visitor: &Visitor) {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner).release(visitor);
+    /// Who has come.
+    pub(super) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn turned_away(&self, from: SocketAddr, reason: &str) {
@@ -146,17 +143,16 @@ pub(super) fn gather(
     let fate = Fate::start(index, shown.clone(), timeouts.peer)?;
     let (events, inbox) = mpsc::channel();
     let gathering = Arc::new(Gathering {
-        me: Identity {
+        me: Identity::new(
             index,
-            instance: random_bytes()?,
-            secret: secret.clone().unwrap_or_else(Secret::open),
-            fingerprint: fingerprint.clone().with("-n", processes).with("the host list", shown.join(", ")),
-        },
+            secret.as_ref(),
+            fingerprint.clone().with("-n", processes).with("the host list", shown.join(", ")),
+        )?,
         secret,
         hosts,
         until: started + timeouts.connect,
         over: AtomicBool::new(false),
-        claims: Mutex::new(Claims::new(processes)),
+        claims: Mutex::new(Claims::new(index, processes)),
         unreached: Mutex::new(vec![None; processes]),
         turned_away: Mutex::new(None),
         events,
@@ -166,7 +162,9 @@ pub(super) fn gather(
     for listener in listeners {
         acceptors.0.push(listen::accept(listener, &gathering)?);
     }
-    for peer in 0..index {
+    // Who connects is called by those above; who comes to say that it failed may have no address to be called at.
+    let called = if fingerprint.is_failure() { processes } else { index };
+    for peer in (0..called).filter(|&peer| peer != index) {
         dial::dial(peer, Kind::Data, &gathering)?;
         dial::dial(peer, Kind::Control, &gathering)?;
     }

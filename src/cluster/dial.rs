@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connect::{Event, Gathering};
-use super::handshake::{self, Kind, Refusal};
+use super::handshake::{self, Identity, Kind, Refusal};
+use super::hosts::Host;
 use super::listen::is_loopback;
 use super::secret::HOW_TO_MAKE_ONE;
 use super::wire::explain;
@@ -70,7 +71,16 @@ fn reach(peer: usize, kind: Kind, address: SocketAddr, gathering: &Gathering) ->
             "process {peer} is on another machine ({address}), and there is no secret; {HOW_TO_MAKE_ONE}"
         )));
     }
-    let left = gathering.until.saturating_duration_since(Instant::now()).min(LONGEST_ATTEMPT);
+    let stream = open(address, gathering.until)?;
+    let until = gathering.until.min(Instant::now() + LONGEST_ATTEMPT * 2);
+    let met = handshake::dial(&gathering.me, peer, kind, &stream, until)?;
+    gathering.claims().met(&met, address.ip());
+    Ok(stream)
+}
+
+/// A connection to whoever listens there.
+fn open(address: SocketAddr, until: Instant) -> Result<TcpStream, Refusal> {
+    let left = until.saturating_duration_since(Instant::now()).min(LONGEST_ATTEMPT);
     let stream = TcpStream::connect_timeout(&address, left.max(FIRST_PAUSE))
         .map_err(|e| Refusal::Stranger(explain(&e)))?;
     // Dialling a free port of one's own machine can connect a socket to itself.
@@ -78,9 +88,17 @@ fn reach(peer: usize, kind: Kind, address: SocketAddr, gathering: &Gathering) ->
         return Err(Refusal::Stranger("nobody listens there".to_owned()));
     }
     stream.set_nodelay(true)?;
-    let until = gathering.until.min(Instant::now() + LONGEST_ATTEMPT * 2);
-    handshake::dial(&gathering.me, peer, kind, &stream, until)?;
     Ok(stream)
+}
+
+/// Whether another process has the place of this one: it answers at an address of `host` by the same index, and knows the
+/// secret.
+pub(super) fn is_taken(me: &Identity, host: &Host, until: Instant) -> bool {
+    let addresses = host.endpoints.iter().flat_map(|endpoint| endpoint.look_up().unwrap_or_default());
+    addresses.into_iter().any(|address| {
+        let found = open(address, until).and_then(|stream| handshake::ask(me, me.index, &stream, until));
+        found.is_ok_and(|found| found == me.index)
+    })
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl Fingerprint {
         Fingerprint { entries: vec![(FAILURE.to_owned(), line.to_owned())] }
     }
 
+    /// Whether it is of [`Fingerprint::of_failure`].
+    pub(super) fn is_failure(&self) -> bool {
+        self.value(FAILURE).is_some()
+    }
+
     /// Adds something all processes must have equal; `name` is how a person knows it, as `-k` or `input`.
     ///
     /// Values over 256 bytes are compared by a digest and shown shortened.

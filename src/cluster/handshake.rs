@@ -9,7 +9,7 @@
 //! listener ─► verdict, 1 byte; proof, 32     refused here: the secret differs
 //! dialler  ─► fingerprint, with its length
 //! listener ─► fingerprint                    both sides find the same difference, if any
-//! listener ─► verdict, 1 byte                refused here: the index is taken
+//! listener ─► verdict, 1 byte                refused here: the index is taken, whatever the fingerprint says
 //! ```
 //! The first twelve bytes of the greeting stay as they are in all versions, so that two versions can tell each other.
 
@@ -20,6 +20,7 @@ use std::time::Instant;
 use super::fingerprint::{self, Fingerprint};
 use super::secret::{Secret, random_bytes};
 use super::wire::{Timed, explain};
+use crate::Error;
 
 const MAGIC: [u8; 8] = *b"MILLRACE";
 const VERSION: u32 = 1;
@@ -46,9 +47,20 @@ pub(super) enum Kind {
 pub(super) struct Identity {
     pub(super) index: usize,
     /// Tells two processes that claim the same index apart.
-    pub(super) instance: [u8; 16],
-    pub(super) secret: Secret,
-    pub(super) fingerprint: Fingerprint,
+    instance: [u8; 16],
+    secret: Secret,
+    fingerprint: Fingerprint,
+}
+
+impl Identity {
+    pub(super) fn new(
+        index: usize,
+        secret: Option<&Secret>,
+        fingerprint: Fingerprint,
+    ) -> Result<Self, Error> {
+        let secret = secret.cloned().unwrap_or_else(Secret::open);
+        Ok(Identity { index, instance: random_bytes()?, secret, fingerprint })
+    }
 }
 
 /// Why a handshake came to nothing.
@@ -132,6 +144,13 @@ impl Greeting {
     }
 }
 
+/// Which process answers on `stream`, where `peer` is expected. It proves itself, and learns nothing but that this one
+/// knows the secret, too: to it, this is a connection that was closed.
+pub(super) fn ask(me: &Identity, peer: usize, stream: &TcpStream, until: Instant) -> Result<usize, Refusal> {
+    let proven = prove(me, peer, Kind::Control, &mut Timed::new(stream, until))?;
+    Ok(proven.from())
+}
+
 /// The handshake as the process that opened the connection, towards process `peer`.
 pub(super) fn dial(
     me: &Identity,
@@ -139,11 +158,32 @@ pub(super) fn dial(
     kind: Kind,
     stream: &TcpStream,
     until: Instant,
-) -> Result<(), Refusal> {
+) -> Result<Visitor, Refusal> {
     let mut wire = Timed::new(stream, until);
+    let theirs = prove(me, peer, kind, &mut wire)?;
+    wire.write_block(&me.fingerprint.encode())?;
+    compare(me, peer, &receive_fingerprint(&mut wire)?)?;
+    if theirs.from() != peer {
+        let found = theirs.from();
+        return Err(Refusal::Fatal(format!(
+            "process {found} answers where the host list has process {peer}; check -p on both"
+        )));
+    }
+    if wire.read()? != [WELCOME] {
+        return Err(Refusal::Fatal(format!(
+            "process {peer} is already connected to another process {}; is one left from an earlier run?",
+            me.index
+        )));
+    }
+    settle(stream)?;
+    Ok(Visitor { index: peer, kind, instance: theirs.instance() })
+}
+
+/// The first half of it, after which both have proven the secret; gives the far side's greeting.
+fn prove(me: &Identity, peer: usize, kind: Kind, wire: &mut Timed<'_>) -> Result<Greeting, Refusal> {
     let mine = Greeting::new(me, peer, kind)?;
     wire.write(&mine.bytes)?;
-    let theirs = Greeting::receive(&mut wire)?;
+    let theirs = Greeting::receive(wire)?;
     if theirs.version() != VERSION as usize {
         let version = theirs.version();
         return Err(Refusal::Fatal(format!(
@@ -167,29 +207,23 @@ pub(super) fn dial(
     if proof != me.secret.proof(LISTENER, &mine.bytes, &theirs.bytes) {
         return Err(other_secret());
     }
-    wire.write_block(&me.fingerprint.encode())?;
-    compare(me, peer, &mut wire)?;
-    if theirs.from() != peer {
-        let found = theirs.from();
-        return Err(Refusal::Fatal(format!(
-            "process {found} answers where the host list has process {peer}; check -p on both"
-        )));
-    }
-    match wire.read()? {
-        [WELCOME] => settle(stream),
-        [_] => Err(Refusal::Fatal(format!(
-            "process {peer} is already connected to another process {}; is one left from an earlier run?",
-            me.index
-        ))),
-    }
+    Ok(theirs)
 }
 
-/// The handshake as the process that accepted the connection; `claim` decides whether the visitor may have its index.
+/// Who decides whether a visitor may have its index.
+pub(super) trait Door {
+    /// Whether nobody else has it; asked before anything that the visitor says is believed.
+    fn is_free(&mut self, visitor: &Visitor) -> Result<(), String>;
+    /// Gives it to the visitor.
+    fn claim(&mut self, visitor: &Visitor) -> Result<(), String>;
+}
+
+/// The handshake as the process that accepted the connection.
 pub(super) fn answer(
     me: &Identity,
     stream: &TcpStream,
     until: Instant,
-    claim: impl FnOnce(&Visitor) -> Result<(), String>,
+    door: &mut impl Door,
 ) -> Result<Visitor, Refusal> {
     let mut wire = Timed::new(stream, until);
     let theirs = Greeting::receive(&mut wire)?;
@@ -216,12 +250,18 @@ pub(super) fn answer(
     wire.write(&welcome)?;
     // Before the comparison, so that a difference is found on both sides.
     wire.write_block(&me.fingerprint.encode())?;
-    compare(me, visitor.index, &mut wire)?;
-    let claimed = if theirs.to() == me.index {
-        claim(&visitor)
-    } else {
-        Err("it looks for another process".to_owned())
-    };
+    let fingerprint = receive_fingerprint(&mut wire)?;
+    let claimed = door.is_free(&visitor);
+    if claimed.is_ok() {
+        compare(me, visitor.index, &fingerprint)?;
+    }
+    let claimed = claimed.and_then(|()| {
+        if theirs.to() == me.index {
+            door.claim(&visitor)
+        } else {
+            Err("it looks for another process".to_owned())
+        }
+    });
     if let Err(reason) = claimed {
         let _ = wire.write(&[INDEX_TAKEN]);
         return Err(Refusal::Stranger(reason));
@@ -231,11 +271,13 @@ pub(super) fn answer(
     Ok(visitor)
 }
 
-fn compare(me: &Identity, peer: usize, wire: &mut Timed<'_>) -> Result<(), Refusal> {
+fn receive_fingerprint(wire: &mut Timed<'_>) -> Result<Fingerprint, Refusal> {
     let bytes = wire.read_block(fingerprint::LONGEST_BYTES)?;
-    let theirs = Fingerprint::decode(&bytes)
-        .ok_or_else(|| Refusal::Stranger("its fingerprint cannot be read".to_owned()))?;
-    me.fingerprint.difference(me.index, &theirs, peer).map_or(Ok(()), |line| Err(Refusal::Fatal(line)))
+    Fingerprint::decode(&bytes).ok_or_else(|| Refusal::Stranger("its fingerprint cannot be read".to_owned()))
+}
+
+fn compare(me: &Identity, peer: usize, theirs: &Fingerprint) -> Result<(), Refusal> {
+    me.fingerprint.difference(me.index, theirs, peer).map_or(Ok(()), |line| Err(Refusal::Fatal(line)))
 }
 
 /// Leaves the stream as its users want it: blocking without end, and not collecting small writes.
@@ -258,23 +300,48 @@ mod tests {
         Identity { index, instance: [index as u8; 16], secret: Secret::open(), fingerprint }
     }
 
-    /// Both halves of one handshake, `dialler` towards what it believes to be process `peer`.
+    /// A door that others have passed, or not: what it says to whoever comes, and to whoever wants to stay.
+    struct Answers {
+        is_free: Result<(), String>,
+        claim: Result<(), String>,
+    }
+
+    const OPEN: Answers = Answers { is_free: Ok(()), claim: Ok(()) };
+
+    impl Door for Answers {
+        fn is_free(&mut self, _: &Visitor) -> Result<(), String> {
+            self.is_free.clone()
+        }
+
+        fn claim(&mut self, _: &Visitor) -> Result<(), String> {
+            self.claim.clone()
+        }
+    }
+
+    /// Both halves of one handshake, of which `dialling` is the first.
+    fn meet_by<T: Send + 'static>(
+        dialling: impl FnOnce(&TcpStream, Instant) -> T + Send + 'static,
+        listener: &Identity,
+        mut door: Answers,
+    ) -> (T, Result<Visitor, Refusal>) {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = socket.local_addr().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let dialling = std::thread::spawn(move || dialling(&TcpStream::connect(address).unwrap(), until));
+        let stream = socket.accept().unwrap().0;
+        let answered = answer(listener, &stream, until, &mut door);
+        drop(stream);
+        (dialling.join().unwrap(), answered)
+    }
+
+    /// The same of `dialler` towards what it believes to be process `peer`.
     fn meet(
         dialler: Identity,
         peer: usize,
         listener: &Identity,
-        claim: Result<(), String>,
-    ) -> (Result<(), Refusal>, Result<Visitor, Refusal>) {
-        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = socket.local_addr().unwrap();
-        let until = Instant::now() + Duration::from_secs(20);
-        let dialling = std::thread::spawn(move || {
-            dial(&dialler, peer, Kind::Control, &TcpStream::connect(address).unwrap(), until)
-        });
-        let stream = socket.accept().unwrap().0;
-        let answered = answer(listener, &stream, until, |_| claim);
-        drop(stream);
-        (dialling.join().unwrap(), answered)
+        door: Answers,
+    ) -> (Result<Visitor, Refusal>, Result<Visitor, Refusal>) {
+        meet_by(move |stream, until| dial(&dialler, peer, Kind::Control, stream, until), listener, door)
     }
 
     fn line<T: std::fmt::Debug>(refused: Result<T, Refusal>) -> (bool, String) {
@@ -286,15 +353,18 @@ mod tests {
 
     #[test]
     fn equals_meet() {
-        let (dialled, answered) = meet(identity(3), 1, &identity(1), Ok(()));
-        dialled.unwrap();
-        let visitor = answered.unwrap();
-        assert_eq!((visitor.index, visitor.kind, visitor.instance), (3, Kind::Control, [3; 16]));
+        let (dialled, answered) = meet(identity(3), 1, &identity(1), OPEN);
+        for (visitor, index) in [(dialled, 1), (answered, 3)] {
+            let visitor = visitor.unwrap();
+            assert_eq!((visitor.index, visitor.kind), (index, Kind::Control));
+            assert_eq!(visitor.instance, [index as u8; 16]);
+        }
     }
 
     #[test]
     fn a_taken_index_ends_the_second_and_not_the_job() {
-        let (dialled, answered) = meet(identity(3), 1, &identity(1), Err("taken".to_owned()));
+        let (dialled, answered) =
+            meet(identity(3), 1, &identity(1), Answers { claim: Err("taken".to_owned()), ..OPEN });
         let expected =
             "process 1 is already connected to another process 3; is one left from an earlier run?";
         assert_eq!(line(dialled), (true, expected.to_owned()));
@@ -302,8 +372,40 @@ mod tests {
     }
 
     #[test]
+    fn a_second_process_with_a_taken_index_is_not_believed() {
+        let failed = || Identity { fingerprint: Fingerprint::of_failure("no table"), ..identity(3) };
+        let (_, answered) =
+            meet(failed(), 1, &identity(1), Answers { is_free: Err("taken".to_owned()), ..OPEN });
+        assert_eq!(line(answered), (false, "taken".to_owned()));
+        // The first one that comes is, also where it would not be the one to call.
+        for index in [0, 3] {
+            let failed = Identity { index, ..failed() };
+            let (dialled, answered) = meet(failed, 1, &identity(1), OPEN);
+            assert_eq!(line(dialled), (true, "no table".to_owned()));
+            assert_eq!(line(answered), (true, "no table".to_owned()));
+        }
+    }
+
+    #[test]
+    fn who_asks_learns_who_answers_and_counts_for_nothing() {
+        let ask_by = |asking: Identity| {
+            meet_by(move |stream, until| ask(&asking, 2, stream, until), &identity(2), OPEN)
+        };
+        let (told, answered) = ask_by(identity(2));
+        assert_eq!(told.unwrap(), 2);
+        assert_eq!(line(answered), (false, "the connection was closed".to_owned()));
+        let secret = Secret::find(None, Some("0123456789abcdef".into())).unwrap().unwrap();
+        let (told, answered) = ask_by(Identity { secret, ..identity(2) });
+        assert!(line(told).1.contains("have different secrets"));
+        assert_eq!(
+            line(answered),
+            (false, "it calls itself process 2 and has a different secret".to_owned())
+        );
+    }
+
+    #[test]
     fn another_index_than_the_host_list_says() {
-        let (dialled, answered) = meet(identity(3), 1, &identity(2), Ok(()));
+        let (dialled, answered) = meet(identity(3), 1, &identity(2), OPEN);
         let expected = "process 2 answers where the host list has process 1; check -p on both";
         assert_eq!(line(dialled), (true, expected.to_owned()));
         assert_eq!(line(answered), (false, "it looks for another process".to_owned()));

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::connect::{Event, Gathering};
-use super::handshake::{self, Kind, Refusal, Visitor};
+use super::handshake::{self, Door, Kind, Refusal, Visitor};
 use super::hosts::Host;
 use super::secret::{HOW_TO_MAKE_ONE, Secret};
 use crate::Error;
@@ -118,8 +118,10 @@ fn meet(
     gathering: &Arc<Gathering>,
     unproven: &mut VecDeque<Weak<Newcomer>>,
 ) {
+    // Only loopback is bound then, but the kernel lets through what comes from other addresses of this machine and, where
+    // it is set up to route loopback, from other machines.
     if gathering.secret.is_none() && !is_loopback(from) {
-        gathering.turned_away(from, "it comes from another machine, and there is no secret");
+        gathering.turned_away(from, "it comes from no loopback address, and there is no secret");
         return;
     }
     unproven.retain(|newcomer| newcomer.strong_count() > 0);
@@ -166,26 +168,41 @@ impl Newcomer {
     }
 }
 
-fn shake(newcomer: Arc<Newcomer>, from: SocketAddr, gathering: &Gathering) {
-    let until = gathering.until.min(Instant::now() + LONGEST_HANDSHAKE);
-    let mut claimed = None;
-    let claim = |visitor: &Visitor| {
-        if !newcomer.settle() {
+/// How a newcomer gets in.
+struct Entrance<'a> {
+    newcomer: &'a Newcomer,
+    from: SocketAddr,
+    gathering: &'a Gathering,
+    claimed: Option<Visitor>,
+}
+
+impl Door for Entrance<'_> {
+    fn is_free(&mut self, visitor: &Visitor) -> Result<(), String> {
+        self.gathering.claims().is_free(visitor)
+    }
+
+    fn claim(&mut self, visitor: &Visitor) -> Result<(), String> {
+        if !self.newcomer.settle() {
             return Err("it was closed to make room for others".to_owned());
         }
-        gathering.claim(visitor, from)?;
-        claimed = Some(*visitor);
+        self.gathering.claims().claim(visitor, self.from.ip())?;
+        self.claimed = Some(*visitor);
         Ok(())
-    };
+    }
+}
+
+fn shake(newcomer: Arc<Newcomer>, from: SocketAddr, gathering: &Gathering) {
+    let until = gathering.until.min(Instant::now() + LONGEST_HANDSHAKE);
+    let mut entrance = Entrance { newcomer: &newcomer, from, gathering, claimed: None };
     let stream = &newcomer.stream;
     let done = stream
         .set_nonblocking(false)
         .and_then(|()| stream.set_nodelay(true))
         .map_err(Refusal::from)
-        .and_then(|()| handshake::answer(&gathering.me, stream, until, claim));
+        .and_then(|()| handshake::answer(&gathering.me, stream, until, &mut entrance));
     // A member that did not hear that it is welcome dials again.
-    if let (Err(_), Some(visitor)) = (&done, &claimed) {
-        gathering.release(visitor);
+    if let (Err(_), Some(visitor)) = (&done, &entrance.claimed) {
+        gathering.claims().release(visitor);
     }
     match done {
         Ok(Visitor { index: peer, kind, .. }) => {
@@ -196,9 +213,10 @@ fn shake(newcomer: Arc<Newcomer>, from: SocketAddr, gathering: &Gathering) {
     }
 }
 
-/// Which instances hold the indices above this process's own, and which of their connections have come.
+/// Which instances hold the indices of the other processes, and which connections have come from those above this one's.
 #[derive(Debug)]
 pub(super) struct Claims {
+    own: usize,
     holders: Vec<Option<Holder>>,
 }
 
@@ -209,23 +227,41 @@ struct Holder {
     kinds: Vec<Kind>,
 }
 
+impl Holder {
+    fn holds(&self, index: usize) -> String {
+        format!("it calls itself process {index}, which is connected already from {}", self.from)
+    }
+}
+
 impl Claims {
-    pub(super) fn new(processes: usize) -> Self {
-        Claims { holders: (0..processes).map(|_| None).collect() }
+    pub(super) fn new(own: usize, processes: usize) -> Self {
+        Claims { own, holders: (0..processes).map(|_| None).collect() }
+    }
+
+    /// Keeps who was found when this process dialled.
+    pub(super) fn met(&mut self, member: &Visitor, at: IpAddr) {
+        let Visitor { index, instance, .. } = *member;
+        self.holders[index].get_or_insert(Holder { instance, from: at, kinds: Vec::new() });
+    }
+
+    /// Whether no other instance has the visitor's index.
+    pub(super) fn is_free(&self, visitor: &Visitor) -> Result<(), String> {
+        match self.holders.get(visitor.index) {
+            Some(Some(holder)) if holder.instance != visitor.instance => Err(holder.holds(visitor.index)),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the visitor its connection, unless another process has the index or the connection exists.
-    pub(super) fn claim(&mut self, own: usize, visitor: &Visitor, from: IpAddr) -> Result<(), String> {
+    pub(super) fn claim(&mut self, visitor: &Visitor, from: IpAddr) -> Result<(), String> {
         let Visitor { index, kind, instance } = *visitor;
+        let own = self.own;
         if index <= own || index >= self.holders.len() {
             return Err(format!("it calls itself process {index}, which does not connect to process {own}"));
         }
         let holder = self.holders[index].get_or_insert(Holder { instance, from, kinds: Vec::new() });
         if holder.instance != instance || holder.kinds.contains(&kind) {
-            return Err(format!(
-                "it calls itself process {index}, which is connected already from {}",
-                holder.from
-            ));
+            return Err(holder.holds(index));
         }
         holder.kinds.push(kind);
         Ok(())
@@ -249,20 +285,37 @@ mod tests {
     fn an_index_belongs_to_the_first_instance() {
         let from = IpAddr::from([127, 0, 0, 1]);
         let visitor = |index, kind, instance| Visitor { index, kind, instance: [instance; 16] };
-        let mut claims = Claims::new(3);
-        assert!(claims.claim(0, &visitor(1, Kind::Data, 7), from).is_ok());
-        assert!(claims.claim(0, &visitor(1, Kind::Control, 7), from).is_ok());
-        let second = claims.claim(0, &visitor(1, Kind::Data, 7), from).unwrap_err();
+        let mut claims = Claims::new(0, 3);
+        assert!(claims.claim(&visitor(1, Kind::Data, 7), from).is_ok());
+        assert!(claims.claim(&visitor(1, Kind::Control, 7), from).is_ok());
+        let second = claims.claim(&visitor(1, Kind::Data, 7), from).unwrap_err();
         assert_eq!(second, "it calls itself process 1, which is connected already from 127.0.0.1");
-        assert!(claims.claim(0, &visitor(1, Kind::Control, 8), from).is_err(), "two halves of two processes");
+        assert!(claims.claim(&visitor(1, Kind::Control, 8), from).is_err(), "two halves of two processes");
         claims.release(&visitor(1, Kind::Data, 7));
-        assert!(claims.claim(0, &visitor(1, Kind::Data, 8), from).is_err(), "its other connection stands");
-        assert!(claims.claim(0, &visitor(1, Kind::Data, 7), from).is_ok(), "it dialled again");
+        assert!(claims.claim(&visitor(1, Kind::Data, 8), from).is_err(), "its other connection stands");
+        assert!(claims.claim(&visitor(1, Kind::Data, 7), from).is_ok(), "it dialled again");
         claims.release(&visitor(1, Kind::Data, 7));
         claims.release(&visitor(1, Kind::Control, 7));
-        assert!(claims.claim(0, &visitor(1, Kind::Data, 8), from).is_ok(), "nobody holds it any more");
+        assert!(claims.claim(&visitor(1, Kind::Data, 8), from).is_ok(), "nobody holds it any more");
         for stray in [0, 3] {
-            assert!(claims.claim(0, &visitor(stray, Kind::Data, 7), from).is_err());
+            assert!(claims.claim(&visitor(stray, Kind::Data, 7), from).is_err());
+        }
+    }
+
+    #[test]
+    fn whoever_was_met_first_is_the_one_that_counts() {
+        let from = IpAddr::from([127, 0, 0, 1]);
+        let visitor = |index, instance| Visitor { index, kind: Kind::Control, instance: [instance; 16] };
+        let mut claims = Claims::new(1, 3);
+        for index in 0..9 {
+            assert!(claims.is_free(&visitor(index, 7)).is_ok(), "nobody has come yet");
+        }
+        claims.met(&visitor(0, 7), from);
+        claims.claim(&visitor(2, 7), from).unwrap();
+        for index in [0, 2] {
+            assert!(claims.is_free(&visitor(index, 7)).is_ok(), "it is the same");
+            let taken = claims.is_free(&visitor(index, 8)).unwrap_err();
+            assert!(taken.ends_with("which is connected already from 127.0.0.1"), "{taken}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Records travel unencrypted. Between machines, use a private network, `WireGuard`, or ssh tunnels.
 
 mod connect;
+mod decline;
 mod dial;
 mod fate;
 mod fingerprint;
@@ -16,6 +17,7 @@ pub mod hosts;
 mod identify;
 mod listen;
 mod local;
+mod outbox;
 mod secret;
 mod wire;
 
@@ -24,6 +26,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use decline::decline;
 pub use fate::{Fate, Verdict};
 pub use fingerprint::Fingerprint;
 pub use hosts::{Endpoint, Host};
@@ -35,9 +38,6 @@ use connect::{Roster, Trouble};
 
 use crate::Error;
 use crate::units::Elapsed;
-
-/// How long a process that cannot take part waits for others to tell them: together with its own end under 5 s.
-const LONGEST_DECLINE: Duration = Duration::from_secs(2);
 
 /// Which processes form the job, and which of them this one is.
 #[derive(Debug, Clone)]
@@ -167,33 +167,6 @@ pub struct Connections {
     pub children: LocalProcesses,
 }
 
-/// Tells the other processes of `membership` that this one will not connect, because of `cause`; for a failure before
-/// [`connect`] is called. Takes some two seconds where others may be waiting, as they may only be about to start; who
-/// comes later waits in vain, up to its own timeout.
-pub fn decline(membership: &Membership, cause: &str, timeouts: Timeouts, log: &Log) {
-    let index = membership.index;
-    match &membership.place {
-        Place::Alone | Place::Parent => {}
-        Place::Child => local::decline(cause),
-        Place::Listed { hosts, secret } => {
-            // Where something else has our address, a process with our index may be at work that must not suffer.
-            let Ok(listeners) = listen::bind(index, &hosts[index], secret.as_ref()) else { return };
-            let line = format!("process {index} on {} failed: {cause}", hosts[index]);
-            let roster = Roster { index, listeners, hosts: hosts.clone(), secret: secret.clone() };
-            let timeouts = Timeouts { connect: timeouts.connect.min(LONGEST_DECLINE), ..timeouts };
-            // It cannot succeed, and how it fails is known.
-            drop(connect::gather(
-                roster,
-                &Fingerprint::of_failure(&line),
-                Instant::now(),
-                timeouts,
-                log,
-                || None,
-            ));
-        }
-    }
-}
-
 /// Makes the processes of `membership` one job, or says why they cannot be.
 ///
 /// Within `timeouts.connect` every process is connected with every other and has the same `fingerprint`, or all of
@@ -224,13 +197,14 @@ pub fn connect(
         }
         Place::Child => local::introduce_to_parent(index, membership.processes, until)?,
         Place::Listed { hosts, secret } => {
-            fingerprint = fingerprint.with_executable()?;
-            Roster {
-                index,
-                listeners: listen::bind(index, &hosts[index], secret.as_ref())?,
-                hosts: hosts.clone(),
-                secret: secret.clone(),
-            }
+            let told = |error: &Error| decline(membership, &error.to_string(), timeouts, log);
+            fingerprint = fingerprint.with_executable().inspect_err(told)?;
+            let secret = secret.as_ref();
+            let told = |error: &Error| {
+                decline::tell(index, hosts, secret, &error.to_string(), timeouts, log);
+            };
+            let listeners = listen::bind(index, &hosts[index], secret).inspect_err(told)?;
+            Roster { index, listeners, hosts: hosts.clone(), secret: secret.cloned() }
         }
     };
     let (data, fate) = connect::gather(roster, &fingerprint, started, timeouts, log, || {

@@ -323,7 +323,7 @@ fn without_a_secret_only_loopback_is_used() {
 }
 
 #[test]
-fn an_address_of_another_machine_or_a_taken_port_is_said_at_once() {
+fn an_address_of_another_machine_or_a_taken_port_is_said() {
     let addresses = [SocketAddr::from(([203, 0, 113, 1], 2101)), free_addresses(LOOPBACK, 1)[0]];
     let error =
         Member::new(&addresses, 0).secret("0123456789abcdef").start().thread.join().unwrap().err().unwrap();
@@ -335,7 +335,43 @@ fn an_address_of_another_machine_or_a_taken_port_is_said_at_once() {
     let (line, taken) = Member::new(&addresses, 0).start().failed();
     let expected = format!("process 0 cannot listen on {}: another program listens there", addresses[0]);
     assert!(line.starts_with(&expected), "{line}");
-    assert!(taken < Duration::from_secs(2), "{taken:?}");
+    // It looks for others to tell.
+    assert!(taken < Duration::from_secs(5), "{taken:?}");
+}
+
+#[test]
+fn who_has_no_address_tells_all_who_wait() {
+    // They waited until their time was over, and then only knew that it had not come.
+    for failing in 0..3 {
+        let mut addresses = free_addresses(LOOPBACK, 3);
+        // It takes connections, and neither speaks nor listens.
+        let other_program = TcpListener::bind((LOOPBACK, 0)).unwrap();
+        addresses[failing] = other_program.local_addr().unwrap();
+        let expected = format!(
+            "process {failing} cannot listen on {}: another program listens there",
+            addresses[failing]
+        );
+        for (index, running) in start_all(&addresses, |member| member).into_iter().enumerate() {
+            let (line, taken) = running.failed();
+            assert!(line.starts_with(&expected), "process {index}, when {failing} fails: {line}");
+            assert!(taken < Duration::from_secs(5), "process {index}, when {failing} fails: {taken:?}");
+        }
+    }
+}
+
+#[test]
+fn only_those_who_know_the_secret_are_believed_that_they_failed() {
+    let addresses = free_addresses(LOOPBACK, 2);
+    let zero = Member::new(&addresses, 0).secret("correct horse battery staple").start();
+    for text in [Some("another horse battery staple"), None] {
+        let secret = text.and_then(|text| Secret::find(None, Some(text.into())).unwrap());
+        let stranger = Membership::listed(hosts(&addresses), 1, secret);
+        let timeouts = Timeouts { connect: IMPATIENCE, peer: PATIENCE };
+        cluster::decline(&stranger, "nothing", timeouts, &Log::stderr(false));
+    }
+    zero.logs("it calls itself process 1 and has a different secret");
+    let one = Member::new(&addresses, 1).secret("correct horse battery staple").start();
+    check_data(&mut [zero.connected(), one.connected()]);
 }
 
 #[test]
@@ -440,10 +476,28 @@ fn a_second_process_with_a_taken_index_is_sent_away() {
     while TcpStream::connect(addresses[2]).is_err() {
         assert!(two.started.elapsed() < PATIENCE);
     }
-    let (line, _) = Member::new(&addresses, 2).start().failed();
-    assert!(line.contains(
-        "another program listens there; is a process left from an earlier run, or this index used twice?"
-    ));
+    let second = Member::new(&addresses, 2).start();
+    let expected =
+        "another program listens there; is a process left from an earlier run, or this index used twice?";
+    second.logs(&format!("another process 2 is at work on {}", addresses[2]));
+    let (line, _) = second.failed();
+    assert!(line.contains(expected), "{line}");
+    let one = Member::new(&addresses, 1).start();
+    check_data(&mut [zero.connected(), one.connected(), two.connected()]);
+}
+
+#[test]
+fn a_second_process_that_does_not_find_the_first_is_not_believed() {
+    let addresses = free_addresses(LOOPBACK, 3);
+    let zero = Member::new(&addresses, 0).start();
+    let two = Member::new(&addresses, 2).start();
+    two.logs(&format!("process 1 on {} is not reached yet", addresses[1]));
+    // In its host file the first has another address.
+    let other_program = TcpListener::bind((LOOPBACK, 0)).unwrap();
+    let second = Member::new(&[addresses[0], addresses[1], other_program.local_addr().unwrap()], 2).start();
+    zero.logs("it calls itself process 2, which is connected already from 127.0.0.1");
+    let (line, _) = second.failed();
+    assert!(line.contains("another program listens there"), "{line}");
     let one = Member::new(&addresses, 1).start();
     check_data(&mut [zero.connected(), one.connected(), two.connected()]);
 }

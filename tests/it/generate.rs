@@ -98,6 +98,16 @@ fn the_committed_tiny_set_has_its_checksums_and_stays_small() {
 }
 
 #[test]
+fn all_data_that_is_committed_is_small() {
+    // Other sets lie beside it where somebody has made them.
+    let data = committed_tiny().parent().and_then(Path::parent).expect("data").to_path_buf();
+    let readme = fs::metadata(data.join("README.md")).expect("a file").len() as usize;
+    let sets = ["csv/tiny", "csv/examples"].map(|set| files_below(&data.join(set)));
+    let bytes = readme + sets.iter().flat_map(BTreeMap::values).map(Vec::len).sum::<usize>();
+    assert!(bytes < 3_000_000, "{bytes} bytes");
+}
+
+#[test]
 fn tiny_begins_with_the_published_rows() {
     let files = files_below(&committed_tiny());
     let rows = str::from_utf8(&files[Path::new("rankings/part-00000")]).expect("ASCII").lines();

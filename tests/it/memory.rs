@@ -4,8 +4,8 @@
 //! lost directory that ends in a smaller answer, a file left behind, and a queue that grows while its reader is slow.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,12 +49,64 @@ fn nothing_left(home: &Home, ran: &Ran) {
     ran.leaves_no_process(home);
 }
 
-/// Whether a process has a file in the directory it spills to.
-fn has_spilled(home: &Home, process: Pid) -> bool {
+/// Where the files lie that a process has in the directory it spills to; they have no names.
+fn spill_files(home: &Home, process: Pid) -> Vec<PathBuf> {
     let spill = fs::canonicalize(home.path().join("spill")).unwrap();
     let files =
         fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).into_iter().flatten().flatten();
-    files.flat_map(|file| fs::read_link(file.path())).any(|target| target.starts_with(&spill))
+    let is_spill = |file: &PathBuf| fs::read_link(file).is_ok_and(|target| target.starts_with(&spill));
+    files.map(|file| file.path()).filter(is_spill).collect()
+}
+
+fn has_spilled(home: &Home, process: Pid) -> bool {
+    !spill_files(home, process).is_empty()
+}
+
+/// The same table under so many names more.
+fn lengthen(home: &Home, times: usize) {
+    for index in 0..times {
+        symlink("a", home.table().join(format!("b-{index:04}"))).unwrap();
+    }
+}
+
+/// Stops a query that has spilled, long before it reads that back, and lets it go on with the files as `damage` leaves them.
+fn with_damaged_files(damage: impl Fn(&File)) -> Ran {
+    let home = home();
+    lengthen(&home, 3);
+    let mut running = home.query(&format!("-k 15 -w 1 --output out {LITTLE}")).start();
+    let pid = running.pid();
+    let length = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.len());
+    running = running.until(|| spill_files(&home, pid).iter().any(|file| length(file) > 0));
+    running.signal(pid, Signal::STOP);
+    let state = || fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap();
+    running = running.until(|| state().contains(") T "));
+    for file in spill_files(&home, pid) {
+        damage(&OpenOptions::new().read(true).write(true).open(file).unwrap());
+    }
+    running.signal(pid, Signal::CONT);
+    let ran = running.end();
+    nothing_left(&home, &ran);
+    ran.check(home.listing("out") == ["absent"], "an output");
+    ran
+}
+
+#[test]
+fn one_damaged_byte_of_a_spill_file_ends_the_job_and_is_placed() {
+    let ran = with_damaged_files(|file| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 0).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], 0).unwrap();
+    });
+    ran.failed_saying("a spill file in spill was damaged: ")
+        .failed_saying(" bytes at byte 0 are not what was written\n");
+}
+
+#[test]
+fn a_spill_file_that_was_cut_ends_the_job() {
+    // What is spilled later goes where it would have gone, so the file is as long again, and has a hole.
+    with_damaged_files(|file| file.set_len(0).unwrap())
+        .failed_saying("a spill file in spill was damaged: ")
+        .failed_saying(" are not what was written\n");
 }
 
 /// Runs without a limit and then with one, on these numbers of workers and processes.
@@ -111,9 +163,7 @@ fn parts_are_whole_in_little_memory() {
 #[test]
 fn a_killed_process_leaves_no_spill_file() {
     let home = home();
-    for index in 0..1_000 {
-        symlink("a", home.table().join(format!("b-{index:04}"))).unwrap();
-    }
+    lengthen(&home, 1_000);
     let mut running = home.query(&format!("-k 15 -w 2 {LITTLE}")).start();
     let pid = running.pid();
     running = running.until(|| has_spilled(&home, pid));

@@ -73,6 +73,31 @@ fn only_the_address_in_the_host_file_is_bound() {
 }
 
 #[test]
+fn without_a_secret_what_comes_from_no_loopback_address_is_turned_away() {
+    let Some(network) = Network::new(1) else { return };
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    fs::write(home.path().join("hosts"), "127.0.0.1:2101\n127.0.0.1:2102\n").unwrap();
+    let start = |index: usize| {
+        let mut command = network.on(0);
+        command.arg(env!("CARGO_BIN_EXE_query2")).args(["-p", &index.to_string()]);
+        command.args("-v -w 1 --data data --set t -h hosts".split(' '));
+        home.runner(command).start()
+    };
+    let zero = start(0).until(|| network.reaches(0, "127.0.0.1:2101".parse().unwrap()));
+    // Only loopback is bound, and reached from other addresses of the same machine.
+    let script = "import socket; it = socket.socket(); it.bind(('10.77.0.1', 0)); \
+                  it.connect(('127.0.0.1', 2101)); print(it.recv(1))";
+    let stranger = network.on(0).args(["python3", "-c", script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&stranger.stdout), "b''\n", "it was told something: {stranger:?}");
+    start(1).end().ended_with(0);
+    let ran = zero.end();
+    ran.ended_with(0);
+    ran.check(ran.stderr.contains("a connection from 10.77.0.1:"), "who came");
+    let why = " was turned away: it comes from no loopback address, and there is no secret";
+    ran.check(ran.stderr.contains(why), "why it was turned away");
+}
+
+#[test]
 fn a_cut_link_ends_every_process() {
     const SILENCE: Duration = Duration::from_secs(3);
     let Some(network) = Network::new(3) else { return };

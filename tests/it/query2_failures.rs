@@ -447,6 +447,24 @@ fn what_one_process_cannot_plan_ends_all_that_wait_for_it() {
 }
 
 #[test]
+fn what_was_typed_wrong_for_one_process_ends_all_that_wait_for_it() {
+    let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
+    home.write_hosts(3);
+    let words = |index| if index == 1 { "-w 0" } else { "-w 1" };
+    let running: Vec<_> = (0..3)
+        .map(|index| home.query(&format!("{} -h hosts -p {index} --output out", words(index))).start())
+        .collect();
+    for (index, ran) in running.into_iter().map(Running::end).enumerate() {
+        ran.ended_with(if index == 1 { 2 } else { 1 });
+        let who = if index == 1 { "error: -w 0 gives" } else { "error: process 1 on 127.0.0.1:" };
+        ran.check(ran.stderr.starts_with(who), "who is to blame");
+        ran.check(ran.stderr.contains("-w 0 gives the job no thread\n  try: -w 1"), "the cause");
+        ran.check(ran.taken < Duration::from_secs(5), "it took long to notice");
+        nothing_left(&home, &ran);
+    }
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_refused_before_the_run() {
     let home = Home::with(&[("a".into(), rows(1, 5).concat())]);
     let ran = home.query("-w 1 --report missing/r.json --output out").run();

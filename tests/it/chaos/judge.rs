@@ -67,7 +67,7 @@ impl Judge<'_> {
             }
             Kill | Terminate if connected => (last(struck.unwrap_or(started)), END),
             Kill | Terminate | Stop | CutLink => (last(struck.unwrap_or(started)), CONNECT.max(PEER) + END),
-            OtherSecret | TakenPort => (last(started), CONNECT + END),
+            OtherSecret => (last(started), CONNECT + END),
             _ => (last(times.iter().min().copied().unwrap_or(started)), END),
         };
         self.check(taken < limit, format!("the last process ended after {taken:?}"));
@@ -154,8 +154,10 @@ impl Judge<'_> {
                 OtherBinary => said.contains(" has executable "),
                 OtherArguments => said.contains("--prefix 11"),
                 MissingFile => said.contains("table uservisits"),
-                TakenPort if own => said.contains("another program listens there"),
-                TakenPort => said.contains(&process),
+                TakenPort => {
+                    said.contains(&format!("process {victim} cannot listen on "))
+                        && said.contains("another program listens there")
+                }
             };
             self.check(holds, format!("process {index} does not say the cause"));
         }
