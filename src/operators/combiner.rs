@@ -206,7 +206,7 @@ mod tests {
     }
 
     /// Records of a test; Miri would take minutes for as many as the others.
-    const MANY: u64 = if cfg!(miri) { 2_000 } else { 300_000 };
+    const MANY: u64 = if cfg!(miri) { 1_000 } else { 300_000 };
 
     #[test]
     fn repeating_keys_are_merged() {
