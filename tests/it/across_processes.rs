@@ -12,10 +12,10 @@ use millrace::operators::{
     Count, Distinct, FirstBy, Fold, Gather, Gathered, PairsWithinKey, ReduceByAnyKey, ReduceByKey,
     ReduceByText, Round, Sort, SortWithinKey, Top,
 };
-use timely::dataflow::operators::vec::{Map, ToStream};
-use timely::dataflow::{Scope, StreamVec};
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::vec::Map;
 
-use crate::support::{Random, run_processes};
+use crate::support::{Random, run_processes, share};
 
 /// Processes, and workers of each.
 const SHAPES: [(usize, usize); 6] = [(1, 2), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2)];
@@ -61,12 +61,6 @@ where
         let (count, wanted) = (found.len(), expected.len());
         assert!(found == expected, "-n {processes} -w {workers}: {count} records, and {wanted} in the model");
     }
-}
-
-/// This worker's share of the records.
-fn share<'scope>(scope: Scope<'scope, Round>, records: &[Record]) -> StreamVec<'scope, Round, Record> {
-    let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).copied().collect();
-    own.to_stream(scope)
 }
 
 #[test]

@@ -12,9 +12,9 @@ use millrace::operators::{Fold, Gather, ReduceByAnyKey, ReduceByKey, Round};
 use proptest::prelude::*;
 use timely::ExchangeData;
 use timely::dataflow::StreamVec;
-use timely::dataflow::operators::vec::{Map, ToStream};
+use timely::dataflow::operators::vec::Map;
 
-use crate::support::{Random, run_workers};
+use crate::support::{Random, run_workers, share};
 
 type Records<'scope> = StreamVec<'scope, Round, (u64, u64)>;
 
@@ -43,10 +43,8 @@ where
 {
     let [one, two, three] = [1, 2, 3].map(|workers| {
         let (records, reduce) = (Arc::clone(records), reduce.clone());
-        let (mut groups, _) = run_workers(workers, None, move |scope| {
-            let own = records.iter().skip(scope.index()).step_by(scope.peers()).copied();
-            reduce(own.collect::<Vec<_>>().to_stream(scope)).gather()
-        });
+        let (mut groups, _) =
+            run_workers(workers, None, move |scope| reduce(share(scope, &records)).gather());
         groups.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         groups
     });

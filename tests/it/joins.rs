@@ -11,12 +11,12 @@ use std::process::Command;
 
 use millrace::operators::{Gather, Join, JoinStrategy, Round};
 use proptest::prelude::*;
-use timely::dataflow::operators::vec::{Map, ToStream};
+use timely::dataflow::StreamVec;
+use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Concat, Input};
-use timely::dataflow::{Scope, StreamVec};
 use timely::worker::Worker;
 
-use crate::support::{Home, Ran, Random, fails_without_a_disk, run_processes, run_workers};
+use crate::support::{Home, Ran, Random, fails_without_a_disk, run_processes, run_workers, share};
 
 type Records = Vec<(String, u64)>;
 type Joined = Vec<(String, u64, Option<u64>)>;
@@ -36,12 +36,6 @@ fn records(random: &mut Random, count: usize, heavy: bool) -> Records {
     (0..count as u64)
         .map(|value| (key(if heavy && random.below(10) != 0 { 3 } else { random.below(120) }), value))
         .collect()
-}
-
-/// This worker's share of the records.
-fn share<'scope>(scope: Scope<'scope, Round>, records: &Records) -> StreamVec<'scope, Round, (String, u64)> {
-    let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).cloned().collect();
-    own.to_stream(scope)
 }
 
 /// What the four kinds of join give, sorted, where so much may be held; and the bytes spilled.

@@ -25,7 +25,7 @@ use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::{Map, ToStream};
 use timely::dataflow::{Scope, StreamVec};
 
-use crate::support::{Random, run_workers};
+use crate::support::{Random, run_workers, share};
 
 /// Runs a dataflow to its end on so many workers; what was gathered, which only worker 0 may have.
 fn run<A, F>(workers: usize, build: F) -> Vec<A>
@@ -45,15 +45,6 @@ where
     let first = brought.remove(0).expect("worker 0 has what was gathered");
     assert!(brought.iter().all(Option::is_none), "another worker has gathered something");
     first
-}
-
-/// This worker's share of the records, as a scan would give it.
-fn share<'scope, D: Clone + 'static>(
-    scope: Scope<'scope, Round>,
-    records: &[D],
-) -> StreamVec<'scope, Round, D> {
-    let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).cloned().collect();
-    own.to_stream(scope)
 }
 
 #[derive(serde::Deserialize)]

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use millrace::operators::{Gather, Pipe};
 use rustix::process::Signal;
-use timely::dataflow::operators::vec::ToStream;
 
-use crate::support::{Home, Runner};
+use crate::support::{Home, Runner, share};
 
 const QUICK: Duration = Duration::from_secs(5);
 
@@ -36,8 +35,7 @@ fn programs_read_and_write_in_any_order() {
         let workers = index % 3 + 1;
         let guards = timely::execute(timely::Config::process(workers), move |worker| {
             let gathered = worker.dataflow(|scope| {
-                let own = numbers().into_iter().skip(scope.index()).step_by(scope.peers());
-                own.to_stream(scope)
+                share(scope, &numbers())
                     .pipe(
                         program,
                         |number, text| text.extend_from_slice(format!("{number}\n").as_bytes()),

@@ -17,10 +17,20 @@ use rustix::process::{Pid, Signal, kill_process};
 use timely::communication::Hooks;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
 use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
-use timely::dataflow::Scope;
+use timely::dataflow::operators::vec::ToStream;
+use timely::dataflow::{Scope, StreamVec};
 
 /// No run of these tests takes this long, unless it hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// This worker's share of the records, as a scan would give it.
+pub(crate) fn share<'scope, D: Clone + 'static>(
+    scope: Scope<'scope, Round>,
+    records: &[D],
+) -> StreamVec<'scope, Round, D> {
+    let own: Vec<_> = records.iter().skip(scope.index()).step_by(scope.peers()).cloned().collect();
+    own.to_stream(scope)
+}
 
 /// Runs a dataflow on so many workers of a process with so much memory; what was gathered, and the bytes spilled.
 pub(crate) fn run_workers<A, F>(workers: usize, limit: Option<u64>, build: F) -> (Vec<A>, u64)

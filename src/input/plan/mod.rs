@@ -72,6 +72,7 @@ pub struct Input<R> {
     row: PhantomData<fn() -> R>,
 }
 
+#[derive(Clone)]
 struct Plan {
     table: Table,
     wanted: Arc<[Wanted]>,
@@ -167,12 +168,7 @@ impl<R> Input<R> {
         Self::planned(Plan {
             splits: cut(&plan.files, &plan.columns, plan.split_bytes, &uncut),
             uncut,
-            files: Arc::clone(&plan.files),
-            columns: Arc::clone(&plan.columns),
-            warnings: Arc::clone(&plan.warnings),
-            wanted: Arc::clone(&plan.wanted),
-            ranges: Arc::clone(&plan.ranges),
-            ..*plan
+            ..plan.clone()
         })
     }
 
@@ -187,12 +183,7 @@ impl<R> Input<R> {
             split_bytes: split_bytes.max(1),
             uncut: BTreeSet::new(),
             block_bytes: block_bytes.max(1),
-            files: Arc::clone(&plan.files),
-            columns: Arc::clone(&plan.columns),
-            warnings: Arc::clone(&plan.warnings),
-            wanted: Arc::clone(&plan.wanted),
-            ranges: Arc::clone(&plan.ranges),
-            ..*plan
+            ..plan.clone()
         })
     }
 
@@ -219,13 +210,7 @@ impl<R> Input<R> {
         };
         Ok(Self::planned(Plan {
             ranges: plan.ranges.iter().cloned().chain([range]).collect(),
-            columns: Arc::clone(&plan.columns),
-            splits: plan.splits.clone(),
-            uncut: plan.uncut.clone(),
-            files: Arc::clone(&plan.files),
-            warnings: Arc::clone(&plan.warnings),
-            wanted: Arc::clone(&plan.wanted),
-            ..*plan
+            ..plan.clone()
         }))
     }
 
