@@ -19,6 +19,7 @@ from harness.bench import say
 from harness.cases import HELD
 from harness.figures import paired_ratios, ratio, seconds, spread, table, times
 from harness.hostile import CONNECTIONS, Pair
+from harness.memory import WarmMemory
 from harness.options import ROOT, SMOKE_ROWS, positive
 from harness.peers import Failure, verb
 from harness.targets import TWO_PROCESSES, TWO_WORKERS, VERDICTS, Target, at_least
@@ -89,7 +90,7 @@ def run(command, scratch, inside=()):
     told, _, rest = done.stdout.partition("\n")
     found = json.loads(path.read_text())
     return {"seconds": wall, "hash": json.loads(told)["hash"], "connect_seconds": found["seconds"]["connect"],
-            "run_seconds": found["seconds"]["run"], "exchanged_bytes": found["exchanged_bytes"]} | ({"printed": rest} if inside else {})
+            "run_seconds": found["seconds"]["run"], "exchanged_bytes": found["exchanged_bytes"], "peak_rss_bytes": found["peak_rss_bytes"]} | ({"printed": rest} if inside else {})
 
 
 def same(hashes, what):
@@ -100,11 +101,13 @@ def same(hashes, what):
 
 def compare(name, command, options, scratch, keep):
     """Two threads and two processes by turns, then once more two processes where their bytes can be counted."""
-    hashes = set()
+    hashes, memory = set(), WarmMemory()
     for number in range(options.repeat + 1):
         for case in (TWO_WORKERS, TWO_PROCESSES):
             setting = case.setting
+            memory.ready(case)
             row = run([*command, *setting.split()], scratch)
+            memory.note(case, row["peak_rss_bytes"])
             hashes.add(row["hash"])
             same(hashes, name)
             say(f"{name} {setting:<10} {'round ' + str(number) if number else 'not timed'}  {row['seconds']:.3f} s")

@@ -20,6 +20,7 @@ from harness import dataset, machine
 from harness.alone import play
 from harness.bench import say
 from harness.figures import paired_ratios, seconds, spread, table
+from harness.memory import touch
 from harness.options import ROOT, SMOKE_ROWS, positive
 from harness.peers import Failure, verb
 
@@ -107,6 +108,7 @@ def with_file(added, do):
 
 def run(command):
     """Wall and processor seconds of a whole process, and the objects it printed."""
+    touch(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
     used = processor_seconds()
     begin = time.perf_counter()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)

@@ -9,7 +9,7 @@ from peers.queries import QUERIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS_DIRECTORY = ROOT / "benchmarks" / "peers"
-SMOKE_ROWS = 200_000
+SMOKE_ROWS = 1_000_000
 # Lines of each of the examples' own tables, and orders of TPC-H: its scale factor 1.
 EXAMPLE_ROWS = 1_500_000
 SMOKE_EXAMPLE_ROWS = 75_000

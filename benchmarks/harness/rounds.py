@@ -10,6 +10,7 @@ import shutil
 from harness import answers
 from harness.cases import FOLDED, WRITTEN
 from harness.dataset import cool
+from harness.memory import WarmMemory
 from harness.peers import SETTLE_SECONDS, Failure, Session
 
 CHECK_ROUND = 0
@@ -22,6 +23,7 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None,
     `judge` compares the answers; when absent, one of this block alone. `unavailable` has the reasons of engines that
     could not be installed: each of their runs fails by it. `keep` gets every row once it is complete, `say` those that were run.
     `settle_seconds` is how long a session may run on after its answer. With `cold`, the page cache loses the input before every run.
+    Before each turn, as much memory is touched as the case took until then.
     `read` is what every row tells of the tables that the query reads: `read_rows` and `read_bytes`.
     """
     able = [case for case in block.cases if case.cannot is None]
@@ -33,6 +35,7 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None,
         keep(row)
     excluded = {case: unavailable[case.engine] for case in able if case.engine in (unavailable or {})}
     scratch.mkdir(parents=True, exist_ok=True)
+    memory = WarmMemory()
     try:
         for round_number in range(repeat + 1):
             for case in able:
@@ -42,7 +45,9 @@ def run_block(block, dataset, scratch, repeat, timeout_seconds, say, judge=None,
                 else:
                     if cold:
                         cool(dataset)
+                    row["touched_bytes"] = memory.ready(case)
                     _run_once(row, sessions[case], judge, case, scratch)
+                    memory.note(case, row["peak_rss_bytes"])
                     if row["failure"] and round_number == CHECK_ROUND:
                         excluded[case] = row["failure"]
                     say(row)
@@ -139,5 +144,5 @@ def _row(block, case, round_number):
         "engine": case.engine, "setting": case.setting, "workers": case.workers, "processes": case.processes,
         "round": round_number, "timed": round_number != CHECK_ROUND, "seconds": None, "failure": None, "cannot": case.cannot,
         "memory_bytes": case.memory_bytes, "startup_seconds": None, "peak_rss_bytes": None, "table_bytes": None,
-        "input_bytes": None, "imbalance": None, "spilled_bytes": None, "answer": None,
+        "input_bytes": None, "imbalance": None, "spilled_bytes": None, "touched_bytes": None, "answer": None,
     }

@@ -17,6 +17,7 @@ from statistics import median
 from harness import dataset, machine, report
 from harness.bench import say
 from harness.figures import spread, table
+from harness.memory import WarmMemory
 from harness.options import ROOT, positive
 from harness.peers import Failure, neutral, verb
 from harness.results import FILE
@@ -94,15 +95,18 @@ def measure(options, report_path):
         size, rows = dataset.warm(data)
         inputs.append(f"uservisits, csv: {rows:,} rows, {len(data.files())} files, {size:,} bytes")
         say(inputs[-1])
+        memory = WarmMemory()
         for number in range(options.repeat + 1):
             for case in CASES:
                 command = [query, "-k", str(options.prefix), "--top", "0", "--data", str(data.directory), "--set",
                            data.set_name, "--report", str(report_path), *setting(case).split()]
+                memory.ready(case)
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
                 if done.returncode != 0:
                     raise Failure(f"{shlex.join(command)}: {done.stderr}")
                 run = {"scale": scale, "case": case, "report": json.loads(report_path.read_text()),
                        "load_average": machine.load_average()}
+                memory.note(case, run["report"]["peak_rss_bytes"])
                 taken = run["report"]["seconds"]["total"]
                 say(f"{rows:,} rows, {setting(case)}, {f'run {number}' if number else 'not timed'}: {taken:.3f} s")
                 runs += [run] if number else []

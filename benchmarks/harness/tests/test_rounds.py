@@ -1,6 +1,7 @@
 """Failures and wrong answers become rows without a time, and never stop the other cases."""
 
 import json
+import mmap
 import os
 import tempfile
 import textwrap
@@ -13,6 +14,7 @@ from harness.cases import HELD, Block, Case
 from harness.dataset import Dataset
 from harness.rounds import Judge, run_block
 
+real = mmap.mmap
 RIGHT = {"groups": 2, "revenue": 1.5, "rows": 10, "top": [{"prefix": "a", "revenue": 1.0}, {"prefix": "b", "revenue": 0.5}]}
 
 
@@ -64,6 +66,15 @@ class Rounds(unittest.TestCase):
         self.assertEqual(rows, kept)
         found = [(row["engine"], row["round"], row["seconds"], row["failure"], row["cannot"], row["read_bytes"]) for row in rows]
         self.assertEqual(found, [("other", 0, None, None, "reads no such files", 7), ("judge", 0, 0.5, None, None, 7), ("judge", 1, 0.5, None, None, 7)])
+
+    def test_before_each_turn_as_much_memory_is_touched_as_the_engine_took_until_then(self):
+        self.peer("judge", f"echo '{result()}' | sed s/1000/$((3 - round))000/")
+        touched = []
+        with mock.patch.object(mmap, "mmap", side_effect=lambda file, size, **how: touched.append(size) or real(file, size, **how)):
+            rows = self.run_with("judge")
+        self.assertEqual([row["peak_rss_bytes"] for row in rows["judge"]], [3000, 2000, 1000])
+        self.assertEqual([row["touched_bytes"] for row in rows["judge"]], [0, 3000, 3000])
+        self.assertEqual(touched, [3000, 3000])
 
     def test_a_cold_run_drops_every_file_of_its_set_and_no_other_before_each_run(self):
         self.peer("judge", f"echo '{result()}'")
