@@ -277,18 +277,25 @@ impl<const SEED: u64> Hasher for KeyHasher<SEED> {
 /// carry (as wyhash does). The length is no part of it.
 #[inline]
 pub(crate) fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
-    let mut state = seed;
-    let mut words = bytes.chunks_exact(8);
-    for word in &mut words {
-        state = fold(state ^ u64::from_le_bytes(word.try_into().unwrap_or_default()));
+    let (words, rest) = bytes.as_chunks();
+    let state = words.iter().fold(seed, |state, word| fold(state ^ u64::from_le_bytes(*word)));
+    if rest.is_empty() { state } else { fold(state ^ last_word(bytes, rest.len())) }
+}
+
+/// The last `count` bytes, 1 to 7, as a word with zeros behind them. Loaded by parts of fixed widths that may overlap: a copy of
+/// unknown length would be a call, and a word loaded right behind its bytes were stored waits for all of them.
+#[inline]
+fn last_word(bytes: &[u8], count: usize) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        return u64::from_le_bytes(*last) >> (8 * (8 - count));
     }
-    let rest = words.remainder();
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        state = fold(state ^ u64::from_le_bytes(word));
+    // There are no others.
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let [first, last] = [first, last].map(|part| u64::from(u32::from_le_bytes(*part)));
+        return first | last << (8 * (count - 4));
     }
-    state
+    let byte = |place: usize| u64::from(bytes[place]) << (8 * place);
+    byte(0) | byte(count / 2) | byte(count - 1)
 }
 
 #[inline]
@@ -316,6 +323,19 @@ mod tests {
             prop_assert_eq!(Prefix::<8>::new(&text, length).as_bytes().to_vec(), plain(8));
             prop_assert_eq!(Prefix::<16>::new(&text, length).as_bytes().to_vec(), plain(16));
             prop_assert_eq!(Prefix::<5>::new(&text, length).as_bytes().to_vec(), plain(5));
+        }
+    }
+
+    proptest! {
+        /// Catches a last part put together of the wrong bytes.
+        #[test]
+        fn bytes_are_hashed_as_words_with_zeros_behind_the_last(bytes in proptest::collection::vec(any::<u8>(), 0..40), seed in any::<u64>()) {
+            let plain = bytes.chunks(8).fold(seed, |state, part| {
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                fold(state ^ u64::from_le_bytes(word))
+            });
+            prop_assert_eq!(hash_bytes(&bytes, seed), plain);
         }
     }
 

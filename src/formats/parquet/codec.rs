@@ -33,12 +33,8 @@ impl Codec {
     /// Decompresses `from` into exactly `into`.
     pub(super) fn decompress(self, from: &[u8], into: &mut [u8]) -> io::Result<()> {
         let length = match self {
-            Codec::Uncompressed => {
-                if from.len() == into.len() {
-                    into.copy_from_slice(from);
-                }
-                from.len()
-            }
+            // What has the right length is taken as it is.
+            Codec::Uncompressed => return Err(other_length()),
             Codec::Snappy => match snap::raw::decompress_len(from)? {
                 length if length == into.len() => snap::raw::Decoder::new().decompress(from, into)?,
                 length => length,

@@ -8,6 +8,7 @@
 //! | `index` | which pages a query may want |
 //! | `pages` | one column chunk, page by page |
 //! | `window`, `header` | its bytes, and what stands before a page |
+//! | `memory` | where these bytes lie |
 //! | `page` | the values of a page, of all its rows or of some |
 //! | `codec` | decompression |
 //! | `encodings` | integers, texts and levels as pages have them |
@@ -24,6 +25,7 @@ mod header;
 mod index;
 mod index_writer;
 mod join;
+mod memory;
 mod page;
 mod page_writer;
 mod pages;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::encodings::{self, Hybrid, PLAIN, PLAIN_DICTIONARY, RLE, RLE_DICTIONARY};
 use super::footer::Leaf;
 use super::header::{Header, Kind};
+use super::memory::PageBytes;
 use super::reason::{Reason, Unsupported};
 use super::values::{Converted, Misfits, Raw, texts};
 use crate::formats::columns::{Column, LONGEST_TEXT, Texts, Values};
@@ -28,23 +29,17 @@ pub(super) struct Target<'a> {
 
 impl Target<'_> {
     /// Decodes a dictionary.
-    pub(super) fn dictionary(self, header: &Header, bytes: &Arc<Vec<u8>>) -> Result<Converted, Reason> {
+    pub(super) fn dictionary(self, header: &Header, bytes: &PageBytes) -> Result<Converted, Reason> {
         // It is plain under either name.
         if !matches!(header.encoding, PLAIN | PLAIN_DICTIONARY) {
             let what = format!("a dictionary in the encoding {}", encodings::name(header.encoding));
             return Err(Unsupported::new(what, OTHER_ENCODING).into());
         }
-        self.whole(PLAIN, bytes, 0, header.values)
+        self.whole(PLAIN, bytes, bytes.start, header.values)
     }
 
     /// Decodes `count` values from `from` on.
-    fn whole(
-        self,
-        encoding: i64,
-        bytes: &Arc<Vec<u8>>,
-        from: usize,
-        count: usize,
-    ) -> Result<Converted, Reason> {
+    fn whole(self, encoding: i64, bytes: &PageBytes, from: usize, count: usize) -> Result<Converted, Reason> {
         if !self.leaf.physical.is_read_in(encoding) {
             let name = encodings::name(encoding);
             return Err(Unsupported::new(format!("the encoding {name} of its values"), OTHER_ENCODING).into());
@@ -92,11 +87,11 @@ pub(super) struct Page {
 
 enum Body {
     /// Values of one width, from there on.
-    Fixed { bytes: Arc<Vec<u8>>, from: usize },
+    Fixed { bytes: PageBytes, from: usize },
     /// Texts: which row is next, and where.
-    Texts { bytes: Arc<Vec<u8>>, row: usize, at: usize },
+    Texts { bytes: PageBytes, row: usize, at: usize },
     /// The same of indices into the dictionary.
-    Indices { bytes: Arc<Vec<u8>>, row: usize, indices: Hybrid },
+    Indices { bytes: PageBytes, row: usize, indices: Hybrid },
     /// One value a row.
     Whole(Converted),
 }
@@ -106,12 +101,12 @@ impl Page {
     pub(super) fn open(
         header: &Header,
         levels: &[u8],
-        bytes: &Arc<Vec<u8>>,
+        bytes: &PageBytes,
         target: Target<'_>,
     ) -> Result<Self, Reason> {
         const NO_LEVELS: &str = "the levels of a page cannot be read";
         let rows = header.values;
-        let mut from = 0;
+        let mut from = bytes.start;
         let mut present = Vec::new();
         if target.leaf.optional {
             let levels = if header.kind == Kind::DataV2 {
@@ -123,9 +118,9 @@ impl Page {
                         Unsupported::new(format!("the encoding {name} of its levels"), REWRITE).into()
                     );
                 }
-                let (length, rest) = bytes.split_first_chunk().ok_or(NO_LEVELS)?;
+                let (length, rest) = bytes[from..].split_first_chunk().ok_or(NO_LEVELS)?;
                 let length = u32::from_le_bytes(*length) as usize;
-                from = 4 + length;
+                from += 4 + length;
                 rest.get(..length).ok_or(NO_LEVELS)?
             };
             let mut read = Hybrid::new(1, 0).ok_or(NO_LEVELS)?;
@@ -155,13 +150,13 @@ impl Page {
                 };
                 Body::Whole(spread(values, &present))
             }
-            _ if is_indexed => Body::Indices { bytes: Arc::clone(bytes), row: 0, indices: indices()? },
+            _ if is_indexed => Body::Indices { bytes: bytes.clone(), row: 0, indices: indices()? },
             Some(width) if header.encoding == PLAIN => {
                 let fits = rows.checked_mul(width).and_then(|length| length.checked_add(from));
                 fits.filter(|end| *end <= bytes.len()).ok_or_else(|| unreadable(PLAIN))?;
-                Body::Fixed { bytes: Arc::clone(bytes), from }
+                Body::Fixed { bytes: bytes.clone(), from }
             }
-            None if header.encoding == PLAIN => Body::Texts { bytes: Arc::clone(bytes), row: 0, at: from },
+            None if header.encoding == PLAIN => Body::Texts { bytes: bytes.clone(), row: 0, at: from },
             _ => Body::Whole(target.whole(header.encoding, bytes, from, rows)?),
         };
         Ok(Page { present, body })
@@ -195,7 +190,7 @@ impl Page {
                             .chain(parts)
                             .for_each(|part| picked.extend_from_slice(&bytes[part]));
                         let all = 0..picked.len();
-                        target.leaf.physical.fixed(&Arc::new(picked), all)
+                        target.leaf.physical.fixed(&PageBytes::whole(Arc::new(picked)), all)
                     }
                 };
                 target.convert(raw)?

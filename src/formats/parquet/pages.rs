@@ -10,6 +10,7 @@ use super::codec::Codec;
 use super::footer::{Chunk, Leaf};
 use super::header::{Header, Kind};
 use super::index::Piece;
+use super::memory::{PageBytes, Rooms};
 use super::page::{MOST_PAGE_BYTES, Page, Target};
 use super::reason::{Reason, Unsupported, damaged};
 use super::thrift::{self, Fault};
@@ -61,36 +62,12 @@ enum Turn {
     Open(Page),
 }
 
-/// Memory for the next chunk of a column: new memory for each page would be cleared by the system first.
+/// Memory for the next chunk of a column.
 #[derive(Default)]
 pub(super) struct Room {
-    window: Vec<u8>,
-    pages: Buffers,
-    dictionaries: Buffers,
-}
-
-/// Two in turn: a batch still has texts of the one before.
-#[derive(Default)]
-struct Buffers([Arc<Vec<u8>>; 2]);
-
-impl Buffers {
-    /// Fills one of them, which nobody else has, with `length` bytes.
-    fn next(
-        &mut self,
-        length: usize,
-        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
-    ) -> io::Result<Arc<Vec<u8>>> {
-        let Buffers([next, last]) = self;
-        std::mem::swap(next, last);
-        if Arc::get_mut(next).is_none() {
-            *next = Arc::default();
-        }
-        if let Some(bytes) = Arc::get_mut(next) {
-            bytes.resize(length, 0);
-            fill(bytes)?;
-        }
-        Ok(Arc::clone(next))
-    }
+    window: Rooms,
+    pages: Rooms,
+    dictionaries: Rooms,
 }
 
 impl Pages {
@@ -129,7 +106,7 @@ impl Pages {
 
     /// Its memory.
     pub(super) fn into_room(self) -> Room {
-        Room { window: self.window.into_room(), ..self.room }
+        Room { window: self.window.into_rooms(), ..self.room }
     }
 
     /// Bytes that were gone through since the last call.
@@ -351,8 +328,9 @@ impl Pages {
         page.map_err(|reason| self.fault(self.page_at, reason))
     }
 
-    /// Uses up what is behind a header: the levels that stand before the values of a second version's page, and the rest decompressed.
-    fn decompress(&mut self, header: &Header) -> Result<(Vec<u8>, Arc<Vec<u8>>), Error> {
+    /// Uses up what is behind a header: the levels that stand before the values of a second version's page, and the rest, decompressed
+    /// where it is compressed.
+    fn decompress(&mut self, header: &Header) -> Result<(Vec<u8>, PageBytes), Error> {
         self.fill(header.compressed)?;
         let at = self.page_at;
         let bytes = &self.window.rest()[..header.compressed];
@@ -366,16 +344,26 @@ impl Pages {
         let (levels, body) = bytes.split_at_checked(header.levels).ok_or_else(no_levels)?;
         let length = header.decompressed.checked_sub(levels.len()).ok_or_else(no_levels)?;
         let codec = if header.is_compressed { self.codec } else { Codec::Uncompressed };
-        let buffers = match header.kind {
-            Kind::Dictionary => &mut self.room.dictionaries,
-            _ => &mut self.room.pages,
-        };
         // Of a page of nulls alone, some writers compress nothing, and others leave that out.
-        let is_empty = length == 0 && body.is_empty();
-        let page = buffers.next(length, |into| if is_empty { Ok(()) } else { codec.decompress(body, into) });
+        let as_it_is = codec == Codec::Uncompressed && body.len() == length || length == 0 && body.is_empty();
+        let page = if as_it_is {
+            self.window.page(header.levels..header.compressed)
+        } else {
+            let rooms = match header.kind {
+                Kind::Dictionary => &mut self.room.dictionaries,
+                _ => &mut self.room.pages,
+            };
+            let mut room = rooms.take();
+            // Nobody else has it, so nothing is copied.
+            let into = Arc::make_mut(&mut room);
+            into.resize(length, 0);
+            let decompressed = codec.decompress(body, into);
+            rooms.keep(Arc::clone(&room));
+            decompressed
+                .map_err(|error| self.fault(at, format!("a page cannot be decompressed ({error})")))?;
+            PageBytes::whole(room)
+        };
         let levels = levels.to_vec();
-        let page =
-            page.map_err(|error| self.fault(at, format!("a page cannot be decompressed ({error})")))?;
         self.decompressed += header.decompressed as u64;
         self.window.advance(header.compressed);
         Ok((levels, page))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::encodings;
+use super::memory::PageBytes;
 use super::thrift::Value;
 use crate::BadRecord;
 use crate::formats::columns::{Texts, Values, push_day};
@@ -102,7 +103,7 @@ impl Physical {
     pub(super) fn decode(
         self,
         encoding: i64,
-        page: &Arc<Vec<u8>>,
+        page: &PageBytes,
         from: usize,
         count: usize,
         most: usize,
@@ -139,14 +140,14 @@ impl Physical {
             (encodings::BYTE_STREAM_SPLIT, _) => {
                 let bytes = encodings::byte_streams(rest, self.width()?, count)?;
                 let all = 0..bytes.len();
-                Some(self.fixed(&Arc::new(bytes), all))
+                Some(self.fixed(&PageBytes::whole(Arc::new(bytes)), all))
             }
             _ => None,
         }
     }
 
     /// Values of one width, of which there are whole ones in `range`.
-    pub(super) fn fixed(self, page: &Arc<Vec<u8>>, range: Range<usize>) -> Raw {
+    pub(super) fn fixed(self, page: &PageBytes, range: Range<usize>) -> Raw {
         fn each<const WIDTH: usize, T>(bytes: &[u8], value: fn([u8; WIDTH]) -> T) -> Vec<T> {
             bytes.as_chunks().0.iter().map(|chunk| value(*chunk)).collect()
         }
@@ -165,8 +166,8 @@ impl Physical {
     }
 }
 
-pub(super) fn texts(bytes: &Arc<Vec<u8>>, spans: Vec<(u32, u32)>) -> Raw {
-    Raw::Texts(Texts { bytes: Arc::clone(bytes), spans })
+pub(super) fn texts(bytes: &PageBytes, spans: Vec<(u32, u32)>) -> Raw {
+    Raw::Texts(Texts { bytes: Arc::clone(&bytes.memory), spans })
 }
 
 /// A page's values as the table has them. One that cannot be such has any value here, and is a misfit.
@@ -356,7 +357,7 @@ mod tests {
             (at - bytes.len() as u32, at)
         });
         let spans = spans.collect();
-        let raw = texts(&Arc::new(bytes), spans);
+        let raw = texts(&PageBytes::whole(Arc::new(bytes)), spans);
         let converted = Conversion::Decimal { scale: 2, double: true }.convert(raw, false).unwrap();
         assert!(converted.misfits.is_empty());
         let Values::Double(found) = converted.values else { panic!("no doubles") };

@@ -1,7 +1,10 @@
 //! The bytes of a column chunk, read from its start to its end, some at a time.
 
 use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::memory::{PageBytes, Rooms};
 use crate::formats::file::PlannedFile;
 
 /// How much of a chunk is read at once, where its pages are not larger.
@@ -9,8 +12,10 @@ const WINDOW_BYTES: usize = 256 << 10;
 
 /// Bytes of the chunk that were read and not yet used.
 pub(super) struct Window {
-    /// Of these, what is between `used` and `filled` is to come; the rest is room.
-    bytes: Vec<u8>,
+    /// Of these, what is between `used` and `filled` is to come; the rest is room, or in use as a page.
+    bytes: Arc<Vec<u8>>,
+    /// More, for when it is in use.
+    rooms: Rooms,
     used: usize,
     filled: usize,
     /// Offset of the first byte that is not used.
@@ -24,14 +29,17 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Starts at `at`, with a checksum of what is used or without; `bytes` are room.
-    pub(super) fn new(bytes: Vec<u8>, at: u64, end: u64, is_summed: bool) -> Self {
-        Window { bytes, used: 0, filled: 0, at, end, hasher: is_summed.then(flate2::Crc::new), gone: 0 }
+    /// Starts at `at`, with a checksum of what is used or without.
+    pub(super) fn new(mut rooms: Rooms, at: u64, end: u64, is_summed: bool) -> Self {
+        let bytes = rooms.take();
+        let hasher = is_summed.then(flate2::Crc::new);
+        Window { bytes, rooms, used: 0, filled: 0, at, end, hasher, gone: 0 }
     }
 
-    /// Its room, for the next one.
-    pub(super) fn into_room(self) -> Vec<u8> {
-        self.bytes
+    /// Its memory, for the next one.
+    pub(super) fn into_rooms(mut self) -> Rooms {
+        self.rooms.keep(self.bytes);
+        self.rooms
     }
 
     /// Offset of the next byte.
@@ -49,6 +57,11 @@ impl Window {
         &self.bytes[self.used..self.filled]
     }
 
+    /// Some of these, counted from the next one, for as long as they are wanted.
+    pub(super) fn page(&self, Range { start, end }: Range<usize>) -> PageBytes {
+        PageBytes::part(&self.bytes, self.used + start..self.used + end)
+    }
+
     /// Bytes that were used since the last call.
     pub(super) fn take_gone(&mut self) -> u64 {
         std::mem::take(&mut self.gone)
@@ -60,14 +73,22 @@ impl Window {
         if have >= count {
             return Ok(true);
         }
-        self.bytes.copy_within(self.used..self.filled, 0);
         let wanted = count.max(WINDOW_BYTES).min(self.left());
-        if self.bytes.len() < wanted {
-            self.bytes.resize(wanted, 0);
+        if Arc::get_mut(&mut self.bytes).is_none() {
+            let in_use = std::mem::replace(&mut self.bytes, self.rooms.take());
+            let room = Arc::make_mut(&mut self.bytes);
+            room.resize(room.len().max(wanted), 0);
+            room[..have].copy_from_slice(&in_use[self.used..self.filled]);
+            self.rooms.keep(in_use);
+        } else {
+            let room = Arc::make_mut(&mut self.bytes);
+            room.copy_within(self.used..self.filled, 0);
+            room.resize(room.len().max(wanted), 0);
         }
         (self.used, self.filled) = (0, have);
         let at = self.at + have as u64;
-        self.filled += file.read_at(&mut self.bytes[have..wanted], at)?;
+        // Nobody else has it, so nothing is copied.
+        self.filled += file.read_at(&mut Arc::make_mut(&mut self.bytes)[have..wanted], at)?;
         Ok(self.filled == wanted)
     }
 
