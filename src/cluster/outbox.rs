@@ -67,6 +67,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::iter;
     use std::net::TcpListener;
 
     use super::*;
@@ -87,7 +88,11 @@ mod tests {
         for peer in 0..GONE {
             let (mut near, far) = connection();
             near.set_nonblocking(true).unwrap();
-            while near.write(&[0; 4096]).is_ok() {}
+            // Until it stays full: what was written goes on to the far end by and by, whose room may grow.
+            let mut fill = || iter::from_fn(|| near.write(&[0; 4096]).ok()).sum::<usize>();
+            while fill() > 0 {
+                thread::sleep(Duration::from_millis(50));
+            }
             near.set_nonblocking(false).unwrap();
             outbox.open(peer, near);
             far_ends.push(far);
