@@ -286,8 +286,8 @@ pub(crate) fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
 /// unknown length would be a call, and a word loaded right behind its bytes were stored waits for all of them.
 #[inline]
 fn last_word(bytes: &[u8], count: usize) -> u64 {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        return u64::from_le_bytes(*last) >> (8 * (8 - count));
+    if bytes.len() >= 8 {
+        return word_at(bytes, bytes.len() - count);
     }
     // There are no others.
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
