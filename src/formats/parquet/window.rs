@@ -74,21 +74,19 @@ impl Window {
             return Ok(true);
         }
         let wanted = count.max(WINDOW_BYTES).min(self.left());
-        if Arc::get_mut(&mut self.bytes).is_none() {
-            let in_use = std::mem::replace(&mut self.bytes, self.rooms.take());
-            let room = Arc::make_mut(&mut self.bytes);
-            room.resize(room.len().max(wanted), 0);
+        let is_in_use = Arc::get_mut(&mut self.bytes).is_none();
+        let in_use = is_in_use.then(|| std::mem::replace(&mut self.bytes, self.rooms.take()));
+        // Nobody else has it, so nothing is copied.
+        let room = Arc::make_mut(&mut self.bytes);
+        room.resize(room.len().max(wanted), 0);
+        if let Some(in_use) = in_use {
             room[..have].copy_from_slice(&in_use[self.used..self.filled]);
             self.rooms.keep(in_use);
         } else {
-            let room = Arc::make_mut(&mut self.bytes);
             room.copy_within(self.used..self.filled, 0);
-            room.resize(room.len().max(wanted), 0);
         }
         (self.used, self.filled) = (0, have);
-        let at = self.at + have as u64;
-        // Nobody else has it, so nothing is copied.
-        self.filled += file.read_at(&mut Arc::make_mut(&mut self.bytes)[have..wanted], at)?;
+        self.filled += file.read_at(&mut room[have..wanted], self.at + have as u64)?;
         Ok(self.filled == wanted)
     }
 
