@@ -69,13 +69,12 @@ def measure(options, scratch, keep):
     size, _ = dataset.warm(data, form=options.format)
     query = [verb("millrace", "install", "--which", "query2"), "--json", "--no-progress"]
     over = [*query, "--data", str(data.directory), "--set", data.set_name, "--format", options.format]
-    for name in SPEEDS:
-        compare(name, [*over, *queries.flags(name)], options, scratch, keep)
+    peaks = {name: compare(name, [*over, *queries.flags(name)], options, scratch, keep) for name in SPEEDS}
     exchange(options.smoke, keep)
     tiny = [*query, "--data", str(ROOT / "data"), "--set", "tiny"]
     for number in range(3 if options.smoke else STARTS):
         keep(run([*tiny, "-n", "3", "-w", "1"], scratch) | {"part": "start", "round": number})
-    attack([*over, *queries.flags("2A")], options.repeat, scratch, keep)
+    attack([*over, *queries.flags("2A")], options.repeat, peaks["2A"], scratch, keep)
     return [f"uservisits, {options.format}: {options.rows:,} rows, {len(data.files(form=options.format))} files, {size:,} bytes"]
 
 
@@ -100,7 +99,7 @@ def same(hashes, what):
 
 
 def compare(name, command, options, scratch, keep):
-    """Two threads and two processes by turns, then once more two processes where their bytes can be counted."""
+    """Two threads and two processes by turns, then once more two processes where their bytes can be counted; the most memory that two processes took."""
     hashes, memory = set(), WarmMemory()
     for number in range(options.repeat + 1):
         for case in (TWO_WORKERS, TWO_PROCESSES):
@@ -123,6 +122,7 @@ def compare(name, command, options, scratch, keep):
         keep(row | {"part": "wire", "query": name, "setting": TWO, "wire_bytes": sent})
     else:
         say("NOT RUN: bytes on the wire, which take a network namespace (unshare --map-root-user --net)")
+    return memory.peaks[TWO_PROCESSES]
 
 
 def exchange(smoke, keep):
@@ -154,12 +154,12 @@ def exchanged(printed):
     return rows
 
 
-def attack(command, repeat, scratch, keep):
-    """Pairs of processes with and without strangers, by turns."""
+def attack(command, repeat, warm_bytes, scratch, keep):
+    """Pairs of processes with and without strangers, by turns; so much memory is warm when the second of a pair starts."""
     pair, hashes = Pair(command, scratch), set()
     for number in range(repeat + 1):
         for hostile in (False, True):
-            taken, told, connections = pair.run(hostile)
+            taken, told, connections = pair.run(hostile, warm_bytes)
             hashes.add(json.loads(told)["hash"])
             same(hashes, "with strangers")
             say(f"{'hostile' if hostile else 'alone':<8} {'round ' + str(number) if number else 'not timed'}  {taken:.3f} s, {connections:,} connections")

@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from harness.memory import touch
 from harness.peers import Failure
 
 CONNECTIONS = 1000
@@ -72,7 +73,7 @@ class Pair:
             raise Failure(f"a greeting has {len(greeting)} bytes, not {GREETING_BYTES}")
         return greeting
 
-    def run(self, hostile):
+    def run(self, hostile, warm_bytes):
         """(seconds from the start of the second process to the end of the first, what the first printed, connections made)."""
         address = self.hosts()
         first = self.start(0)
@@ -84,6 +85,7 @@ class Pair:
             time.sleep(LEAST_WAIT_SECONDS)
             while hostile and attack.made < BEFORE:
                 time.sleep(0.005)
+            touch(warm_bytes)
             begin = time.perf_counter()
             second = self.start(1)
             told, said = first.communicate(timeout=120)
