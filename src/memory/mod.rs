@@ -16,12 +16,14 @@ mod pages;
 mod sequence;
 mod spill;
 mod store;
+mod zeroed;
 
 pub use budget::{Budget, Seat};
 pub use limit::{MemoryLimit, available_bytes};
 pub use sequence::{Sequence, SequenceReader, held_bytes, map_bytes, owned_bytes};
 pub use spill::{Run, SpillFile};
 pub use store::{Extent, Store};
+pub(crate) use zeroed::zeroed_slots;
 
 /// A record that can be spilled: plain bytes, without padding or pointers.
 pub trait Spillable: bytemuck::Pod + abomonation::Abomonation {}

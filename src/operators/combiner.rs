@@ -8,6 +8,7 @@ use std::hash::Hash;
 use bytemuck::Pod;
 
 use crate::keys::{Key, Pair, place_hash, place_hash_of, scale};
+use crate::memory::zeroed_slots;
 
 /// Slots of the table: small enough to stay in the nearest caches beside the routing buffers.
 const SLOTS: usize = 4096;
@@ -73,7 +74,7 @@ pub(super) struct Combiner<K: Key, V: Pod> {
 
 impl<K: Key, V: Pod> Default for Combiner<K, V> {
     fn default() -> Self {
-        Combiner { slots: bytemuck::zeroed_vec(SLOTS), worth: Worth::default() }
+        Combiner { slots: zeroed_slots(SLOTS), worth: Worth::default() }
     }
 }
 

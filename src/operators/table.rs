@@ -7,6 +7,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::keys::{Key, Pair, hash_bytes, place_seed};
+use crate::memory::zeroed_slots;
 use crate::prefetch::prefetch;
 
 /// Slots of the first allocation.
@@ -204,7 +205,7 @@ impl<K: Key, V: Pod> SlotPool<K, V> {
     /// So many empty slots; what is pooled serves if it is not more than twice too large.
     fn take(&mut self, slots: usize) -> Vec<Pair<K, V>> {
         let fits = |pooled: &Vec<Pair<K, V>>| (slots..=2 * slots).contains(&pooled.capacity());
-        let Some(index) = self.0.iter().position(fits) else { return bytemuck::zeroed_vec(slots) };
+        let Some(index) = self.0.iter().position(fits) else { return zeroed_slots(slots) };
         let mut pooled = self.0.swap_remove(index);
         pooled.clear();
         pooled.resize(slots, Pair::zeroed());

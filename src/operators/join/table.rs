@@ -4,6 +4,7 @@
 use super::record::{SameKey, Sought};
 use crate::Error;
 use crate::exchange::{Row, Rows};
+use crate::memory::zeroed_slots;
 
 /// Rows of a chunk: all but the last have so many.
 const CHUNK_ROWS: usize = 256;
@@ -140,7 +141,7 @@ impl Table {
 
     #[cold]
     fn grow(&mut self) {
-        let slots = vec![0; (self.slots.len() * 2).max(16)];
+        let slots = zeroed_slots((self.slots.len() * 2).max(16));
         for slot in std::mem::replace(&mut self.slots, slots).into_iter().filter(|slot| *slot != 0) {
             // The part of the hash that it has tells the place, without a look at the row.
             let mut at = self.first_slot(slot >> NUMBER_BITS);
