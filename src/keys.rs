@@ -5,6 +5,7 @@
 //! through [`Text`] and [`ShortText`].
 
 mod text;
+mod text_key;
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 
@@ -13,6 +14,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use text::{InlineText, ShortText, Text};
+pub use text_key::TextKey;
 
 /// What can be a key: plain bytes without padding that are equal exactly when the values are.
 pub trait Key: Pod + Eq + Send + std::fmt::Debug {}
@@ -153,7 +155,7 @@ fn low_bytes(count: usize) -> u64 {
 
 /// A record that crosses an exchange: a key and what is known of it, packed without padding so that its memory
 /// is its wire format.
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, packed)]
 pub struct Pair<K: Pod, V: Pod> {
     /// What it is routed and grouped by.

@@ -1,20 +1,23 @@
-//! `distinct`, `distinct_any`: each key once, over all workers.
+//! `distinct`, `distinct_text`, `distinct_any`: each key once, over all workers.
 //!
 //! ```text
-//!  key ─► (key, ()) ─► reduce_by_key, or reduce_by_any_key ─► key
+//!  key ─► (key, ()) ─► reduce_by_key, reduce_by_text or reduce_by_any_key ─► key
 //! ```
 //!
-//! What repeats is dropped where a reducer would merge it, so what is true of the two reducers is true of these.
+//! `distinct_text` does so within the reducer's own operators. What repeats is dropped where a reducer would merge it, so what is true of the reducers is true of these.
 
 use std::hash::Hash;
 
 use timely::ExchangeData;
 use timely::dataflow::StreamVec;
+use timely::dataflow::operators::Concat;
 use timely::dataflow::operators::vec::Map;
 
 use super::context::Round;
+use super::reduce_by_key::Reducer;
+use super::router::route_some;
 use super::{ReduceByAnyKey, ReduceByKey};
-use crate::keys::Key;
+use crate::keys::{Key, TextKey};
 
 /// Dropping repetitions.
 pub trait Distinct<'scope, K> {
@@ -38,6 +41,28 @@ pub trait Distinct<'scope, K> {
     fn distinct(self) -> StreamVec<'scope, Round, K>
     where
         K: Key;
+
+    /// The same for texts that are mostly short, and pairs of them.
+    ///
+    /// Cost and memory: as [`reduce_by_text`](super::ReduceByText::reduce_by_text), with a value of no bytes.
+    ///
+    /// ```
+    /// use millrace::keys::ShortText;
+    /// use millrace::operators::{Count, Distinct};
+    /// use timely::dataflow::operators::vec::ToStream;
+    /// use timely::dataflow::operators::Inspect;
+    ///
+    /// timely::example(|scope| {
+    ///     // Page and user of each click.
+    ///     let clicks = [("mill", "ann"), ("mill", "bob"), ("race", "ann"), ("mill", "ann")]
+    ///         .map(|(page, user)| (ShortText::new(page.as_bytes()), ShortText::new(user.as_bytes())))
+    ///         .to_stream(scope);
+    ///     clicks.distinct_text().count().inspect(|count| assert_eq!(*count, 3));
+    /// });
+    /// ```
+    fn distinct_text(self) -> StreamVec<'scope, Round, K>
+    where
+        K: TextKey;
 
     /// The same for keys of any kind: texts, lists, enums, and tuples of them.
     ///
@@ -65,6 +90,16 @@ impl<'scope, K: 'static> Distinct<'scope, K> for StreamVec<'scope, Round, K> {
         K: Key,
     {
         self.map(|key| (key, ())).reduce_by_key(|(), ()| ()).map(|(key, ())| key)
+    }
+
+    fn distinct_text(self) -> StreamVec<'scope, Round, K>
+    where
+        K: TextKey,
+    {
+        let reducer = Reducer::new(self.scope(), |(): &mut (), ()| ());
+        let short = |key: K| key.shorten().map(|short| (short, ())).ok_or(key);
+        let (short, long) = route_some(self, short, reducer.sender());
+        reducer.reduce(short, |(short, ())| K::lengthen(short)).concat(long.distinct_any())
     }
 
     fn distinct_any(self) -> StreamVec<'scope, Round, K>

@@ -1,18 +1,20 @@
 //! `sort_within_key`: the values of each key together, in order.
 //!
 //! ```text
-//!  (key, value) ─► buffers, one per worker ─► exchange ─► sort by key, then value, with runs ─► (key, values in order)
-//!                  by the key's hash          whole       on disk where memory is short
-//!                                             containers
+//!  (key, value) ─► buffers, one per worker ─► exchange ─► sort by the key's hash, then key, then ─► (key, values in order)
+//!                  by the key's hash          whole       value, with runs on disk where memory
+//!                                             containers  is short
 //! ```
 //!
 //! What a window function does in SQL: sessions of a user, the change from one measurement to the next, the first three
-//! of each group.
+//! of each group. Keys need be together and in no order, so hashes are compared before them: a number, and one that tells nearly all
+//! keys apart.
 
 use std::cmp::Ordering;
 use std::hash::Hash;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
@@ -32,7 +34,7 @@ pub trait SortWithinKey<'scope, K, V> {
     /// all input has been seen. Values that `compare` calls equal come in any order, if several workers had them.
     ///
     /// Cost: every record is exchanged once through serde and compared log₂(records of its worker) times. Memory: all
-    /// records, and half as much again of their own size; what exceeds `--memory` is written to disk and read back once,
+    /// records with eight bytes each for a hash, and half as much again of their own size; what exceeds `--memory` is written to disk and read back once,
     /// a further time for every sixty-fold of runs. The values of any one key must fit in memory.
     ///
     /// ```
@@ -74,8 +76,11 @@ where
             router: Router::new(self.scope().peers(), 1, CONTAINER_RECORDS, Rc::clone(&spare)),
             exit: Exit::new(self.scope().index(), Rc::clone(&context)),
         };
-        let by_key_then_value = move |a: &(K, V), b: &(K, V)| a.0.cmp(&b.0).then_with(|| compare(&a.1, &b.1));
-        let mut sorter = Sorter::new(by_key_then_value, Rc::clone(&context));
+        let order = move |a: &Hashed<K, V>, b: &Hashed<K, V>| {
+            let keys = || a.key.cmp(&b.key).then_with(|| compare(&a.value, &b.value));
+            a.hash.cmp(&b.hash).then_with(keys)
+        };
+        let mut sorter = Sorter::new(order, Rc::clone(&context));
         let mut group: Option<(K, Vec<V>)> = None;
         route(self, sender)
             .unary_notify::<CapacityContainerBuilder<Vec<(K, Vec<V>)>>, _, _>(
@@ -94,11 +99,12 @@ where
                     let mut session = output.session(&end);
                     for _ in 0..TURN_RECORDS {
                         match (sorter.next(), &mut group) {
-                            (Ok(Some((key, value))), Some((same, values))) if key == *same => {
-                                values.push(value);
+                            (Ok(Some(next)), Some((same, values))) if next.key == *same => {
+                                values.push(next.value);
                             }
-                            (Ok(Some((key, value))), group) => {
-                                session.give_iterator(group.replace((key, vec![value])).into_iter());
+                            (Ok(Some(next)), group) => {
+                                let before = group.replace((next.key, vec![next.value]));
+                                session.give_iterator(before.into_iter());
                             }
                             (Ok(None), group) => return session.give_iterator(group.take().into_iter()),
                             (Err(error), _) => return context.process.failure.set(error),
@@ -112,22 +118,39 @@ where
     }
 }
 
+/// A record, and the hash that its key is routed by, which is not written: what reads the key makes it again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "(K, V)", bound(deserialize = "K: Deserialize<'de> + Hash, V: Deserialize<'de>"))]
+struct Hashed<K, V> {
+    #[serde(skip_serializing)]
+    hash: u64,
+    key: K,
+    value: V,
+}
+
+impl<K: Hash, V> From<(K, V)> for Hashed<K, V> {
+    #[inline]
+    fn from((key, value): (K, V)) -> Self {
+        Hashed { hash: route_hash_of(&key), key, value }
+    }
+}
+
 /// Sends each record to the worker that owns its key.
 struct KeySender<K, V> {
-    router: Router<(K, V)>,
+    router: Router<Hashed<K, V>>,
     exit: Exit,
 }
 
-impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Encoded<(K, V)>> for KeySender<K, V> {
-    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
-        for (key, value) in records.drain(..) {
-            if let Some(full) = self.router.push(route_hash_of(&key), (key, value)) {
+impl<K: ExchangeData + Hash, V: ExchangeData> Sender<K, V, Encoded<Hashed<K, V>>> for KeySender<K, V> {
+    fn take(&mut self, records: &mut Vec<(K, V)>, mut give: impl FnMut(&mut RoutedSerde<Hashed<K, V>>)) {
+        for record in records.drain(..).map(Hashed::from) {
+            if let Some(full) = self.router.push(record.hash, record) {
                 self.exit.send_encoded(full, &self.router, &mut give);
             }
         }
     }
 
-    fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<(K, V)>)) {
+    fn flush(&mut self, mut give: impl FnMut(&mut RoutedSerde<Hashed<K, V>>)) {
         self.exit.send_rest(&mut self.router, &mut give);
     }
 }

@@ -128,8 +128,16 @@ fn distinct_is_a_set() {
     let records = records();
     let keys: BTreeSet<_> = records.iter().map(|(key, _)| *key).collect();
     assert_gives(&records, keys.clone(), |own| own.map(|(key, _)| key).distinct().gather());
-    let texts = keys.into_iter().map(text);
-    assert_gives(&records, texts, |own| own.map(|(key, _)| text(key)).distinct_any().gather());
+    let texts: BTreeSet<_> = keys.into_iter().map(text).collect();
+    assert_gives(&records, texts.clone(), |own| own.map(|(key, _)| text(key)).distinct_any().gather());
+    let texts = texts.into_iter().map(|text| (text.len() as u32, text.into_bytes()));
+    assert_gives(&records, texts, |own| {
+        own.map(|(key, _)| text(key))
+            .map(|text| (text.len() as u32, ShortText::new(text.as_bytes())))
+            .distinct_text()
+            .map(|(length, text)| (length, text.as_bytes().to_vec()))
+            .gather()
+    });
 }
 
 #[test]

@@ -214,6 +214,35 @@ fn reduce_by_text_is_a_map() {
 }
 
 #[test]
+fn keys_of_several_texts_are_a_map_and_a_set() {
+    // Catches a pair of which one text is short and the other is not, on two ways at once, and texts that run into each other.
+    let mut random = Random(37);
+    let lengths = [0, 3, 16, 17, 40];
+    let mut text = || "y".repeat(lengths[random.below(5) as usize]) + &random.below(9).to_string();
+    let keys: Arc<[_]> = (0..40_000u32).map(|place| (text(), (text(), place % 3))).collect();
+    let mut model = BTreeMap::<_, u64>::new();
+    keys.iter().zip(0..).for_each(|(key, value)| *model.entry(key.clone()).or_default() += value);
+    type Plain = (String, (String, u32));
+    let of = |(a, (b, c)): &Plain| (ShortText::new(a.as_bytes()), (ShortText::new(b.as_bytes()), *c));
+    let back = |(a, (b, c)): (ShortText, (ShortText, u32))| (a.to_string(), (b.to_string(), c));
+    for (workers, limit) in [(1, None), (3, None), (2, Some(1 << 20))] {
+        let records: Arc<[_]> = keys.iter().map(of).zip(0u64..).collect();
+        let (groups, spilled) = run_workers(workers, limit, move |scope| {
+            share(scope, &records).reduce_by_text(|sum, more| *sum += more).gather()
+        });
+        assert_eq!(spilled > 0, limit.is_some());
+        let groups: Vec<_> = groups.into_iter().map(|(key, sum)| (back(key), sum)).collect();
+        assert_eq!(groups.len(), model.len());
+        assert!(groups.into_iter().collect::<BTreeMap<_, _>>() == model, "{workers} workers, {limit:?}");
+        let records: Arc<[_]> = keys.iter().map(of).collect();
+        let (found, _) =
+            run_workers(workers, limit, move |scope| share(scope, &records).distinct_text().gather());
+        assert_eq!(found.len(), model.len());
+        assert!(found.into_iter().map(back).collect::<BTreeSet<_>>() == model.keys().cloned().collect());
+    }
+}
+
+#[test]
 fn distinct_is_a_set() {
     // Catches a key given twice where it was spilled, or dropped before the exchange and again behind it.
     for (name, keys) in key_sets() {
