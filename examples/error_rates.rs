@@ -30,13 +30,16 @@ fn main() -> std::process::ExitCode {
         let log = job.table::<Line>(&LOG)?;
         job.answer(&["minute", "lines", "errors", "rate"], move |scope| {
             // 2026-11-25T06:12:03.120Z ERROR message; lines of another form, such as stack traces, belong to the one before.
-            let line =
-                regex::bytes::Regex::new(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d):\S+ (?:(ERROR|FATAL)|[A-Z]+)\b")
-                    .expect("a valid expression");
+            let line = regex::bytes::Regex::new(r"(?-u)^(\d{4}-\d\d-\d\dT\d\d:\d\d):\S+ ([A-Z]+)\b")
+                .expect("a valid expression");
+            let mut found = line.capture_locations();
             scope
                 .scan(&log, move |row| {
-                    let found = line.captures(row.line)?;
-                    Some((Prefix::<16>::new(&found[1], 16), [1, u64::from(found.get(2).is_some())]))
+                    line.captures_read(&mut found, row.line)?;
+                    let group =
+                        |index| found.get(index).map_or(&[][..], |(start, end)| &row.line[start..end]);
+                    let is_error = matches!(group(2), b"ERROR" | b"FATAL");
+                    Some((Prefix::<16>::new(group(1), 16), [1, u64::from(is_error)]))
                 })
                 .reduce_by_key(add_each)
                 .map(|(minute, [lines, errors])| {

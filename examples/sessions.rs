@@ -11,10 +11,14 @@
 //! cargo run --release --example sessions -- --set examples
 //! ```
 
+use millrace::keys::ShortText;
 use millrace::operators::{Gather, ReduceByKey, Scan, SortWithinKey};
 use millrace::tables::{Column, Table};
 use millrace::{cli, job::Job};
 use timely::dataflow::operators::vec::Map;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CLICKS: Table =
     Table::delimited("clicks", b',', &[Column::text("user"), Column::int("second"), Column::text("page")]);
@@ -30,7 +34,7 @@ struct Options {
     job: cli::JobArguments,
 }
 
-millrace::row! { struct Click { user: String, second: i32 } }
+millrace::row! { struct Click { user: ShortText, second: i32 } }
 
 fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {

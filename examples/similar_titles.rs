@@ -6,7 +6,7 @@
 //!
 //! Two titles with a coefficient of at least `t` share a word among the first `n - ⌈t·n⌉ + 1` of each, in any order that
 //! both are in (the prefix filter): so pairs are looked for among the titles that have such a word in common, and the first
-//! word that both have is the one that finds them.
+//! word that both have is the one that finds them. Rare words first leave few pairs to look at, and words that are rare are long.
 //!
 //! ```sh
 //! cargo run --release --example similar_titles -- --set examples
@@ -14,8 +14,7 @@
 
 use millrace::operators::{Gather, PairsWithinKey, Scan};
 use millrace::tables::{Column, Table};
-use millrace::{cli, job::Job};
-use std::collections::BTreeSet;
+use millrace::{cli, job::Job, keys::ShortText};
 
 const TITLES: Table = Table::delimited("titles", b',', &[Column::int("id"), Column::text("title")]);
 
@@ -39,16 +38,19 @@ fn main() -> std::process::ExitCode {
         job.answer(&["a", "b", "similarity"], move |scope| {
             scope
                 .scan(&titles, move |row| {
-                    let words: BTreeSet<_> = row.title.split_whitespace().map(str::to_lowercase).collect();
+                    let lower = |word: &str| ShortText::new(word.to_lowercase().as_bytes());
+                    let mut words: Vec<_> = row.title.split_whitespace().map(lower).collect();
+                    words.sort_unstable_by(|a, b| (b.as_bytes().len(), a).cmp(&(a.as_bytes().len(), b)));
+                    words.dedup();
                     let prefix = words.len() - (words.len() * percent).div_ceil(100) + 1;
-                    let keys: Vec<_> = words.iter().take(prefix).cloned().collect();
-                    keys.into_iter().map(move |word| (word, (row.id, words.clone())))
+                    words.clone().into_iter().take(prefix).map(move |word| (word, (row.id, words.clone())))
                 })
                 .pairs_within_key(move |word, (a, a_words), (b, b_words)| {
-                    let shared: Vec<_> = a_words.intersection(b_words).collect();
-                    let all = a_words.len() + b_words.len() - shared.len();
-                    let alike = shared[0] == word && shared.len() * 100 >= all * percent;
-                    alike.then(|| (*a, *b, shared.len() as f64 / all as f64))
+                    let mut both = a_words.iter().filter(|&a_word| b_words.contains(a_word));
+                    let is_first = both.next() == Some(word);
+                    let shared = 1 + both.count();
+                    let all = a_words.len() + b_words.len() - shared;
+                    (is_first && shared * 100 >= all * percent).then(|| (*a, *b, shared as f64 / all as f64))
                 })
                 .gather()
                 .sorted_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)))

@@ -16,6 +16,9 @@ use millrace::{cli, job::Job, tables::Date};
 use timely::dataflow::operators::vec::{Filter, Map};
 use tpch::{Hundredths, Options, decimals};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 millrace::row! {
     struct Customer { c_custkey: u32, c_name: String }
     struct Order { o_orderkey: u32, o_custkey: u32, o_totalprice: Hundredths, o_orderdate: Date }

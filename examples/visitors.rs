@@ -8,11 +8,15 @@
 //! cargo run --release --example visitors -- --set examples --approximate
 //! ```
 
+use millrace::keys::ShortText;
 use millrace::operators::aggregates::ApproximateDistinct;
-use millrace::operators::{Distinct, Gather, ReduceByAnyKey, Scan};
+use millrace::operators::{Distinct, Gather, ReduceByAnyKey, ReduceByText, Scan};
 use millrace::tables::{Column, Table};
 use millrace::{cli, job::Job};
 use timely::dataflow::operators::vec::Map;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CLICKS: Table =
     Table::delimited("clicks", b',', &[Column::text("user"), Column::int("second"), Column::text("page")]);
@@ -28,7 +32,7 @@ struct Options {
     job: cli::JobArguments,
 }
 
-millrace::row! { struct Click { user: String, page: String } }
+millrace::row! { struct Click { user: ShortText, page: ShortText } }
 
 fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
@@ -42,8 +46,8 @@ fn main() -> std::process::ExitCode {
                     .reduce_by_any_key(ApproximateDistinct::merge)
                     .map(|(page, users)| (page, users.estimate().round() as u64))
             } else {
-                let clicks = clicks.distinct_any().map(|(page, _)| (page, 1u64));
-                clicks.reduce_by_any_key(|users, more| *users += more)
+                let clicks = clicks.distinct_text().map(|(page, _)| (page, 1u64));
+                clicks.reduce_by_text(|users, more| *users += more)
             };
             counted.gather().sorted()
         })

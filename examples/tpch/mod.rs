@@ -90,9 +90,10 @@ pub(crate) struct Hundredths(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Hundredths {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        let number = parse(text);
-        number.ok_or_else(|| D::Error::custom(format!("cannot read `{text}` as a number with two decimals")))
+        let text = <&[u8]>::deserialize(deserializer)?;
+        let refused =
+            || format!("cannot read `{}` as a number with two decimals", String::from_utf8_lossy(text));
+        parse(text).ok_or_else(|| D::Error::custom(refused()))
     }
 }
 
@@ -102,17 +103,15 @@ impl From<Hundredths> for i128 {
     }
 }
 
-fn parse(text: &str) -> Option<Hundredths> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
-    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() || decimals.len() > 2 {
-        return None;
-    }
-    let mut hundredths = 0i64;
-    for digit in format!("{whole}{decimals:0<2}").bytes() {
+fn parse(text: &[u8]) -> Option<Hundredths> {
+    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |digits| (true, digits));
+    let point = digits.iter().position(|&byte| byte == b'.').unwrap_or(digits.len());
+    let (whole, decimals) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
+    let zeros = b"00".get(decimals.len()..).filter(|_| !whole.is_empty())?;
+    let hundredths = whole.iter().chain(decimals).chain(zeros).try_fold(0i64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
-        hundredths = hundredths.checked_mul(10)?.checked_add(digit)?;
-    }
+        number.checked_mul(10)?.checked_add(digit)
+    })?;
     Some(Hundredths(if negative { -hundredths } else { hundredths }))
 }
 
