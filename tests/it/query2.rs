@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 
 use millrace::report::AnswerHash;
 use serde_json::Value;
@@ -13,9 +14,9 @@ use serde_json::Value;
 use crate::support::{Home, Judged, Random, parse, rows};
 
 const TOP: usize = 5;
-/// 8, 10 and 12 are the published queries.
-const PUBLISHED: [usize; 5] = [8, 9, 10, 11, 12];
-/// And 1 makes groups of many rows, 15 takes whole addresses.
+/// From the shortest of the published queries, 8, 10 and 12, to the longest.
+const EVERY_PREFIX: RangeInclusive<usize> = 8..=12;
+/// Beside these, 1 makes groups of many rows, and 15 takes whole addresses.
 const PREFIXES: [usize; 7] = [8, 9, 10, 11, 12, 1, 15];
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -28,9 +29,9 @@ fn all_rows() -> Vec<Vec<u8>> {
     rows(7, 3_000)
 }
 
-/// Runs all numbers of workers and processes on `files`, each with every published prefix length. Returns the reports.
+/// Runs all numbers of workers and processes on `files`, each with every prefix length from 8 to 12. Returns the reports.
 fn judge_every_prefix(files: &Files, split_size: &str) -> Vec<Value> {
-    judge_runs(files, split_size, |_| PUBLISHED.to_vec())
+    judge_runs(files, split_size, |_| EVERY_PREFIX.collect())
 }
 
 /// The same, each with another prefix length.
