@@ -12,18 +12,19 @@ use std::rc::Rc;
 use timely::ExchangeData;
 
 use super::context::{WorkerContext, add};
+use super::hashed::Hashed;
 use super::overflow::must_spill;
 use super::partitions::unknown_partition;
 use super::sort::{Sorter, TURN_RECORDS};
 use crate::Error;
-use crate::keys::{PlaceHasher, route_hash_of};
+use crate::keys::PlaceHasher;
 use crate::memory::{Seat, held_bytes, map_bytes, owned_bytes};
 
 /// Partitions of each worker: a map that grows holds two copies of a sixteenth of the groups, and groups are given
 /// in so many pieces.
 pub(super) const PARTITIONS: usize = 16;
 
-type ByHash<K, V> = fn(&(K, V), &(K, V)) -> Ordering;
+type ByHash<K, V> = fn(&Hashed<K, V>, &Hashed<K, V>) -> Ordering;
 
 /// One value for each key, in bounded memory.
 pub(super) struct AnyGroups<K, V, M> {
@@ -36,7 +37,7 @@ pub(super) struct AnyGroups<K, V, M> {
     /// The same when it was last counted group by group.
     counted_bytes: usize,
     /// What was spilled.
-    sorter: Option<Sorter<(K, V), ByHash<K, V>>>,
+    sorter: Option<Sorter<Hashed<K, V>, ByHash<K, V>>>,
     /// Groups read back whose keys have the same hash, and this hash.
     alike: Vec<(K, V)>,
     alike_hash: u64,
@@ -109,11 +110,10 @@ where
 
     fn spill(&mut self) -> Result<(), Error> {
         let context = &self.context;
-        let sorter = self.sorter.get_or_insert_with(|| {
-            Sorter::new(|a, b| route_hash_of(&a.0).cmp(&route_hash_of(&b.0)), Rc::clone(context))
-        });
+        let sorter =
+            self.sorter.get_or_insert_with(|| Sorter::new(|a, b| a.hash.cmp(&b.hash), Rc::clone(context)));
         for groups in &mut self.partitions {
-            let mut groups: Vec<_> = std::mem::take(groups).into_iter().collect();
+            let mut groups: Vec<_> = std::mem::take(groups).into_iter().map(Hashed::from).collect();
             let bytes = held_bytes(&groups);
             sorter.take(&mut groups, bytes)?;
         }
@@ -139,14 +139,14 @@ where
         }
         for _ in 0..TURN_RECORDS {
             let next = self.sorter.as_mut().map_or(Ok(None), Sorter::next)?;
-            let hash = next.as_ref().map(|(key, _)| route_hash_of(key));
+            let hash = next.as_ref().map(|next| next.hash);
             if hash != Some(self.alike_hash) {
                 let counters = &self.context.counters;
                 add(&counters.groups, self.alike.len() as u64);
                 add(&counters.group_bytes, size_of_val(&self.alike[..]) as u64);
                 self.alike.drain(..).for_each(&mut give);
             }
-            let (Some((key, value)), Some(hash)) = (next, hash) else { return Ok(false) };
+            let Some(Hashed { hash, key, value }) = next else { return Ok(false) };
             self.alike_hash = hash;
             match self.alike.iter_mut().find(|group| group.0 == key) {
                 Some((_, merged)) => (self.merge)(merged, value),

@@ -13,6 +13,7 @@ mod distinct;
 mod first_by;
 mod fold;
 mod gather;
+mod hashed;
 mod join;
 mod notify;
 mod overflow;

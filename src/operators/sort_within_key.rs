@@ -14,18 +14,17 @@ use std::cmp::Ordering;
 use std::hash::Hash;
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
 
 use super::context::{END, Round, WorkerContext};
+use super::hashed::Hashed;
 use super::notify::UnaryNotify;
 use super::router::{Exit, Sender, reuse, route};
 use super::sort::{Sorter, TURN_RECORDS};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
-use crate::keys::route_hash_of;
 use crate::memory::held_bytes;
 
 /// Bringing the values of a key together, in order.
@@ -115,23 +114,6 @@ where
                 },
             )
             .probe_with(&probe)
-    }
-}
-
-/// A record, and the hash that its key is routed by, which is not written: what reads the key makes it again.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(from = "(K, V)", bound(deserialize = "K: Deserialize<'de> + Hash, V: Deserialize<'de>"))]
-struct Hashed<K, V> {
-    #[serde(skip_serializing)]
-    hash: u64,
-    key: K,
-    value: V,
-}
-
-impl<K: Hash, V> From<(K, V)> for Hashed<K, V> {
-    #[inline]
-    fn from((key, value): (K, V)) -> Self {
-        Hashed { hash: route_hash_of(&key), key, value }
     }
 }
 
