@@ -34,7 +34,7 @@ struct Options {
     job: cli::JobArguments,
 }
 
-millrace::row! { struct Click { user: ShortText, second: i32 } }
+millrace::row! { struct Click<'a> { user: &'a [u8], second: i32 } }
 
 fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
@@ -42,7 +42,7 @@ fn main() -> std::process::ExitCode {
         let (clicks, gap) = (job.table::<Click>(&CLICKS)?, options.gap);
         job.answer(&["sessions", "users"], move |scope| {
             scope
-                .scan(&clicks, |click| Some((click.user, click.second)))
+                .scan(&clicks, |click| Some((ShortText::new(click.user), click.second)))
                 .sort_within_key(i32::cmp)
                 .map(move |(_, seconds)| {
                     (seconds.chunk_by(|before, next| next - before <= gap).count() as u64, 1u64)

@@ -32,14 +32,15 @@ struct Options {
     job: cli::JobArguments,
 }
 
-millrace::row! { struct Click { user: ShortText, page: ShortText } }
+millrace::row! { struct Click<'a> { user: &'a [u8], page: &'a [u8] } }
 
 fn main() -> std::process::ExitCode {
     cli::main(|options: Options| {
         let mut job = Job::plan("visitors", &options, &options.job)?;
         let (clicks, approximate) = (job.table::<Click>(&CLICKS)?, options.approximate);
         job.answer(&["page", "users"], move |scope| {
-            let clicks = scope.scan(&clicks, |click| Some((click.page, click.user)));
+            let clicks =
+                scope.scan(&clicks, |click| Some((ShortText::new(click.page), ShortText::new(click.user))));
             let counted = if approximate {
                 clicks
                     .map(|(page, user)| (page, ApproximateDistinct::<12>::of(&user)))

@@ -24,7 +24,7 @@ impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
 /// The first `N` bytes, or fewer, of a text: what `SUBSTR(column, 1, X)` gives for an ASCII column and `X <= N`.
 ///
 /// Shorter texts are padded with zero bytes, so zero bytes at the end of a text are not significant. Cost of
-/// making one from a text of at least eight bytes: two loads and a shift.
+/// making one of 8 to 32 bytes: two loads and a shift for each eight bytes.
 ///
 /// ```
 /// use millrace::keys::Prefix;
@@ -37,22 +37,29 @@ impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
 #[repr(transparent)]
 pub struct Prefix<const N: usize>([u8; N]);
 
+/// Prefixes that are longer are copied.
+const LONGEST_IN_WORDS: usize = 32;
+
 impl<const N: usize> Prefix<N> {
     /// The first `length` bytes of `text`, at most `N`.
     #[inline]
     pub fn new(text: &[u8], length: usize) -> Self {
         let length = length.min(N);
         let mut bytes = [0; N];
-        if N.is_multiple_of(8) && text.len() >= 8 {
-            // Whole words instead of a copy of unknown length, which would be a call.
-            for (index, word) in bytes.chunks_exact_mut(8).enumerate() {
-                let start = index * 8;
-                let value = word_at(text, start) & low_bytes(length.saturating_sub(start));
-                word.copy_from_slice(&value.to_le_bytes());
-            }
-        } else {
+        // Whole words instead of a copy of unknown length: that would be a call, and what it stores in parts is waited for when
+        // the value is moved. Of a long prefix the call costs less.
+        if N < 8 || N > LONGEST_IN_WORDS {
             let length = length.min(text.len());
             bytes[..length].copy_from_slice(&text[..length]);
+        } else if text.len() >= 8 {
+            for (index, part) in bytes.chunks_mut(8).enumerate() {
+                let start = index * 8;
+                let word = word_at(text, start) & low_bytes(length.saturating_sub(start));
+                part.copy_from_slice(&word.to_le_bytes()[..part.len()]);
+            }
+        } else if !text.is_empty() {
+            let word = last_word(text, text.len()) & low_bytes(length);
+            bytes[..8].copy_from_slice(&word.to_le_bytes());
         }
         Prefix(bytes)
     }
@@ -68,8 +75,11 @@ impl<const N: usize> Prefix<N> {
     pub fn as_bytes(&self) -> &[u8] {
         // Words first: byte by byte this would cost more than hashing the text does.
         let mut end = N;
-        while end.is_multiple_of(8) && end > 0 && self.0[end - 8..end] == [0; 8] {
-            end -= 8;
+        while let Some(word) = self.0[..end].last_chunk() {
+            match u64::from_le_bytes(*word) {
+                0 => end -= 8,
+                word => return &self.0[..end - word.leading_zeros() as usize / 8],
+            }
         }
         while end > 0 && self.0[end - 1] == 0 {
             end -= 1;
@@ -320,11 +330,13 @@ mod tests {
     proptest! {
         /// Catches a word loaded from the wrong place or masked at the wrong byte.
         #[test]
-        fn prefix_is_the_plain_prefix(text in proptest::collection::vec(1u8.., 0..40), length in 0usize..20) {
+        fn prefix_is_the_plain_prefix(text in proptest::collection::vec(1u8.., 0..40), length in 0usize..36) {
             let plain = |limit: usize| text[..text.len().min(length).min(limit)].to_vec();
             prop_assert_eq!(Prefix::<8>::new(&text, length).as_bytes().to_vec(), plain(8));
             prop_assert_eq!(Prefix::<16>::new(&text, length).as_bytes().to_vec(), plain(16));
             prop_assert_eq!(Prefix::<5>::new(&text, length).as_bytes().to_vec(), plain(5));
+            prop_assert_eq!(Prefix::<22>::new(&text, length).as_bytes().to_vec(), plain(22));
+            prop_assert_eq!(Prefix::<33>::new(&text, length).as_bytes().to_vec(), plain(33));
         }
     }
 

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Prefix;
+
 /// Bytes of any number, as a column has them: what a [`Prefix`](super::Prefix) would cut. Up to `SHORT` of them lie in the value itself.
 ///
 /// So short ones make no allocation, neither when a text is made nor when it is read back, and all are written at once. The value
@@ -30,7 +32,11 @@ pub type ShortText = InlineText<22>;
 
 #[derive(Clone)]
 enum Bytes<const SHORT: usize> {
-    Short { length: u8, bytes: [u8; SHORT] },
+    /// Zeros are behind the text.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT],
+    },
     Long(Box<[u8]>),
 }
 
@@ -42,8 +48,31 @@ impl<const SHORT: usize> InlineText<SHORT> {
         if text.len() > SHORT {
             return InlineText(Bytes::Long(text.into()));
         }
+        InlineText(Bytes::Short { length: text.len() as u8, bytes: Prefix::new(text, SHORT).0 })
+    }
+
+    /// [`Prefix::whole`] of the text.
+    #[inline]
+    pub(super) fn whole_prefix<const N: usize>(&self) -> Option<Prefix<N>> {
+        if let Bytes::Short { length, bytes } = &self.0
+            && let Some(padded) = bytes.first_chunk()
+        {
+            let length = *length as usize;
+            let ends_in_zero = length > 0 && bytes.get(length - 1) == Some(&0);
+            return (length <= N && !ends_in_zero).then_some(Prefix(*padded));
+        }
+        Prefix::whole(self.as_bytes())
+    }
+
+    /// The text of a prefix, without its padding.
+    #[inline]
+    pub(super) fn of_prefix<const N: usize>(prefix: Prefix<N>) -> Self {
+        let text = prefix.as_bytes();
+        if N > SHORT {
+            return InlineText::new(text);
+        }
         let mut bytes = [0; SHORT];
-        bytes[..text.len()].copy_from_slice(text);
+        bytes[..N].copy_from_slice(&prefix.0);
         InlineText(Bytes::Short { length: text.len() as u8, bytes })
     }
 

@@ -37,12 +37,12 @@ impl<const N: usize> TextKey for InlineText<N> {
 
     #[inline]
     fn shorten(&self) -> Option<Self::Short> {
-        Prefix::whole(self.as_bytes())
+        self.whole_prefix()
     }
 
     #[inline]
     fn lengthen(short: Self::Short) -> Self {
-        InlineText::new(short.as_bytes())
+        InlineText::of_prefix(short)
     }
 }
 
@@ -84,7 +84,6 @@ numbers!(u8, u16, u32, u64, i8, i16, i32, i64);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::ShortText;
     use proptest::prelude::*;
 
     proptest! {
@@ -94,15 +93,22 @@ mod tests {
             texts in proptest::collection::vec(proptest::collection::vec(0u8..2, 0..20), 4),
             numbers: (u8, i64),
         ) {
-            let text = |place: usize| ShortText::new(&texts[place]);
-            let (one, other) = ((text(0), (numbers.0, text(1))), (text(2), (numbers.0, text(3))));
-            let is_short = |place: usize| texts[place].len() <= SHORT && texts[place].last() != Some(&0);
-            prop_assert_eq!(one.shorten().is_some(), is_short(0) && is_short(1));
-            prop_assert_eq!(numbers.shorten().map(TextKey::lengthen), Some(numbers));
-            if let (Some(short), Some(other_short)) = (one.shorten(), other.shorten()) {
-                prop_assert_eq!(short == other_short, one == other);
-                prop_assert_eq!(<(ShortText, (u8, ShortText))>::lengthen(short), one);
-            }
+            stands_for_it::<22>(&texts, numbers)?;
+            // Shorter than what stands for it.
+            stands_for_it::<8>(&texts, numbers)?;
         }
+    }
+
+    fn stands_for_it<const N: usize>(texts: &[Vec<u8>], numbers: (u8, i64)) -> Result<(), TestCaseError> {
+        let text = |place: usize| InlineText::<N>::new(&texts[place]);
+        let (one, other) = ((text(0), (numbers.0, text(1))), (text(2), (numbers.0, text(3))));
+        let is_short = |place: usize| texts[place].len() <= SHORT && texts[place].last() != Some(&0);
+        prop_assert_eq!(one.shorten().is_some(), is_short(0) && is_short(1));
+        prop_assert_eq!(numbers.shorten().map(TextKey::lengthen), Some(numbers));
+        if let (Some(short), Some(other_short)) = (one.shorten(), other.shorten()) {
+            prop_assert_eq!(short == other_short, one == other);
+            prop_assert_eq!(<(InlineText<N>, (u8, InlineText<N>))>::lengthen(short), one);
+        }
+        Ok(())
     }
 }

@@ -97,7 +97,7 @@ impl<'scope, K: 'static> Distinct<'scope, K> for StreamVec<'scope, Round, K> {
         K: TextKey,
     {
         let reducer = Reducer::new(self.scope(), |(): &mut (), ()| ());
-        let short = |key: K| key.shorten().map(|short| (short, ())).ok_or(key);
+        let short = |key: &K| key.shorten().map(|short| (short, ()));
         let (short, long) = route_some(self, short, reducer.sender());
         reducer.reduce(short, |(short, ())| K::lengthen(short)).concat(long.distinct_any())
     }

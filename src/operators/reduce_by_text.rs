@@ -51,10 +51,7 @@ impl<'scope, K: TextKey, V: Pod + ExchangeData> ReduceByText<'scope, K, V>
 {
     fn reduce_by_text(self, merge: impl Fn(&mut V, V) + Clone + 'static) -> StreamVec<'scope, Round, (K, V)> {
         let reducer = Reducer::new(self.scope(), merge.clone());
-        let short = |(key, value): (K, V)| match key.shorten() {
-            Some(short) => Ok((short, value)),
-            None => Err((key, value)),
-        };
+        let short = |(key, value): &(K, V)| key.shorten().map(|short| (short, *value));
         let (short, long) = route_some(self, short, reducer.sender());
         reducer
             .reduce(short, |(short, value)| (K::lengthen(short), value))

@@ -54,10 +54,10 @@ pub(super) fn route<K: 'static, V: 'static, B: Body>(
     })
 }
 
-/// Makes containers of the records that `choose` takes, and passes on those that it gives back.
+/// Makes containers of what `choose` makes of records, and passes on those of which it makes nothing.
 pub(super) fn route_some<R: 'static, K: 'static, V: 'static, B: Body>(
     records: StreamVec<'_, Round, R>,
-    choose: impl Fn(R) -> Result<(K, V), R> + 'static,
+    choose: impl Fn(&R) -> Option<(K, V)> + 'static,
     mut sender: impl Sender<K, V, B> + 'static,
 ) -> (Stream<'_, Round, Addressed<B>>, StreamVec<'_, Round, R>) {
     let mut builder = OperatorBuilder::new(NAME.to_owned(), records.scope());
@@ -72,12 +72,14 @@ pub(super) fn route_some<R: 'static, K: 'static, V: 'static, B: Body>(
             let (mut output, mut rest) = (chosen_output.activate(), rest_output.activate());
             input.for_each(|capability, batch| {
                 let mut rest = rest.session(&capability);
-                for record in batch.drain(..) {
-                    match choose(record) {
-                        Ok(pair) => pairs.push(pair),
-                        Err(record) => rest.give(record),
-                    }
-                }
+                // Looked at where they are: to move them costs more.
+                batch.retain(|record| {
+                    let chosen = choose(record);
+                    let is_rest = chosen.is_none();
+                    pairs.extend(chosen);
+                    is_rest
+                });
+                rest.give_iterator(batch.drain(..));
                 let Some(held) = held.with(&capability) else { return };
                 let mut session = output.session_with_builder(held);
                 sender.take(&mut pairs, |container| session.give_container(container));

@@ -118,7 +118,7 @@ impl Sides {
         if partition.is_spilled {
             write(&mut self.overflow, &mut partition.disk.build, &rows)?;
         } else {
-            rows.iter().try_for_each(|row| partition.table.insert(row))?;
+            partition.table.insert_all(&rows)?;
         }
         spare.take_back(rows);
         self.relieve()

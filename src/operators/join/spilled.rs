@@ -244,7 +244,7 @@ impl Nested {
         while !self.is_full {
             match self.probe.next(&mut overflow.file)? {
                 Some(rows) => {
-                    rows.iter().try_for_each(|row| self.block.insert(row))?;
+                    self.block.insert_all(&rows)?;
                     self.is_full = self.block.bytes() > most;
                     if !self.is_full && !pairs.look(rows.len()) {
                         return Ok(true);

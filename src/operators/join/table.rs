@@ -5,6 +5,7 @@ use super::record::{SameKey, Sought};
 use crate::Error;
 use crate::exchange::{Row, Rows};
 use crate::memory::zeroed_slots;
+use crate::prefetch::prefetch;
 
 /// Rows of a chunk: all but the last have so many.
 const CHUNK_ROWS: usize = 256;
@@ -80,6 +81,19 @@ impl Table {
             taken: 0,
             majority: (0, 0),
         }
+    }
+
+    /// Copies rows into it.
+    pub(super) fn insert_all(&mut self, rows: &Rows) -> Result<(), Error> {
+        let mut ahead = rows.iter().skip(BATCH_KEYS);
+        rows.iter().try_for_each(|row| {
+            if let Some(ahead) = ahead.next()
+                && !self.slots.is_empty()
+            {
+                prefetch(&raw const self.slots[self.first_slot(ahead.hash)]);
+            }
+            self.insert(row)
+        })
     }
 
     /// Copies a row into it.
@@ -303,7 +317,7 @@ mod tests {
 
     fn table(duplicates: bool, rows: &Rows) -> Table {
         let mut table = Table::new(duplicates, |_, _| false);
-        rows.iter().for_each(|row| table.insert(row).expect("few"));
+        table.insert_all(rows).expect("few");
         table
     }
 
@@ -361,7 +375,7 @@ mod tests {
         assert_eq!((table.of_hash(9).count(), table.of_hash(8).count()), (100, 0));
         // And keys that are written differently, and are equal nevertheless.
         let mut alike = Table::new(true, |_, _| true);
-        rows.iter().for_each(|row| alike.insert(row).expect("few"));
+        alike.insert_all(&rows).expect("few");
         assert_eq!(values(alike.get(&rows.row(5))).len(), 100);
     }
 }
