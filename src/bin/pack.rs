@@ -37,12 +37,13 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0, requires = "describe")]
     head: usize,
 
-    /// Table to convert [default with --describe: the one that PATH names]
+    /// Table to convert. With --describe, the one of which PATH has files [default: of column files what they say themselves, of text the one
+    /// that PATH names]
     #[arg(long, value_name = "NAME", required_unless_present = "describe")]
     table: Option<String>,
 
     /// Columns of a table of your own, in the order of its files: 'name:text,age:int,height:float,born:date'; a type may
-    /// also be long or double
+    /// also be long or double. Parquet and packed files say it themselves
     #[arg(long, value_name = "NAME:TYPE,…")]
     columns: Option<String>,
 
@@ -104,14 +105,15 @@ fn delimiter(typed: &str) -> Result<u8, String> {
 }
 
 impl Arguments {
-    fn table(&self) -> Result<Table, Error> {
-        match (&self.table, &self.columns, &self.describe) {
-            (Some(name), None, _) => pack::table_of_benchmark(name),
-            (None, None, Some(path)) => pack::table_of_path(path),
-            (name, columns, _) => {
+    /// The table, by its columns where they are typed, or by its name where it is.
+    fn table(&self, named: impl FnOnce(&str) -> Result<Table, Error>) -> Result<Option<Table>, Error> {
+        match (&self.table, &self.columns) {
+            (name, Some(columns)) => {
                 let name = cli::set_name(name.as_deref().unwrap_or("table"))?;
-                pack::table_of_columns(&name, columns.as_deref().unwrap_or_default(), self.delimiter)
+                pack::table_of_columns(&name, columns, self.delimiter).map(Some)
             }
+            (Some(name), None) => named(name).map(Some),
+            (None, None) => Ok(None),
         }
     }
 
@@ -130,7 +132,10 @@ impl Arguments {
     }
 
     fn into_job(self, to: OutputFormat, stop: &Stop) -> Result<Job, Error> {
-        let (table, input) = (self.table()?, self.input(stop.failure())?);
+        let input = self.input(stop.failure())?;
+        let table = self.table(|name| pack::table_of_files(&cli::set_name(name)?, &input))?;
+        let table =
+            table.ok_or_else(|| Error::usage("there is no table to convert", "--table uservisits"))?;
         let target = match self.output {
             Some(directory) => directory,
             None => pack::default_target(&input, &table, to)?,
@@ -170,7 +175,7 @@ fn describe(arguments: &Arguments) -> Result<(), Error> {
     };
     // A signal ends the process at once: there is nothing to clean up.
     let input = arguments.input(FirstFailure::default())?;
-    let said = pack::describe(path, &arguments.table()?, &input, arguments.head)?;
+    let said = pack::describe(path, arguments.table(pack::table_of_benchmark)?, &input, arguments.head)?;
     cli::print(said)
 }
 

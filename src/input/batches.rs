@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 
 use super::reader::FormatReader;
 use super::store::Place;
-use super::{Block, Input, InputOptions, Row, Split, SplitReader, files, projection};
+use super::{Block, Input, InputOptions, Row, Split, SplitReader, files, footers, projection};
 use crate::Error;
-use crate::formats::columns::{Batch, BatchBuilder};
+use crate::formats::columns::{Batch, BatchBuilder, StoredColumn};
 use crate::tables::Table;
 
 /// All columns of a table, whichever they are: an input of these is read in batches.
@@ -18,6 +18,29 @@ pub(crate) struct WholeRows;
 impl Row for WholeRows {
     /// Nobody asks for it: a batch has no structs.
     type Of<'a> = IgnoredAny;
+}
+
+/// The columns of a table's files by what their footers say; `None` of text, which has none.
+pub(crate) fn stored_columns(
+    name: &'static str,
+    options: &InputOptions,
+) -> Result<Option<Vec<StoredColumn>>, Error> {
+    let listed = files::list(&unknown(name), options)?;
+    footers::stored_columns(listed.format, &listed.files)
+}
+
+/// The same of a file, or a directory of any name.
+pub(crate) fn stored_columns_at(
+    path: &Path,
+    options: &InputOptions,
+) -> Result<Option<Vec<StoredColumn>>, Error> {
+    let listed = files::list_at(&Place::Directory(path.to_path_buf()), &unknown(""), options)?;
+    footers::stored_columns(listed.format, &listed.files)
+}
+
+/// A table of which nothing but the name is known.
+fn unknown(name: &'static str) -> Table {
+    Table::delimited(name, b',', &[])
 }
 
 impl Input<WholeRows> {

@@ -214,15 +214,20 @@ fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> E
         return not_in_store(table, options, &looked_for);
     }
     let tables = tables_of(&options.data);
+    let data = options.data.display();
     let there = if tables.is_empty() {
-        format!("no tables (a table is at {}/<format>/<set>/<table>/)", options.data.display())
+        format!("no tables (a table is at {data}/<format>/<set>/<table>/)")
     } else {
         tables.join(", ")
     };
+    let remedy = if tables.is_empty() && store::has_files(&options.data) {
+        format!("to read the files of that directory: --data '{data}/*'")
+    } else {
+        "to make data: cargo run --release --bin generate -- --set tiny".to_owned()
+    };
     Error::Data(format!(
-        "there is no table {} in set {}: no directory {}\n  there is: {there}\n  to make data: cargo run --release --bin \
-         generate -- --set tiny",
-        table.name, options.set, looked_for
+        "there is no table {} in set {}: no directory {looked_for}\n  there is: {there}\n  {remedy}",
+        table.name, options.set
     ))
 }
 

@@ -7,10 +7,10 @@ use std::thread;
 
 use super::files::{Format, InputFile};
 use crate::Error;
-use crate::formats::columns::{ColumnFile, Wanted};
+use crate::formats::columns::{ColumnFile, StoredColumn, Wanted};
 use crate::formats::packed::PackedFile;
 use crate::formats::parquet::ParquetFile;
-use crate::tables::Table;
+use crate::tables::{ColumnType, Table};
 
 /// So many are read of a store at once: each takes two requests, one after the other, and nearly all of their time is waiting.
 const FAR_AT_ONCE: usize = 32;
@@ -22,8 +22,7 @@ pub(super) fn footers(
     format: Format,
     files: &[InputFile],
 ) -> Result<Arc<[ColumnFile]>, Error> {
-    let is_far = files.iter().any(|file| file.object.is_some());
-    let at_once = if is_far { FAR_AT_ONCE } else { thread::available_parallelism().map_or(1, NonZero::get) };
+    let at_once = at_once(files);
     let footers = match format {
         Format::Csv => Ok(Vec::new()),
         Format::Parquet => in_order(files, at_once, |file| {
@@ -36,6 +35,45 @@ pub(super) fn footers(
         }
     };
     footers.map(Into::into)
+}
+
+/// The columns of these files by what their footers say, as the first one has them, with their bytes in all files; `None` of text, which has no
+/// footer.
+pub(super) fn stored_columns(
+    format: Format,
+    files: &[InputFile],
+) -> Result<Option<Vec<StoredColumn>>, Error> {
+    let read = match format {
+        Format::Csv => return Ok(None),
+        Format::Parquet => ParquetFile::stored_columns,
+        Format::Packed => PackedFile::stored_columns,
+    };
+    let mut read = in_order(files, at_once(files), read)?.into_iter();
+    let mut columns = read.next().unwrap_or_default();
+    for others in read {
+        for column in &mut columns {
+            let Some(other) = others.iter().find(|other| other.name == column.name) else { continue };
+            column.bytes += other.bytes;
+            column.kind = wider(&column.kind, &other.kind);
+        }
+    }
+    Ok(Some(columns))
+}
+
+/// The type that a column has in both of two files.
+fn wider(one: &Result<ColumnType, String>, other: &Result<ColumnType, String>) -> Result<ColumnType, String> {
+    match (one, other) {
+        (Ok(ColumnType::Int), Ok(ColumnType::Long)) => Ok(ColumnType::Long),
+        (Ok(ColumnType::Float), Ok(ColumnType::Double)) => Ok(ColumnType::Double),
+        (Ok(_), Err(reason)) => Err(reason.clone()),
+        // Who reads it is told of the file that does not fit.
+        (one, _) => one.clone(),
+    }
+}
+
+fn at_once(files: &[InputFile]) -> usize {
+    let is_far = files.iter().any(|file| file.object.is_some());
+    if is_far { FAR_AT_ONCE } else { thread::available_parallelism().map_or(1, NonZero::get) }
 }
 
 /// What `make` makes of each item, so many at once. Of several errors it gives the one of the first item, whichever came first.

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 
 pub use assign::SplitAssignment;
 pub(crate) use assign::SplitQueue;
-pub(crate) use batches::WholeRows;
+pub(crate) use batches::{WholeRows, stored_columns, stored_columns_at};
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
 pub(crate) use files::{list_text_files, names_outright};
 pub use plan::{ColumnValue, Input};

@@ -3,23 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::schema::type_name;
+use super::schema::{table_of_path, table_of_stored, type_name};
 use crate::Error;
-use crate::formats::columns::Batch;
-use crate::input::{Input, InputOptions, WholeRows};
+use crate::formats::columns::{Batch, StoredColumn};
+use crate::input::{Input, InputOptions, WholeRows, stored_columns_at};
 use crate::report::AnswerRows;
 use crate::tables::Table;
 use crate::units::{Bytes, Count, counted};
 
-/// Describes a file, or all files of a directory, and shows the first `head` rows. Text has no footer that knows: all of it is
-/// read, which also says whether it fits the table.
+/// Describes a file, or all files of a directory, and shows the first `head` rows. Column files say themselves which columns they have, and
+/// those that no table can have are described too, but not shown. Text has no footer that knows: its table is the one that the path
+/// names, and all of it is read, which also says whether it fits. Where a `table` is given, both are read as that.
 ///
 /// # Errors
 ///
-/// There are no files, they do not have the table's columns, or a record of text does not fit.
-pub fn describe(path: &Path, table: &Table, options: &InputOptions, head: usize) -> Result<String, Error> {
-    let input = Input::<WholeRows>::whole_at(path, table, options)?;
-    let columns = described_columns(&input)?;
+/// There are no files, they do not have the table's columns, a record of text does not fit, or text does not say which table it is.
+pub fn describe(
+    path: &Path,
+    table: Option<Table>,
+    options: &InputOptions,
+    head: usize,
+) -> Result<String, Error> {
+    let stored = if table.is_some() { None } else { stored_columns_at(path, options)? };
+    let table = match (table, &stored) {
+        (Some(table), _) => table,
+        (None, Some(stored)) => table_of_stored(String::leak(path.display().to_string()), stored),
+        (None, None) => table_of_path(path)?,
+    };
+    let input = Input::<WholeRows>::whole_at(path, &table, options)?;
+    let columns = described_columns(&input, &stored.unwrap_or_default())?;
     let splits = counted(input.splits().len(), "split");
     // One reader goes through it anyway, so nothing is gained by cuts that may be wrong.
     let input = input.uncut(&(0..input.files().len()).collect());
@@ -35,7 +47,7 @@ pub fn describe(path: &Path, table: &Table, options: &InputOptions, head: usize)
         },
     );
     said += &columns;
-    if head > 0 {
+    if head > 0 && !table.columns.is_empty() {
         said += &format!("\n{}", first_rows(&input, head)?);
     }
     Ok(said)
@@ -56,7 +68,8 @@ fn rows_of(input: &Input<WholeRows>) -> Result<u64, Error> {
     Ok(rows)
 }
 
-fn described_columns(input: &Input<WholeRows>) -> Result<String, Error> {
+/// The columns of the table, and between them, in the order of the files, those `of_files` that the table cannot have.
+fn described_columns(input: &Input<WholeRows>, of_files: &[StoredColumn]) -> Result<String, Error> {
     let stored = input.stored();
     let columns = input.table().columns.iter().enumerate().map(|(index, column)| {
         let mut bytes = 0;
@@ -73,7 +86,12 @@ fn described_columns(input: &Input<WholeRows>) -> Result<String, Error> {
         let plain: Vec<_> = columns.map(|(name, kind, ..)| (name, kind)).collect();
         return Ok(AnswerRows::new(&["column", "type"], &plain)?.text());
     }
-    let columns: Vec<_> = columns.collect();
+    let mut columns: Vec<_> = columns.collect();
+    for (place, column) in of_files.iter().enumerate() {
+        if let Err(kind) = &column.kind {
+            columns.insert(place, (&column.name, kind, column.bytes, "not read by queries".to_owned()));
+        }
+    }
     Ok(AnswerRows::new(&["column", "type", "bytes", "written as (blocks)"], &columns)?.text())
 }
 

@@ -9,7 +9,7 @@
 //! | `runs` | which splits become one file |
 //! | `reading` | groups of splits over threads, batch by batch, cuts proven |
 //! | `output` | one run's files |
-//! | `schema` | columns as they are typed |
+//! | `schema` | columns as they are typed, or as files say them |
 //! | `describe` | what is in files |
 
 mod describe;
@@ -37,7 +37,7 @@ use output::{Files, RunOutput, Written};
 use reading::read_groups;
 
 pub use describe::describe;
-pub use schema::{table_of_benchmark, table_of_columns, table_of_path};
+pub use schema::{table_of_benchmark, table_of_columns, table_of_files};
 
 /// What to convert, and to what.
 #[derive(Debug, Clone)]

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::Error;
+use crate::formats::columns::StoredColumn;
+use crate::input::{InputOptions, stored_columns};
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
 /// Types as they are typed and shown.
@@ -35,12 +37,46 @@ pub fn table_of_benchmark(name: &str) -> Result<Table, Error> {
     })
 }
 
+/// A table by its name: one of the benchmark, or one whose files say themselves which columns they have.
+///
+/// Its names are kept as long as the process lives.
+///
+/// # Errors
+///
+/// It is neither, its files cannot be listed or read, or they have a column that no table can have.
+pub fn table_of_files(name: &str, input: &InputOptions) -> Result<Table, Error> {
+    if let Some(table) = BENCHMARK.into_iter().find(|table| table.name == name) {
+        return Ok(table);
+    }
+    let name = &*String::leak(name.to_owned());
+    let Some(stored) = stored_columns(name, input)? else { return table_of_benchmark(name) };
+    let table = table_of_stored(name, &stored);
+    if let Some((column, reason)) =
+        stored.iter().find_map(|column| Some((column, column.kind.as_ref().err()?)))
+    {
+        let typed = table.columns.iter().map(|column| format!("{}:{}", column.name, type_name(column.kind)));
+        return Err(Error::usage(
+            format!("column {} of table {name} cannot be read: it is {reason}", column.name),
+            format!("--columns '{}' to leave it out", typed.collect::<Vec<_>>().join(",")),
+        ));
+    }
+    Ok(table)
+}
+
+/// A table of those columns of files that can be read.
+pub(super) fn table_of_stored(name: &'static str, stored: &[StoredColumn]) -> Table {
+    let column = |column: &StoredColumn| {
+        Some(Column::new(String::leak(column.name.clone()), *column.kind.as_ref().ok()?))
+    };
+    Table::delimited(name, b',', Vec::leak(stored.iter().filter_map(column).collect()))
+}
+
 /// The table of the benchmark that a path names: by its last part, or the directory of that.
 ///
 /// # Errors
 ///
 /// It names none.
-pub fn table_of_path(path: &Path) -> Result<Table, Error> {
+pub(super) fn table_of_path(path: &Path) -> Result<Table, Error> {
     let mut names = path.iter().rev().take(2);
     let found = names.find_map(|name| BENCHMARK.into_iter().find(|table| name == table.name));
     found.ok_or_else(|| {

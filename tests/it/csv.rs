@@ -362,6 +362,15 @@ fn the_plan_lists_sorted_files_and_passes_over_marks() {
 }
 
 #[test]
+fn a_directory_of_files_that_is_no_table_says_how_to_read_it() {
+    let data = tempfile::tempdir().expect("a directory");
+    std::fs::write(data.path().join("visits.csv"), "1,2\n").expect("written");
+    let text = message(Input::<Visit>::open(&USERVISITS, &options(data.path())).map(|_| ()));
+    let expected = format!("\n  to read the files of that directory: --data '{}/*'", data.path().display());
+    assert!(text.ends_with(&expected), "{text}");
+}
+
+#[test]
 fn a_missing_table_says_what_there_is() {
     let data = data_with(&RANKINGS, &[("part-0", b"")]);
     let text = message(Input::<Visit>::open(&USERVISITS, &options(data.path())).map(|_| ()));

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use millrace::units::Bytes;
 
+use crate::parquet::pyarrow;
 use crate::support::{Home, Ran, rows};
 
 const COLUMNS: &str = "name:text,age:int,born:date,share:float,wide:long,exact:double";
@@ -132,8 +133,81 @@ fn tables_without_rows_and_paths_of_no_table() {
             "only names",
         );
     }
-    let ran = pack(&home, &["--describe", "data/csv"]);
-    ran.ended_with(2).check(ran.stderr.contains("does not say which table it is"), "which table");
-    let ran = pack(&home, &["--describe", "nowhere/uservisits"]);
-    ran.ended_with(1).check(ran.stderr.contains("nowhere/uservisits"), "no file");
+    fs::write(home.path().join("people.csv"), PEOPLE).unwrap();
+    let ran = pack(&home, &["--describe", "people.csv"]);
+    ran.ended_with(2).check(ran.stderr.contains("people.csv does not say which table it is"), "which table");
+    for nowhere in ["nowhere", "nowhere/uservisits", "nowhere/people.parquet"] {
+        pack(&home, &["--describe", nowhere])
+            .failed_saying(&format!("error: there are no files at {nowhere}"));
+    }
+}
+
+#[test]
+fn column_files_say_themselves_which_columns_they_have() {
+    let home = Home::new();
+    for (format, table) in [("parquet", PARQUET), ("packed", PACKED)] {
+        let (path, bytes) = people(&home, format);
+        let ran = pack(&home, &["--describe", &path, "--head", "3"]);
+        let expected = format!("{path}: 1 file, {}, 4 rows, 1 block in 1 split\n{table}{HEAD}", Bytes(bytes));
+        ran.ended_with(0).check(ran.stdout == expected, &expected);
+        // And so they are converted, and read back as the same text.
+        let words = ["--data", &path, "--table", "people", "--to", "csv", "--output"];
+        let text = format!("from-{format}");
+        pack(&home, &[&words[..], &[&text]].concat()).ended_with(0);
+        assert_eq!(fs::read_to_string(home.path().join(text).join("part-00000")).unwrap(), PEOPLE);
+    }
+}
+
+/// Every kind of column that Parquet has, as it is told.
+const KINDS: &str = "truth BOOLEAN no
+tiny int yes
+int int yes
+long long yes
+small_unsigned long yes
+unsigned long yes
+list values with parts no
+float float yes
+half FIXED_LEN_BYTE_ARRAY (FLOAT16) no
+double double yes
+price double yes
+day date yes
+instant INT64 (TIMESTAMP) no
+hour INT32 (TIME) no
+text text yes
+bytes text yes
+code text yes
+parts values with parts no
+word text yes
+";
+
+#[test]
+fn columns_that_no_table_can_have_are_described_and_left_out() {
+    let home = Home::new();
+    pyarrow("kinds.py", &[home.path().join("kinds.parquet").as_os_str()]);
+    let ran = pack(&home, &["--describe", "kinds.parquet", "--head", "2"]);
+    let (described, head) = ran.ended_with(0).stdout.split_once("\n\n").unwrap();
+    let told = |line: &str| {
+        let (name, rest) = line.split_once(' ').unwrap();
+        let (before, _) = rest.rsplit_once("  ").unwrap();
+        let (kind, bytes) = before.rsplit_once(' ').unwrap();
+        assert!(bytes.parse::<u64>().unwrap() > 0, "{line}");
+        let is_read = if line.ends_with("not read by queries") { "no" } else { "yes" };
+        format!("{name} {} {is_read}\n", kind.trim())
+    };
+    let found: String = described.lines().skip(2).map(told).collect();
+    assert_eq!(found, KINDS, "{described}");
+    let names = "tiny int long small_unsigned unsigned float double price day text bytes code word";
+    let values = r"-1 -2147483648 4611686018427387904 65535 4294967295 0.5 0.1 1.25 1980-01-01 Mühle \x00\xff BEL mill";
+    let nulls = ["null"; 13].join(" ");
+    let lines: Vec<_> =
+        head.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines, [names, values, &nulls], "{head}");
+    // Who converts it is told how to leave them out, and that works.
+    let words = ["--data", "kinds.parquet", "--table", "kinds", "--to", "csv", "--output", "made"];
+    let ran = pack(&home, &words);
+    let why = "error: column truth of table kinds cannot be read: it is BOOLEAN\n  try: --columns '";
+    let columns =
+        ran.ended_with(2).stderr.strip_prefix(why).and_then(|rest| rest.split('\'').next()).unwrap();
+    assert_eq!(home.listing("made"), ["absent"]);
+    pack(&home, &[&words[..], &["--columns", columns]].concat()).ended_with(0);
 }

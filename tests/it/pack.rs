@@ -325,8 +325,14 @@ fn a_signal_leaves_nothing() {
 #[test]
 fn what_was_typed_wrong_is_told_with_what_to_type() {
     let home = Home::with(&[("part-0".into(), rows(1, 1).concat())]);
+    let own = home.path().join("data/csv/t/clicks");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("part-0"), "ann,1,mill\n").unwrap();
+    let ran = pack(&home, &["--table", "visits", "--set", "t", "--to", "csv"]);
+    ran.failed_saying("error: there is no table visits in set t: ");
+    ran.failed_saying("\n  there is: csv/t/clicks, csv/t/uservisits\n");
     for (words, said) in [
-        (&["--table", "visits", "--set", "t", "--to", "csv"][..], "none of the tables"),
+        (&["--table", "clicks", "--set", "t", "--to", "csv"][..], "clicks is none of the tables"),
         (&["--table", "x", "--columns", "a:number", "--to", "csv", "--set", "t"], "is no column"),
         (&["--table", "uservisits", "--set", "t", "--to", "csv.rar"], "csv can end in"),
         (&["--table", "uservisits", "--set", "t", "--to", "orc"], "type packed, parquet, csv"),

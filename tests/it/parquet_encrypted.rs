@@ -58,3 +58,20 @@ fn what_is_encrypted_and_wanted_is_named() {
     pack.failed_saying(&format!("{}: column avgDuration: {UNSUPPORTED}", file("duration")));
     assert_eq!(home.listing("made"), ["absent"], "nothing is left");
 }
+
+#[test]
+fn an_encrypted_column_is_described_as_one() {
+    let home = written();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--describe", "kinds/duration/parquet/t/rankings", "--head", "1"]);
+    let ran = home.runner(command).run();
+    ran.ended_with(0);
+    let line = |name: &str| ran.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    assert!(
+        line("avgDuration").contains(" encrypted ") && line("pageRank").contains(" int "),
+        "{}",
+        ran.stdout
+    );
+    let head = ran.stdout.split_once("\n\n").and_then(|(_, head)| head.lines().next()).unwrap();
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["pageURL", "pageRank"]);
+}

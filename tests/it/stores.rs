@@ -608,6 +608,7 @@ fn patterns_and_tables_named_outright() {
         ran.check(&hash(&ran) == expected, data);
     }
     let one = hash(&query(&home, "", "logs/2026-01/part-0*").run());
+    assert_eq!(hash(&query(&home, "-n 2 -w 1", "logs/2026-01/part-0").run()), one, "one file");
     fs::copy(home.path().join("logs/2026-01/part-0"), bucket(&home).join("visits/uservisits.csv")).unwrap();
     assert_eq!(hash(&query(&home, &endpoint, "s3://visits/{table}.csv").run()), one);
     for (data, said) in [

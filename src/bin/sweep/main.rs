@@ -5,6 +5,7 @@
 //! ```
 
 mod case;
+mod memory;
 mod outcome;
 mod plain;
 mod plot;
@@ -82,9 +83,11 @@ fn run(options: &Options) -> Result<(), Error> {
     let mut runs: Vec<(Option<usize>, Run)> = Vec::new();
     for _ in 0..options.rounds.get() {
         if let Some(program) = &baseline {
+            touch_as_much(&runs, None);
             runs.push((None, program.run(None, &options.arguments)?));
         }
         for (index, case) in cases.iter().enumerate() {
+            touch_as_much(&runs, Some(index));
             runs.push((Some(index), query.run(Some(case), &options.arguments)?));
         }
     }
@@ -100,6 +103,12 @@ fn run(options: &Options) -> Result<(), Error> {
         write_whole(path, |to| to.write_all(drawn.as_bytes()))?;
     }
     cli::print(&outcome)
+}
+
+/// Touches as much memory as a case took in its runs until now.
+fn touch_as_much(runs: &[(Option<usize>, Run)], case: Option<usize>) {
+    let of_case = runs.iter().filter(|(other, _)| *other == case);
+    memory::touch(of_case.filter_map(|(_, run)| run.peak_rss_bytes).max().unwrap_or(0));
 }
 
 /// Every combination of what was asked for, those with the fewest workers first.

@@ -35,6 +35,8 @@ pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 
 use std::sync::Arc;
 
+use crate::tables::ColumnType;
+
 /// A column that a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -42,6 +44,16 @@ pub(crate) struct Wanted {
     pub(crate) column: usize,
     /// Whether a date is to be decoded to its text, `yyyy-MM-dd`.
     pub(crate) as_text: bool,
+}
+
+/// A column of a file, as the file itself tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredColumn {
+    pub(crate) name: String,
+    /// The type of a table's column that has all its values as they are; where none has, what the file calls its type.
+    pub(crate) kind: Result<ColumnType, String>,
+    /// Bytes in the file.
+    pub(crate) bytes: u64,
 }
 
 /// A column file whose footer was read.

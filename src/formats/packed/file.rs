@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, stored_kind};
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::BlockPlan;
+use crate::formats::columns::{BlockPlan, StoredColumn, Value};
 use crate::input::InputFile;
 use crate::tables::{Column, ColumnType, Table};
 
@@ -56,6 +56,26 @@ impl PackedFile {
             return Err(damaged(&file.path, regions_end, &what));
         }
         Ok(PackedFile { path: Arc::clone(&file.path), blocks, columns: table.columns, first_rows, regions })
+    }
+
+    /// Reads what the footer says of the file's own columns.
+    pub(crate) fn stored_columns(file: &InputFile) -> Result<Vec<StoredColumn>, Error> {
+        let (footer, _) = read_footer(file)?;
+        let stored = |(index, (name, kind)): (usize, &(String, ColumnType))| {
+            let regions = || footer.blocks.iter().map(|block| &block.regions[index]);
+            // Integers of all widths are written alike: it takes 64 bits where any needs them.
+            let is_long = regions().filter_map(|region| region.limits.as_ref()).any(|limits| {
+                let wide =
+                    |bound: &Value| matches!(bound, Value::Int(value) if i32::try_from(*value).is_err());
+                wide(&limits.least) || wide(&limits.greatest)
+            });
+            StoredColumn {
+                name: name.clone(),
+                kind: Ok(if is_long { ColumnType::Long } else { *kind }),
+                bytes: regions().map(|region| u64::from(region.bytes)).sum(),
+            }
+        };
+        Ok(footer.columns.iter().enumerate().map(stored).collect())
     }
 
     /// Its blocks, in the order of the file.

@@ -1,19 +1,20 @@
-//! What a footer says: where each column of a table lies, of which type it is there, and bounds of its values.
+//! What a footer says: where each column of a table lies, and bounds of its values.
 
 use std::path::Path;
 
 use super::codec::Codec;
 use super::index::ChunkIndexPlace;
 use super::reason::{Unsupported, damaged};
+use super::schema::{Schema, SchemaColumn};
 use super::thrift::{self, Value};
 use super::values::{Conversion, Physical};
 use super::way::Encodings;
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{BlockPlan, Limits, Value as Bound};
+use crate::formats::columns::{BlockPlan, Limits, StoredColumn, Value as Bound};
 use crate::formats::file::PlannedFile;
 use crate::input::InputFile;
-use crate::tables::{Column, ColumnType, Table};
+use crate::tables::Table;
 
 pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 /// The last bytes of a file: the footer's length, and the magic.
@@ -31,6 +32,8 @@ pub(super) const INDEX_CHECKSUMS_KEY: &[u8] = b"millrace.index.crc32";
 /// The fields of a column chunk that say that it is in another file, and how it is encrypted.
 const FILE_OF_CHUNK: i16 = 1;
 const CRYPTO_OF_CHUNK: i16 = 8;
+const NO_TREE: &str = "its footer's schema makes no tree";
+const NO_GROUP: &str = "its footer has a row group that cannot be";
 pub(super) const DECRYPT: &str = "write it without encryption";
 /// What stands in place of a footer's checksum while it is computed.
 pub(super) const NO_CHECKSUM: &[u8; 8] = b"00000000";
@@ -67,18 +70,13 @@ pub(super) struct Footer {
     pub(super) chunks: Vec<Vec<Chunk>>,
 }
 
-/// Reads it.
+/// Reads what it says of a table's columns.
 pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
     let bytes = footer_bytes(&file.open()?, &file.path)?;
-    let fault = |reason: &str| damaged(&file.path, file.bytes.saturating_sub(TAIL_BYTES), reason);
-    let (footer, length) = thrift::read_struct(&bytes).map_err(|_| fault("its footer cannot be read"))?;
-    // A signature follows where columns are encrypted.
-    if length < bytes.len() && footer.get(8).is_none() {
-        return Err(fault("its footer ends before it is said to"));
-    }
-    check(&footer, &bytes).ok_or_else(|| fault("its footer's checksum is not that of its bytes"))?;
-    let found = leaves(&footer).ok_or_else(|| fault("its footer's schema makes no tree"))?;
-    let columns = table.columns.iter().map(|column| resolve(&file.path, table, *column, &found));
+    let footer = parse(file, &bytes)?;
+    let fault = |reason: &str| fault(file, reason);
+    let schema = Schema::of(&footer).ok_or_else(|| fault(NO_TREE))?;
+    let columns = table.columns.iter().map(|column| schema.resolve(&file.path, table, *column));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let mut read = Footer {
         blocks: Vec::new(),
@@ -88,8 +86,8 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
     let mut before = MAGIC.len() as u64;
     let body = file.bytes - TAIL_BYTES - bytes.len() as u64;
     for group in footer.list(4) {
-        let no_group = || fault("its footer has a row group that cannot be");
-        if group.list(1).len() != found.count {
+        let no_group = || fault(NO_GROUP);
+        if group.list(1).len() != schema.leaves {
             return Err(no_group());
         }
         if group.list(1).iter().any(|chunk| chunk.bytes(FILE_OF_CHUNK).is_some()) {
@@ -99,8 +97,7 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         }
         for ((index, _), leaf) in columns.iter().zip(&mut read.leaves) {
             // Where such a column is stands here all the same, so that it is no obstacle to who does not read it.
-            let crypto = group.list(1)[*index].get(CRYPTO_OF_CHUNK);
-            leaf.encrypted |= matches!(crypto, Some(Value::Struct(_)));
+            leaf.encrypted |= is_encrypted(&group.list(1)[*index]);
         }
         let places = group
             .list(1)
@@ -145,6 +142,49 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         return Err(fault("its row groups have other rows than its footer says"));
     }
     Ok(read)
+}
+
+/// Reads what it says of the file's own columns.
+pub(super) fn stored_columns(file: &InputFile) -> Result<Vec<StoredColumn>, Error> {
+    let bytes = footer_bytes(&file.open()?, &file.path)?;
+    let footer = parse(file, &bytes)?;
+    let schema = Schema::of(&footer).ok_or_else(|| fault(file, NO_TREE))?;
+    let stored = |column: &SchemaColumn<'_>| {
+        let (mut kind, mut bytes) = (column.kind(), 0);
+        for group in footer.list(4) {
+            let chunks = group.list(1).get(column.leaves.clone()).ok_or_else(|| fault(file, NO_GROUP))?;
+            for chunk in chunks {
+                let size = chunk.get(3).and_then(|meta| meta.size(7)).ok_or_else(|| fault(file, NO_GROUP))?;
+                bytes += size;
+                if is_encrypted(chunk) {
+                    kind = Err("encrypted".to_owned());
+                }
+            }
+        }
+        Ok(StoredColumn { name: column.shown_name(), kind, bytes })
+    };
+    schema.columns().iter().map(stored).collect()
+}
+
+/// A footer, if it is whole.
+fn parse<'a>(file: &InputFile, bytes: &'a [u8]) -> Result<Value<'a>, Error> {
+    let (footer, length) =
+        thrift::read_struct(bytes).map_err(|_| fault(file, "its footer cannot be read"))?;
+    // A signature follows where columns are encrypted.
+    if length < bytes.len() && footer.get(8).is_none() {
+        return Err(fault(file, "its footer ends before it is said to"));
+    }
+    check(&footer, bytes).ok_or_else(|| fault(file, "its footer's checksum is not that of its bytes"))?;
+    Ok(footer)
+}
+
+#[cold]
+fn fault(file: &InputFile, reason: &str) -> Error {
+    damaged(&file.path, file.bytes.saturating_sub(TAIL_BYTES), reason)
+}
+
+fn is_encrypted(chunk: &Value<'_>) -> bool {
+    matches!(chunk.get(CRYPTO_OF_CHUNK), Some(Value::Struct(_)))
 }
 
 pub(super) fn footer_bytes(file: &PlannedFile, path: &Path) -> Result<Vec<u8>, Error> {
@@ -193,173 +233,6 @@ fn check(footer: &Value<'_>, bytes: &[u8]) -> Option<()> {
     let at = memchr::memmem::find_iter(bytes, digits).last()?;
     let found = checksum([&bytes[..at], NO_CHECKSUM, &bytes[at + digits.len()..]]);
     (found == said).then_some(())
-}
-
-/// The columns of a file.
-struct Found<'a> {
-    /// Those at the top: name, index among all, and schema.
-    flat: Vec<(&'a [u8], usize, &'a Value<'a>)>,
-    /// Names of those that are nested or repeated.
-    nested: Vec<&'a [u8]>,
-    /// How many there are, nested ones included.
-    count: usize,
-}
-
-fn leaves<'a>(footer: &'a Value<'a>) -> Option<Found<'a>> {
-    let (root, elements) = footer.list(2).split_first()?;
-    let mut found = Found { flat: Vec::new(), nested: Vec::new(), count: 0 };
-    // How many elements are still to come of each group that is open.
-    let mut open = vec![root.size(5)?];
-    for element in elements {
-        while open.last() == Some(&0) {
-            open.pop();
-        }
-        *open.last_mut()? -= 1;
-        let name = element.bytes(4)?;
-        let children = element.size(5).unwrap_or(0);
-        if children > 0 || element.get(1).is_none() {
-            if open.len() == 1 {
-                found.nested.push(name);
-            }
-            open.push(children);
-            continue;
-        }
-        if open.len() == 1 && element.int(3) != Some(2) {
-            found.flat.push((name, found.count, element));
-        } else if open.len() == 1 {
-            found.nested.push(name);
-        }
-        found.count += 1;
-    }
-    open.iter().all(|left| *left == 0).then_some(found)
-}
-
-/// Where a column of the table is among the file's, and how it is read.
-fn resolve(path: &Path, table: &Table, column: Column, found: &Found<'_>) -> Result<(usize, Leaf), Error> {
-    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-    let Some((_, index, schema)) = found.flat.iter().find(|(name, ..)| *name == column.name.as_bytes())
-    else {
-        if found.nested.contains(&column.name.as_bytes()) {
-            return Err(Error::Data(format!(
-                "{}: column {} has values with parts; a column of a table has plain ones",
-                path.display(),
-                column.name
-            )));
-        }
-        let names: Vec<_> = found.flat.iter().map(|(name, ..)| shown(name)).collect();
-        return Err(Error::Data(format!(
-            "{} has no column {}, which table {} has\n  its columns are: {}",
-            path.display(),
-            column.name,
-            table.name,
-            names.join(", ")
-        )));
-    };
-    let (physical, conversion) = Physical::of(schema)
-        .and_then(|physical| Some((physical, conversion(column.kind, physical, schema)?)))
-        .ok_or_else(|| {
-            let wanted = match column.kind {
-                ColumnType::Int | ColumnType::Long => "integers",
-                ColumnType::Float | ColumnType::Double => "floats or decimals",
-                ColumnType::Date => "dates, timestamps or texts",
-                ColumnType::Text => "texts or bytes",
-            };
-            Error::Data(format!(
-                "{}: column {} has values of type {}, and not {wanted}, as table {} has them\n  try: write it with a cast",
-                path.display(),
-                column.name,
-                type_name(schema),
-                table.name
-            ))
-        })?;
-    let optional = schema.int(3) == Some(1);
-    Ok((*index, Leaf { name: column.name, physical, conversion, optional, encrypted: false }))
-}
-
-/// What Parquet calls the type of a column, the logical one behind that of its pages.
-fn type_name(schema: &Value<'_>) -> String {
-    const PHYSICAL: [&str; 8] =
-        ["BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"];
-    const LOGICAL: [(i16, &str); 17] = [
-        (1, "STRING"),
-        (2, "MAP"),
-        (3, "LIST"),
-        (4, "ENUM"),
-        (5, "DECIMAL"),
-        (6, "DATE"),
-        (7, "TIME"),
-        (8, "TIMESTAMP"),
-        (10, "INTEGER"),
-        (11, "UNKNOWN"),
-        (12, "JSON"),
-        (13, "BSON"),
-        (14, "UUID"),
-        (15, "FLOAT16"),
-        (16, "VARIANT"),
-        (17, "GEOMETRY"),
-        (18, "GEOGRAPHY"),
-    ];
-    let number = schema.int(1).unwrap_or(-1);
-    let physical = usize::try_from(number).ok().and_then(|number| PHYSICAL.get(number).copied());
-    let physical = physical.map_or_else(|| format!("number {number}"), str::to_owned);
-    let is_logical =
-        |(field, _): &&(i16, &str)| schema.get(10).is_some_and(|kind| kind.get(*field).is_some());
-    match LOGICAL.iter().find(is_logical) {
-        Some((_, logical)) => format!("{physical} ({logical})"),
-        None => physical,
-    }
-}
-
-/// How values of the file's type become the table's, if they can.
-fn conversion(kind: ColumnType, physical: Physical, schema: &Value<'_>) -> Option<Conversion> {
-    let converted = schema.int(6);
-    let logical = |field| schema.get(10).and_then(|logical| logical.get(field));
-    let decimal = logical(5).is_some() || converted == Some(5);
-    let plain_bytes =
-        matches!(physical, Physical::Bytes | Physical::Fixed(_)) && !decimal && logical(15).is_none();
-    // What an integer is that is not said to be anything but an integer.
-    let integer = match logical(10) {
-        Some(integer) => Some(integer.bool(2).unwrap_or(true)),
-        None if schema.get(10).is_some() => None,
-        None => match converted {
-            None | Some(15..=18) => Some(true),
-            Some(11..=14) => Some(false),
-            _ => None,
-        },
-    };
-    Some(match (kind, physical) {
-        (ColumnType::Int | ColumnType::Long, Physical::I32 | Physical::I64) => {
-            Conversion::Int { signed: integer?, long: kind == ColumnType::Long }
-        }
-        (ColumnType::Double, Physical::F32 | Physical::F64) => Conversion::Double,
-        (ColumnType::Float, Physical::F32 | Physical::F64) => Conversion::Float,
-        (
-            ColumnType::Float | ColumnType::Double,
-            Physical::I32 | Physical::I64 | Physical::Bytes | Physical::Fixed(_),
-        ) if decimal => {
-            let scale = logical(5).and_then(|decimal| decimal.int(1)).or(schema.int(7)).unwrap_or(0);
-            let scale = u32::try_from(scale).ok().filter(|scale| *scale <= 38)?;
-            Conversion::Decimal { scale, double: kind == ColumnType::Double }
-        }
-        (ColumnType::Date, Physical::I32) if logical(6).is_some() || converted == Some(6) => Conversion::Date,
-        (ColumnType::Date, Physical::I64) => {
-            let unit = logical(8).and_then(|timestamp| timestamp.get(2));
-            let has = |field| unit.is_some_and(|unit| unit.get(field).is_some());
-            let second = match converted {
-                _ if has(1) => 1_000,
-                _ if has(2) => 1_000_000,
-                _ if has(3) => 1_000_000_000,
-                Some(9) => 1_000,
-                Some(10) => 1_000_000,
-                _ => return None,
-            };
-            Conversion::Timestamp { a_day: 86_400 * second }
-        }
-        (ColumnType::Date, Physical::I96) => Conversion::Timestamp96,
-        (ColumnType::Date, Physical::Bytes) if plain_bytes => Conversion::DateText,
-        (ColumnType::Text, _) if plain_bytes => Conversion::Text,
-        _ => return None,
-    })
 }
 
 /// First byte of a column chunk and the byte behind it.

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `varint` | integers of few bytes where they are small |
 //! | `thrift` | the protocol of footers and page headers |
-//! | `footer` | where columns lie, their types, statistics |
+//! | `footer` | where columns lie, statistics |
+//! | `schema` | the columns of a file, and as which types they are read |
 //! | `index` | which pages a query may want |
 //! | `pages` | one column chunk, page by page |
 //! | `window`, `header` | its bytes, and what stands before a page |
@@ -30,6 +31,7 @@ mod page;
 mod page_writer;
 mod pages;
 mod reason;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod thrift;
@@ -53,7 +55,7 @@ use self::index::{Selection, bytes_to_select, select};
 use self::pages::{Pages, Room};
 use self::reason::Unsupported;
 use super::columns::{
-    Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, RowFilter, Values, Wanted,
+    Batch, BlockPlan, Column, ColumnRange, Decode, Decoded, Misfit, RowFilter, StoredColumn, Values, Wanted,
 };
 use crate::Error;
 use crate::formats::file::PlannedFile;
@@ -85,6 +87,11 @@ impl ParquetFile {
         });
         let first_rows = first_rows.collect();
         Ok(ParquetFile { path: Arc::clone(&file.path), blocks, leaves, chunks, first_rows })
+    }
+
+    /// Reads what the footer says of the file's own columns.
+    pub(crate) fn stored_columns(file: &InputFile) -> Result<Vec<StoredColumn>, Error> {
+        footer::stored_columns(file)
     }
 
     /// An error if one of these columns is encrypted; others may be.

@@ -25,6 +25,11 @@ pub(super) fn list_directory(directory: &Path) -> Found {
     paths.iter().map(|path| regular(path)).collect::<Result<_, _>>().map(Some)
 }
 
+/// Whether a directory has files that could be a table's.
+pub(in crate::input) fn has_files(directory: &Path) -> bool {
+    list_directory(directory).is_ok_and(|files| files.is_some_and(|files| !files.is_empty()))
+}
+
 /// The files that match a pattern, and those in directories that do.
 pub(super) fn list_matching(pattern: &str) -> Found {
     let usage = |error: glob::PatternError| {

@@ -45,6 +45,7 @@ use remote as far;
 
 pub use far::Stores;
 pub(crate) use far::{Object, ObjectReader};
+pub(super) use local::has_files;
 pub(super) use place::{Place, outright};
 pub(crate) use place::{check, is_remote};
 

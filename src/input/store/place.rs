@@ -70,8 +70,8 @@ pub(crate) fn check(data: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a table is when `data` names it outright: as a pattern, with `{set}` or `{table}` in it, or by ending in the
-/// table's name. Otherwise it is the directory above all formats and sets.
+/// Where a table is when `data` names it outright: as a file of this machine, as a pattern, with `{set}` or `{table}` in it, or by ending
+/// in the table's name. Otherwise it is the directory above all formats and sets.
 pub(crate) fn outright(data: &Path, set: &str, table: &str) -> Option<Place> {
     if let Some(text) = data.to_str()
         && (has_wildcards(text) || text.contains("{table}") || text.contains("{set}"))
@@ -82,7 +82,8 @@ pub(crate) fn outright(data: &Path, set: &str, table: &str) -> Option<Place> {
         let place = if has_wildcards(&text) { Place::Matching(text) } else { Place::Directory(text.into()) };
         return Some(place);
     }
-    (data.file_name()? == table).then(|| Place::Directory(data.to_path_buf()))
+    let is_table = data.file_name()? == table || !is_remote(data) && data.is_file();
+    is_table.then(|| Place::Directory(data.to_path_buf()))
 }
 
 #[cfg(test)]
@@ -104,6 +105,12 @@ mod tests {
         assert_eq!(of("logs/{table}-2026-*"), Some(Place::Matching("logs/rankings-2026-*".to_owned())));
         let odd = tempfile::Builder::new().prefix("a[b]*").tempdir().expect("a directory");
         assert_eq!(outright(odd.path(), "tiny", "rankings"), None, "a directory that is there is no pattern");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert_eq!(
+            outright(file.path(), "tiny", "rankings"),
+            Some(Place::Directory(file.path().to_path_buf())),
+            "a file is a table"
+        );
     }
 
     #[test]
