@@ -57,6 +57,7 @@ class Session:
         self.timeout_seconds = timeout_seconds
         self.settle_seconds = settle_seconds
         self.process = None
+        self.room = None
         self.startup_seconds = None
 
     def run(self):
@@ -88,12 +89,15 @@ class Session:
         process.wait()
         process.stdout.close()
         self.errors.close()
+        self.room.cleanup()
 
     def _start(self):
         self.errors = tempfile.TemporaryFile("w+")
+        # What it spills goes with it: what a killed Spark left behind once filled the disk, hours into a run.
+        self.room = tempfile.TemporaryDirectory(prefix="millrace-peer-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-            text=True, cwd=ROOT, start_new_session=True,
+            text=True, cwd=ROOT, start_new_session=True, env={**os.environ, "TMPDIR": self.room.name},
         )
         self.lines = queue.Queue()
         threading.Thread(target=_forward, args=(self.process.stdout, self.lines), daemon=True).start()

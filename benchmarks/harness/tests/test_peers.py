@@ -1,4 +1,5 @@
-"""Sessions of real processes: would catch one that works while others are timed, and one that a stop keeps from its next run or from its end."""
+"""Sessions of real processes: would catch one that works while others are timed, one that a stop keeps from its next run or
+from its end, and one that leaves what it spilled."""
 
 import os
 import tempfile
@@ -16,6 +17,8 @@ BUSY = """\
     #!/bin/sh
     ( while true; do echo >> HERE/count; done ) > /dev/null &
     echo $! > HERE/child
+    echo "$TMPDIR" > HERE/room
+    echo spilled > "$TMPDIR/spilled"
     echo '{"ready": true, "startup_seconds": 0.1}'
     while read -r line; do echo '{"seconds": 1}'; done
     echo ended > HERE/end
@@ -72,6 +75,13 @@ class Sessions(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 5, "it was not waited for in vain")
         self.assertEqual((self.root / "end").read_text(), "ended\n")
         self.assertIn(until(lambda: state(child), None), (None, "Z"), "its child went with it")
+
+    def test_what_it_spilled_goes_with_it_however_it_ends(self):
+        self.session.run()
+        room = Path((self.root / "room").read_text().strip())
+        self.assertEqual([path.name for path in room.iterdir()], ["spilled"])
+        self.session.close(grace_seconds=0)
+        self.assertFalse(room.exists())
 
     def test_one_that_was_killed_while_stopped_fails_its_run_and_starts_again(self):
         self.session.run()

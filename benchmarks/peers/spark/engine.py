@@ -1,6 +1,7 @@
 """The queries on Spark: a warm session of local[N], timed from the text of the query to the materialised result."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,6 +24,9 @@ class Spark:
         self.session = (SparkSession.builder.master(f"local[{options.workers}]")
                         .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
                         .config("spark.sql.shuffle.partitions", 4 * options.workers)
+                        # Both have places of their own, whatever the session's is.
+                        .config("spark.local.dir", tempfile.gettempdir())
+                        .config("spark.driver.extraJavaOptions", f"-Djava.io.tmpdir={tempfile.gettempdir()}")
                         # Stopped between its runs, it must not count as lost.
                         .config("spark.network.timeout", "1d")
                         .config("spark.driver.host", "localhost").getOrCreate())
