@@ -53,7 +53,7 @@ pub(super) fn stored_columns(
     for others in read {
         for column in &mut columns {
             let Some(other) = others.iter().find(|other| other.name == column.name) else { continue };
-            column.bytes += other.bytes;
+            column.bytes = column.bytes.saturating_add(other.bytes);
             column.kind = wider(&column.kind, &other.kind);
         }
     }

@@ -155,7 +155,8 @@ pub(super) fn stored_columns(file: &InputFile) -> Result<Vec<StoredColumn>, Erro
             let chunks = group.list(1).get(column.leaves.clone()).ok_or_else(|| fault(file, NO_GROUP))?;
             for chunk in chunks {
                 let size = chunk.get(3).and_then(|meta| meta.size(7)).ok_or_else(|| fault(file, NO_GROUP))?;
-                bytes += size;
+                // A size that cannot be is found when the file is read as a table.
+                bytes = u64::saturating_add(bytes, size);
                 if is_encrypted(chunk) {
                     kind = Err("encrypted".to_owned());
                 }
@@ -163,7 +164,7 @@ pub(super) fn stored_columns(file: &InputFile) -> Result<Vec<StoredColumn>, Erro
         }
         Ok(StoredColumn { name: column.shown_name(), kind, bytes })
     };
-    schema.columns().iter().map(stored).collect()
+    schema.columns.iter().map(stored).collect()
 }
 
 /// A footer, if it is whole.

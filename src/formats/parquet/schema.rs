@@ -11,7 +11,8 @@ use crate::tables::{Column, ColumnType, Table};
 
 /// The columns of a file.
 pub(super) struct Schema<'a> {
-    columns: Vec<SchemaColumn<'a>>,
+    /// In the file's order.
+    pub(super) columns: Vec<SchemaColumn<'a>>,
     /// How many there are where one with parts counts as these.
     pub(super) leaves: usize,
 }
@@ -52,11 +53,6 @@ impl<'a> Schema<'a> {
             }
         }
         open.iter().all(|left| *left == 0).then_some(schema)
-    }
-
-    /// All, in the file's order.
-    pub(super) fn columns(&self) -> &[SchemaColumn<'a>] {
-        &self.columns
     }
 
     /// Where a column of the table is among all, and how it is read.
@@ -114,25 +110,24 @@ impl SchemaColumn<'_> {
         if str::from_utf8(self.name).is_err() {
             return Err("a name that is not UTF-8".to_owned());
         }
-        let all_of = |physical| match physical {
-            Physical::I32 => &[ColumnType::Date, ColumnType::Int, ColumnType::Double][..],
-            Physical::I64 => &[ColumnType::Long, ColumnType::Double],
-            // Only midnights are days.
-            Physical::I96 => &[],
-            Physical::F32 => &[ColumnType::Float],
-            Physical::F64 => &[ColumnType::Double],
-            Physical::Bytes | Physical::Fixed(_) => &[ColumnType::Text, ColumnType::Double],
+        let kind = || {
+            let physical = Physical::of(schema)?;
+            let kinds: &[_] = match physical {
+                Physical::I32 => &[ColumnType::Date, ColumnType::Int, ColumnType::Double],
+                Physical::I64 => &[ColumnType::Long, ColumnType::Double],
+                // Only midnights are days.
+                Physical::I96 => &[],
+                Physical::F32 => &[ColumnType::Float],
+                Physical::F64 => &[ColumnType::Double],
+                Physical::Bytes | Physical::Fixed(_) => &[ColumnType::Text, ColumnType::Double],
+            };
+            kinds.iter().find_map(|kind| match conversion(*kind, physical, schema)? {
+                // Of 32 bits without a sign, an `int` has half.
+                Conversion::Int { signed: false, .. } => Some(ColumnType::Long),
+                _ => Some(*kind),
+            })
         };
-        let kind = Physical::of(schema).and_then(|physical| {
-            let with = |kind| Some((kind, conversion(kind, physical, schema)?));
-            all_of(physical).iter().find_map(|kind| with(*kind))
-        });
-        match kind {
-            // Of 32 bits without a sign, an `int` has half.
-            Some((ColumnType::Int, Conversion::Int { signed: false, .. })) => Ok(ColumnType::Long),
-            Some((kind, _)) => Ok(kind),
-            None => Err(type_name(schema)),
-        }
+        kind().ok_or_else(|| type_name(schema))
     }
 }
 

@@ -117,7 +117,7 @@ fn read(bytes: &[u8]) -> Result<Answer, Error> {
 }
 
 /// A file of these bytes, a new one each time: to write over a file that was cut short takes a disk's time.
-fn input_of(bytes: &[u8]) -> (NamedTempFile, InputFile) {
+pub(super) fn input_of(bytes: &[u8]) -> (NamedTempFile, InputFile) {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     let input = InputFile::local(file.path(), bytes.len() as u64);

@@ -1,7 +1,7 @@
 //! Files with something that is not supported: an error that names it, its column, and what to do, and that calls no file damaged.
 
-use super::footer::{MAGIC, TAIL_BYTES};
-use super::tests::{TABLE, joined, mixed, read_table, written};
+use super::footer::{MAGIC, TAIL_BYTES, stored_columns};
+use super::tests::{TABLE, input_of, joined, mixed, read_table, written};
 use super::thrift::{self, Value};
 use crate::Error;
 use crate::formats::columns::testing::shown;
@@ -131,4 +131,20 @@ fn footers_that_are_not_supported_are_named() {
     let error = read_table(&TABLE, &foreign(&bytes, |_| {}, turned)).unwrap_err();
     let what = ": the order of its row groups, which do not follow one another, which is not supported\n  try: write it again";
     assert!(error.to_string().contains(what), "{error}");
+}
+
+#[test]
+fn sizes_that_cannot_be_are_told_as_damage_and_their_sum_is_no_panic() {
+    let bytes = written(&LONG, &numbers(0..500));
+    let sizes = |footer: &mut Value<'_>| {
+        *field(field(field(field(footer, 4), 1), 3), 7) = Value::I64(i64::MAX);
+        let Value::List(groups) = field(footer, 4) else { panic!("no list") };
+        *groups = vec![groups[0].clone(); 3];
+    };
+    let bytes = foreign(&bytes, |_| {}, sizes);
+    let (_file, input) = input_of(&bytes);
+    let stored = stored_columns(&input).unwrap();
+    assert_eq!((stored.len(), stored[0].bytes), (1, u64::MAX));
+    let error = read_table(&LONG, &bytes).unwrap_err().to_string();
+    assert!(error.contains("its footer has a row group that cannot be"), "{error}");
 }
