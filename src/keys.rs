@@ -37,7 +37,7 @@ impl<K: Pod + Eq + Send + std::fmt::Debug> Key for K {}
 #[repr(transparent)]
 pub struct Prefix<const N: usize>([u8; N]);
 
-/// Prefixes that are longer are copied.
+/// Prefixes that are longer are copied: a word takes some ten instructions, and most texts do not fill them.
 const LONGEST_IN_WORDS: usize = 32;
 
 impl<const N: usize> Prefix<N> {
@@ -47,7 +47,7 @@ impl<const N: usize> Prefix<N> {
         let length = length.min(N);
         let mut bytes = [0; N];
         // Whole words instead of a copy of unknown length: that would be a call, and what it stores in parts is waited for when
-        // the value is moved. Of a long prefix the call costs less.
+        // the value is moved.
         if N < 8 || N > LONGEST_IN_WORDS {
             let length = length.min(text.len());
             bytes[..length].copy_from_slice(&text[..length]);

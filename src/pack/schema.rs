@@ -45,11 +45,12 @@ pub fn table_of_benchmark(name: &str) -> Result<Table, Error> {
 ///
 /// It is neither, its files cannot be listed or read, or they have a column that no table can have.
 pub fn table_of_files(name: &str, input: &InputOptions) -> Result<Table, Error> {
-    if let Some(table) = BENCHMARK.into_iter().find(|table| table.name == name) {
-        return Ok(table);
+    let of_benchmark = table_of_benchmark(name);
+    if of_benchmark.is_ok() {
+        return of_benchmark;
     }
     let name = &*String::leak(name.to_owned());
-    let Some(stored) = stored_columns(name, input)? else { return table_of_benchmark(name) };
+    let Some(stored) = stored_columns(name, input)? else { return of_benchmark };
     let table = table_of_stored(name, &stored);
     if let Some((column, reason)) =
         stored.iter().find_map(|column| Some((column, column.kind.as_ref().err()?)))

@@ -136,6 +136,8 @@ fn tables_without_rows_and_paths_of_no_table() {
     fs::write(home.path().join("people.csv"), PEOPLE).unwrap();
     let ran = pack(&home, &["--describe", "people.csv"]);
     ran.ended_with(2).check(ran.stderr.contains("people.csv does not say which table it is"), "which table");
+    let ran = pack(&home, &["--describe", "data/csv"]);
+    ran.failed_saying("error: data/csv/t is not a regular file: a table's files lie in its directory");
     for nowhere in ["nowhere", "nowhere/uservisits", "nowhere/people.parquet"] {
         pack(&home, &["--describe", nowhere])
             .failed_saying(&format!("error: there are no files at {nowhere}"));

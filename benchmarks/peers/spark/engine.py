@@ -24,7 +24,7 @@ class Spark:
         self.session = (SparkSession.builder.master(f"local[{options.workers}]")
                         .config("spark.driver.memory", "8g").config("spark.ui.enabled", "false")
                         .config("spark.sql.shuffle.partitions", 4 * options.workers)
-                        # Both have places of their own, whatever the session's is.
+                        # Neither Spark nor Java goes by TMPDIR.
                         .config("spark.local.dir", tempfile.gettempdir())
                         .config("spark.driver.extraJavaOptions", f"-Djava.io.tmpdir={tempfile.gettempdir()}")
                         # Stopped between its runs, it must not count as lost.
