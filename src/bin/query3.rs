@@ -128,11 +128,18 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
+    let (from, to) = (options.from, options.to);
+    if from > to {
+        return Err(Error::usage(
+            format!("--from {from} is after --to {to}: no visit is between them"),
+            format!("--from {to} --to {from}"),
+        ));
+    }
     let mut job = Job::plan("query3", options, &options.job)?;
     let rankings = job.table::<Page>(&RANKINGS)?;
     // Whole days: the strict bounds are the inclusive ones of the days between them.
     let inside = i32::from(!options.inclusive);
-    let days = options.from.days() + inside..=options.to.days() - inside;
+    let days = from.days() + inside..=to.days() - inside;
     let dates = Date::from_days(*days.start())..=Date::from_days(*days.end());
     let visits = job.table::<Visit>(&USERVISITS)?.skipping_outside("visitDate", dates)?;
     let join = job.choose_join(options.join, options.build.as_deref(), &rankings, &visits)?;

@@ -42,14 +42,27 @@ impl<R: Row, F: FnMut(R::Of<'_>)> EachRow<R, F> {
 impl<R: Row, F: FnMut(R::Of<'_>)> TakeRow for EachRow<R, F> {
     #[inline]
     fn take<'a>(&mut self, fields: impl Fields<'a, Field = FieldDeserializer<'a>>) -> Result<(), FieldError> {
-        <R::Of<'a>>::deserialize(RowDeserializer(fields)).map(&mut self.emit)
+        <R::Of<'a>>::deserialize(RowDeserializer::<_, F>::new(fields)).map(&mut self.emit)
     }
 }
 
 /// Reads a struct out of the wanted fields of a row.
-pub(super) struct RowDeserializer<F>(pub(super) F);
+///
+/// `Caller` is a type that only one loop knows, such as that of its closure. What serde derives for a struct cannot be marked
+/// for inlining; but made anew for each caller, it is called from one place, and that makes it a part of the loop.
+pub(super) struct RowDeserializer<F, Caller> {
+    fields: F,
+    caller: PhantomData<fn() -> Caller>,
+}
 
-impl<'de, F: Fields<'de>> Deserializer<'de> for RowDeserializer<F> {
+impl<F, Caller> RowDeserializer<F, Caller> {
+    #[inline]
+    pub(super) fn new(fields: F) -> Self {
+        RowDeserializer { fields, caller: PhantomData }
+    }
+}
+
+impl<'de, F: Fields<'de>, Caller> Deserializer<'de> for RowDeserializer<F, Caller> {
     type Error = FieldError;
 
     #[inline]
@@ -59,7 +72,7 @@ impl<'de, F: Fields<'de>> Deserializer<'de> for RowDeserializer<F> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, FieldError> {
-        visitor.visit_seq(FieldSequence { fields: self.0, next: 0 })
+        visitor.visit_seq(FieldSequence { row: self, next: 0 })
     }
 
     /// The plan refuses whatever is not a struct before a row is read, see `input::probe`.
@@ -74,12 +87,12 @@ impl<'de, F: Fields<'de>> Deserializer<'de> for RowDeserializer<F> {
     }
 }
 
-struct FieldSequence<F> {
-    fields: F,
+struct FieldSequence<F, Caller> {
+    row: RowDeserializer<F, Caller>,
     next: usize,
 }
 
-impl<'a, F: Fields<'a>> SeqAccess<'a> for FieldSequence<F> {
+impl<'a, F: Fields<'a>, Caller> SeqAccess<'a> for FieldSequence<F, Caller> {
     type Error = FieldError;
 
     #[inline]
@@ -88,11 +101,11 @@ impl<'a, F: Fields<'a>> SeqAccess<'a> for FieldSequence<F> {
         seed: S,
     ) -> Result<Option<S::Value>, FieldError> {
         let index = self.next;
-        if index == self.fields.count() {
+        if index == self.row.fields.count() {
             return Ok(None);
         }
         self.next += 1;
-        match seed.deserialize(self.fields.field(index)) {
+        match seed.deserialize(self.row.fields.field(index)) {
             Ok(value) => Ok(Some(value)),
             Err(error) => Err(error.of_field(index)),
         }

@@ -616,6 +616,21 @@ fn assert_judged((home, pages, visits): &Tables, inclusive: &[bool], joins: &[&s
     }
 }
 
+/// Once it was an answer without rows.
+#[test]
+fn query_3_wants_the_first_day_first() {
+    let (home, _, _) = tables(100);
+    let ran = run(&home, env!("CARGO_BIN_EXE_query3"), "--from 1980-04-01 --to 1980-01-01");
+    ran.ended_with(2).check(
+        ran.stderr
+            == "error: --from 1980-04-01 is after --to 1980-01-01: no visit is between them\n  \
+                try: --from 1980-01-01 --to 1980-04-01\n",
+        "what to type",
+    );
+    let none = query(&home, env!("CARGO_BIN_EXE_query3"), "--from 1980-01-01 --to 1980-01-01");
+    none.check(none.json()["groups"] == 0, "as in SQL");
+}
+
 #[test]
 fn query_1_is_that_of_a_plain_judge() {
     let (home, pages, _) = tables(300);

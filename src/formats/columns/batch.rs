@@ -71,16 +71,17 @@ impl Batch {
     /// which one, and why.
     // Not inlined: one loop for all column formats, of which what is called here alone may become a part.
     #[inline(never)]
-    pub(super) fn read<R: Row>(
+    pub(super) fn read<R: Row, F: FnMut(R::Of<'_>)>(
         &self,
         runs: &[Range<usize>],
         among: Range<usize>,
-        mut emit: impl FnMut(R::Of<'_>),
+        mut emit: F,
     ) -> Result<(), (usize, FieldError)> {
         let first = runs.partition_point(|run| run.end <= among.start);
         for run in &runs[first..] {
             for row in run.start.max(among.start)..run.end.min(among.end) {
-                match <R::Of<'_>>::deserialize(RowDeserializer(BatchRow { columns: &self.columns, row })) {
+                let fields = BatchRow { columns: &self.columns, row };
+                match <R::Of<'_>>::deserialize(RowDeserializer::<_, F>::new(fields)) {
                     Ok(read) => emit(read),
                     Err(error) => return Err((row, error)),
                 }

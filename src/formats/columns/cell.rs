@@ -235,7 +235,7 @@ mod tests {
             rows.push(format!("{} {} {} {} {:?}", row.text, row.rank, row.revenue, row.day, row.maybe));
         };
         let fault = batch
-            .read::<Kinds<'_>>(std::slice::from_ref(&(0..batch.rows)), 0..batch.rows, &mut emit)
+            .read::<Kinds<'_>, _>(std::slice::from_ref(&(0..batch.rows)), 0..batch.rows, &mut emit)
             .err()
             .map(|(row, error)| {
                 let (field, reason) = error.into_parts();

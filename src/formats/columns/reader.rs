@@ -117,7 +117,7 @@ impl<D: Decode> ColumnReader<D> {
         loop {
             let to = misfits.first().map_or(self.batch.rows, |misfit| misfit.row);
             let runs = self.decoder.filter().runs();
-            let (row, field, reason) = match self.batch.read::<R>(runs, from..to, &mut emit) {
+            let (row, field, reason) = match self.batch.read::<R, _>(runs, from..to, &mut emit) {
                 Ok(()) => match misfits.first() {
                     Some(Misfit { row, column, reason }) => (*row, Some(*column), reason.clone()),
                     None => break,

@@ -13,6 +13,18 @@ const ONES_IN_BYTES: u64 = u64::from_ne_bytes([1; 8]);
 const POWERS_OF_TEN: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
+/// Powers of ten and their inverses, the nearest doubles.
+const POWERS_AND_INVERSES: [(u64, f64); 16] = {
+    let mut pairs = [(1, 1.0); 16];
+    let mut digits = 1;
+    while digits < pairs.len() {
+        let power = pairs[digits - 1].0 * 10;
+        pairs[digits] = (power, 1.0 / power as f64);
+        digits += 1;
+    }
+    pairs
+};
+
 /// Reads a 32-bit float like `str::parse`, correctly rounded; `None` where a number is beyond its range.
 #[inline]
 pub(in crate::formats) fn parse_f32(text: &[u8]) -> Option<f32> {
@@ -30,7 +42,7 @@ pub(in crate::formats) fn parse_f64(text: &[u8]) -> Option<f64> {
 
 /// What is not of the most frequent form.
 #[inline(never)]
-fn longer_f32(text: &[u8]) -> Option<f32> {
+pub(super) fn longer_f32(text: &[u8]) -> Option<f32> {
     fast_f32(text).or_else(|| std_parse(text).filter(|value: &f32| value.is_finite() || !has_digits(text)))
 }
 
@@ -96,9 +108,10 @@ fn parse_digits(text: &[u8]) -> Option<u64> {
     value_of_sixteen(load16(text), text.len())
 }
 
-/// One digit, a dot, and six to eight digits: short enough code to become part of the loop that reads rows.
-#[inline]
-fn fraction_f32(text: &[u8]) -> Option<f32> {
+/// One digit, a dot, and six to eight digits. A call of its own: as a part of what reads a field, it would keep that from becoming
+/// part of the loop that reads rows.
+#[inline(never)]
+pub(super) fn fraction_f32(text: &[u8]) -> Option<f32> {
     let [digit, b'.', ..] = *text else { return None };
     let digits = text.len() - 2;
     let last = text.last_chunk::<8>()?;
@@ -110,9 +123,12 @@ fn fraction_f32(text: &[u8]) -> Option<f32> {
     let unused = (8 * (8 - digits) as u32) & 31;
     let filled = (u64::from_le_bytes(*last) >> unused << unused) | !(u64::MAX << unused) & ZEROS as u64;
     let fraction = value_of_eight(digit_values(filled)?);
-    let power = POWERS_OF_TEN[digits & 15];
-    // Both products are exact, and so is their sum.
-    quotient_f32(f64::from(whole) * power + fraction as f64, power)
+    let (power, inverse) = POWERS_AND_INVERSES[digits & 15];
+    let mantissa = u64::from(whole) * power + fraction;
+    // The inverse is rounded, and so is the product: it is one step, at most, from what a division gives, which takes longer.
+    let double = mantissa.cast_signed() as f64 * inverse;
+    let from_middle = (double.to_bits() & BELOW_A_FLOAT).abs_diff(MIDDLE);
+    (from_middle > INEXACT_STEPS).then_some(double as f32)
 }
 
 #[inline]
@@ -161,6 +177,9 @@ fn decimal(text: &[u8]) -> Option<(bool, f64, f64)> {
 /// The bits of a double that a float has no place for, and what they are in the middle between two floats.
 const BELOW_A_FLOAT: u64 = (1 << 29) - 1;
 const MIDDLE: u64 = 1 << 28;
+/// More steps from one double to the next than a product with a rounded inverse can be wrong by: half a step of its own, and half a
+/// step of the inverse, which is up to a whole one of the product.
+const INEXACT_STEPS: u64 = 2;
 
 /// A decimal number as a float, from two doubles that are exact.
 #[inline]
@@ -232,7 +251,7 @@ fn load8(text: &[u8]) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{fast_f32, parse_f32, parse_f64, parse_i64, parse_u64};
+    use super::{fast_f32, fraction_f32, parse_f32, parse_f64, parse_i64, parse_u64};
 
     fn same_floats(text: &str) {
         // What is written in digits is finite.
@@ -344,6 +363,12 @@ mod tests {
 
         #[test]
         fn floats_like_std(text in "[-+]?[0-9]{0,12}[.]?[0-9]{0,12}([eE][-+]?[0-9]{1,2})?") {
+            same_floats(&text);
+        }
+
+        #[test]
+        fn fractions_like_std(text in "[0-9][.][0-9]{6,8}") {
+            prop_assert!(fraction_f32(text.as_bytes()).is_some());
             same_floats(&text);
         }
 
