@@ -47,7 +47,7 @@ type Values = Vec<Vec<u8>>;
 pub(crate) fn judge_bytes(bytes: &[u8]) {
     let [split, block, content @ ..] = bytes else { return };
     // Files that start as compressed or column files do are read as such, whatever they are called.
-    let foreign = |byte| b"\x02\x04\x1f\x287BPQRSTUVWXYZ[\\]^_x\xfd\xff".contains(byte);
+    let foreign = |byte| b"\x02\x04\x1f\x287BMPQRSTUVWXYZ[\\]^_x\xfd\xff".contains(byte);
     let beginning = if content.first().is_some_and(foreign) { &b"a"[..] } else { b"" };
     let content = &[beginning, content].concat();
     judge(content, u64::from(*split) + 1, usize::from(*block) + 1);

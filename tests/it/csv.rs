@@ -80,6 +80,28 @@ fn seeded_random_bytes() {
     }
 }
 
+/// A fuzzer finds the beginnings of all formats that are told by them, which are none of the reader's business.
+#[test]
+fn beginnings_of_other_formats_are_not_judged() {
+    let beginnings: [&[u8]; 12] = [
+        b"MRP1\r\n\x1a\n",
+        b"PAR1\x15",
+        b"\x1f\x8b\x08",
+        b"\x28\xb5\x2f\xfd",
+        b"\x04\x22\x4d\x18",
+        b"\x57\x2a\x4d\x18",
+        b"\xff\x06\x00\x00sNaPpY",
+        b"BZh9\x31\x41\x59\x26\x53\x59",
+        b"\x02\x21\x4c\x18",
+        b"\xfd7zXZ\0",
+        b"PK\x03\x04",
+        b"7z\xbc\xaf\x27\x1c",
+    ];
+    for beginning in beginnings {
+        judge::judge_bytes(&[b"\x0a\x00", beginning, b"\x16\x03"].concat());
+    }
+}
+
 #[derive(serde::Deserialize)]
 pub(crate) struct Page {
     #[serde(rename = "pageRank")]
