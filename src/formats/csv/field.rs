@@ -25,13 +25,12 @@ impl<'a> FieldDeserializer<'a> {
     /// What is not of the most frequent form. No part of the loop that reads rows.
     #[inline(never)]
     fn other_f32(self) -> Result<f32, FieldError> {
+        let unreadable = || FieldError::unreadable(self.text, "f32");
         if self.is_wide {
-            let value = number::parse_f64(self.text);
-            return value
-                .ok_or_else(|| FieldError::unreadable(self.text, "f32"))
-                .and_then(|value| narrowed(value).map_err(FieldError::new));
+            let double = number::parse_f64(self.text).ok_or_else(unreadable)?;
+            return narrowed(double).map_err(FieldError::new);
         }
-        number::longer_f32(self.text).ok_or_else(|| FieldError::unreadable(self.text, "f32"))
+        number::longer_f32(self.text).ok_or_else(unreadable)
     }
 
     #[inline]
@@ -71,9 +70,10 @@ impl<'de> Deserializer<'de> for FieldDeserializer<'de> {
 
     #[inline]
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        match number::fraction_f32(self.text) {
-            Some(value) if !self.is_wide => visitor.visit_f32(value),
-            _ => visitor.visit_f32(self.other_f32()?),
+        let frequent = if self.is_wide { None } else { number::fraction_f32(self.text) };
+        match frequent {
+            Some(value) => visitor.visit_f32(value),
+            None => visitor.visit_f32(self.other_f32()?),
         }
     }
 
