@@ -9,11 +9,8 @@ const DOTS: u128 = u128::from_ne_bytes([b'.'; 16]);
 const LOW_SEVEN: u128 = u128::from_ne_bytes([0x7f; 16]);
 const ONES_IN_BYTES: u64 = u64::from_ne_bytes([1; 8]);
 
-/// Powers of ten that a double holds exactly, as many as sixteen characters can need.
-const POWERS_OF_TEN: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-
-/// Powers of ten and their inverses, the nearest doubles.
+/// Powers of ten, as many as sixteen characters can need, each of which a double holds exactly; and the doubles nearest to their
+/// inverses.
 const POWERS_AND_INVERSES: [(u64, f64); 16] = {
     let mut pairs = [(1, 1.0); 16];
     let mut digits = 1;
@@ -171,7 +168,8 @@ fn decimal(text: &[u8]) -> Option<(bool, f64, f64)> {
         let closed = ((loaded & before) << 8) | (loaded & after);
         (value_of_sixteen(closed, digits.len() - 1)?, 15 - dot as usize)
     };
-    (mantissa < 1 << 53).then(|| (negative, mantissa as f64, POWERS_OF_TEN[fraction_digits & 15]))
+    let (power, _) = POWERS_AND_INVERSES[fraction_digits & 15];
+    (mantissa < 1 << 53).then(|| (negative, mantissa as f64, power as f64))
 }
 
 /// The bits of a double that a float has no place for, and what they are in the middle between two floats.
