@@ -39,6 +39,7 @@ use crate::formats::compression::Compression;
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed};
 
 pub use parallel::Stop;
+pub(crate) use sizes::command;
 pub use sizes::{PublishedSet, RowCount, Sizes, TableName};
 
 /// What to make, and where.

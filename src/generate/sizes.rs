@@ -1,6 +1,7 @@
 //! How large a set is: the published ones, and any other.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -52,6 +53,16 @@ pub enum PublishedSet {
     /// 90 M rankings, 752.4 M uservisits, 14.7 M document pages: 271 GB
     #[value(name = "5nodes")]
     FiveNodes,
+}
+
+/// What to type for a set of this name in a directory of data; none where `table` is not among those that the generator makes.
+pub(crate) fn command(table: &Table, data: &Path, set: &str) -> Option<String> {
+    let is_made = TableName::ALL.iter().any(|made| made.table().name == table.name);
+    let size = match PublishedSet::from_str(set, false) {
+        Ok(_) => format!("--set {set}"),
+        Err(_) => format!("--rows 10M --name {set}"),
+    };
+    is_made.then(|| format!("cargo run --release --bin generate -- --data {} {size}", data.display()))
 }
 
 /// Rows of each table.

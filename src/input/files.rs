@@ -11,6 +11,7 @@ use super::{FormatChoice, InputOptions};
 use crate::Error;
 use crate::formats::compression::{Compression, HEAD_BYTES, identify};
 use crate::formats::file::PlannedFile;
+use crate::generate;
 use crate::tables::{Layout, Table};
 
 /// A file with a quote in this many bytes at its start is not cut.
@@ -222,8 +223,10 @@ fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> E
     };
     let remedy = if tables.is_empty() && store::has_files(&options.data) {
         format!("to read the files of that directory: --data '{data}/*'")
+    } else if let Some(command) = generate::command(table, &options.data, &options.set) {
+        format!("to make one: {command}")
     } else {
-        "to make data: cargo run --release --bin generate -- --set tiny".to_owned()
+        "to read files that lie elsewhere: --data FILE, or --data 'DIR/*'".to_owned()
     };
     Error::Data(format!(
         "there is no table {} in set {}: no directory {looked_for}\n  there is: {there}\n  {remedy}",

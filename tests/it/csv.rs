@@ -401,7 +401,7 @@ fn a_missing_table_says_what_there_is() {
         text,
         format!(
             "there is no table uservisits in set s: no directory {directory}/packed/s/uservisits or \
-             {directory}/parquet/s/uservisits or {directory}/csv/s/uservisits\n  there is: csv/s/rankings\n  to make data: cargo run --release --bin generate -- --set tiny"
+             {directory}/parquet/s/uservisits or {directory}/csv/s/uservisits\n  there is: csv/s/rankings\n  to make one: cargo run --release --bin generate -- --data {directory} --rows 10M --name s"
         )
     );
 }

@@ -330,7 +330,9 @@ fn what_was_typed_wrong_is_told_with_what_to_type() {
     fs::write(own.join("part-0"), "ann,1,mill\n").unwrap();
     let ran = pack(&home, &["--table", "visits", "--set", "t", "--to", "csv"]);
     ran.failed_saying("error: there is no table visits in set t: ");
-    ran.failed_saying("\n  there is: csv/t/clicks, csv/t/uservisits\n");
+    ran.failed_saying(
+        "\n  there is: csv/t/clicks, csv/t/uservisits\n  to read files that lie elsewhere: --data FILE, or --data 'DIR/*'\n",
+    );
     for (words, said) in [
         (&["--table", "clicks", "--set", "t", "--to", "csv"][..], "clicks is none of the tables"),
         (&["--table", "x", "--columns", "a:number", "--to", "csv", "--set", "t"], "is no column"),

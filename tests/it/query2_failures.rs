@@ -112,9 +112,11 @@ fn data_that_is_not_there_is_said_to_be_missing() {
     let ran = home.query("--output out --set nowhere").run();
     ran.failed_saying(
         "error: there is no table uservisits in set nowhere: no directory data/packed/nowhere/uservisits or data/parquet/nowhere/uservisits or data/csv/nowhere/uservisits\n  \
-         there is: csv/t/uservisits\n",
+         there is: csv/t/uservisits\n  to make one: cargo run --release --bin generate -- --data data --rows 10M --name nowhere\n",
     );
     nothing_left(&home, &ran);
+    let ran = home.query("--set 5nodes").run();
+    ran.failed_saying("\n  to make one: cargo run --release --bin generate -- --data data --set 5nodes\n");
     fs::remove_file(home.table().join("a")).unwrap();
     home.query("").run().failed_saying("error: data/csv/t/uservisits holds no files\n");
 }
