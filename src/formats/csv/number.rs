@@ -169,7 +169,7 @@ fn decimal(text: &[u8]) -> Option<(bool, f64, f64)> {
         (value_of_sixteen(closed, digits.len() - 1)?, 15 - dot as usize)
     };
     let (power, _) = POWERS_AND_INVERSES[fraction_digits & 15];
-    (mantissa < 1 << 53).then(|| (negative, mantissa as f64, power as f64))
+    (mantissa < 1 << 53).then_some((negative, mantissa as f64, power as f64))
 }
 
 /// The bits of a double that a float has no place for, and what they are in the middle between two floats.
