@@ -19,6 +19,7 @@ from pathlib import Path
 from harness import dataset, machine
 from harness.alone import play
 from harness.bench import say
+from harness.cases import HELD
 from harness.figures import paired_ratios, seconds, spread, table
 from harness.memory import touch
 from harness.options import ROOT, SMOKE_ROWS, positive
@@ -92,8 +93,8 @@ def rounds(options, even, arriving, added, scratch, keep):
         for case, row in found.items():
             say(f"{case:<12} {'round ' + str(number) if number else 'not timed'}  {row['seconds']:.3f} s, {row['processor_seconds']:.3f} s of processors")
             row = {name: row[name] for name in ("seconds", "processor_seconds")} | {"hash": row["told"][-1]["hash"]}
-            keep(row | {"case": case, "query": "query2", "prefix": options.prefix, "rows": options.rows, "format": "csv", "engine": "millrace",
-                        "workers": options.workers, "round": number, "timed": number > 0, "failure": None})
+            keep(row | {"case": case, "query": "query2", "prefix": options.prefix, "rows": options.rows, "format": "csv", "mode": HELD, "engine": "millrace",
+                        "setting": case, "workers": options.workers, "round": number, "timed": number > 0, "failure": None})
 
 
 def with_file(added, do):

@@ -40,8 +40,6 @@ class Headline(unittest.TestCase):
         self.run_of("2026-01-02-a", self.ours(1.0), rows("duckdb", [4.0]), rows("spark", [3.0]))
         self.run_of("2026-01-02-b", self.ours(2.0), rows("duckdb", [4.0]))
         self.run_of("2026-01-03-a", self.ours(0.1), rows("duckdb", [4.0]), cut_off=True)
-        # As bench-incremental keeps them: of other cases, without a mode.
-        self.run_of("2026-01-03-incremental", [{name: row[name] for name in row if name not in ("mode", "setting")} for row in self.ours(0.1)])
         self.assertEqual(self.found(), [("2026-01-02-a", "2A", "csv", 1.0, ("Spark", 3.0)), ("2026-01-01-b", "2B", "csv", 8.0, ("DuckDB", 9.0))])
 
     def test_figures_are_medians_of_two_threads_over_the_smallest_input(self):
