@@ -55,14 +55,15 @@ pub enum PublishedSet {
     FiveNodes,
 }
 
-/// What to type for a set of this name in a directory of data; none where `table` is not among those that the generator makes.
-pub(crate) fn command(table: &Table, data: &Path, set: &str) -> Option<String> {
-    let is_made = TableName::ALL.iter().any(|made| made.table().name == table.name);
+/// What to type for a set of this name and format in a directory of data; none where `table` is not among those that are made.
+pub(crate) fn command(table: &Table, data: &Path, set: &str, format: &str) -> Option<String> {
+    TableName::ALL.iter().find(|made| made.table().name == table.name)?;
     let size = match PublishedSet::from_str(set, false) {
         Ok(_) => format!("--set {set}"),
         Err(_) => format!("--rows 10M --name {set}"),
     };
-    is_made.then(|| format!("cargo run --release --bin generate -- --data {} {size}", data.display()))
+    let format = if format == "csv" { String::new() } else { format!(" --format {format}") };
+    Some(format!("cargo run --release --bin generate -- --data {} {size}{format}", data.display()))
 }
 
 /// Rows of each table.

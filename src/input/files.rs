@@ -221,9 +221,14 @@ fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> E
     } else {
         tables.join(", ")
     };
+    let format = match *options.format.formats(table.layout) {
+        [only] => only,
+        _ => Format::Csv,
+    };
+    let command = generate::command(table, &options.data, &options.set, format.directory());
     let remedy = if tables.is_empty() && store::has_files(&options.data) {
         format!("to read the files of that directory: --data '{data}/*'")
-    } else if let Some(command) = generate::command(table, &options.data, &options.set) {
+    } else if let Some(command) = command {
         format!("to make one: {command}")
     } else {
         "to read files that lie elsewhere: --data FILE, or --data 'DIR/*'".to_owned()

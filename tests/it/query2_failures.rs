@@ -117,6 +117,8 @@ fn data_that_is_not_there_is_said_to_be_missing() {
     nothing_left(&home, &ran);
     let ran = home.query("--set 5nodes").run();
     ran.failed_saying("\n  to make one: cargo run --release --bin generate -- --data data --set 5nodes\n");
+    let ran = home.query("--set nowhere --format packed").run();
+    ran.failed_saying("generate -- --data data --rows 10M --name nowhere --format packed\n");
     fs::remove_file(home.table().join("a")).unwrap();
     home.query("").run().failed_saying("error: data/csv/t/uservisits holds no files\n");
 }
