@@ -93,7 +93,7 @@ def rounds(options, even, arriving, added, scratch, keep):
         for case, row in found.items():
             say(f"{case:<12} {'round ' + str(number) if number else 'not timed'}  {row['seconds']:.3f} s, {row['processor_seconds']:.3f} s of processors")
             row = {name: row[name] for name in ("seconds", "processor_seconds")} | {"hash": row["told"][-1]["hash"]}
-            keep(row | {"case": case, "query": "query2", "prefix": options.prefix, "rows": options.rows, "format": "csv", "mode": HELD, "engine": "millrace",
+            keep(row | {"query": "query2", "prefix": options.prefix, "rows": options.rows, "format": "csv", "mode": HELD, "engine": "millrace",
                         "setting": case, "workers": options.workers, "round": number, "timed": number > 0, "failure": None})
 
 
@@ -146,7 +146,7 @@ def expect(right, what):
 
 def shares(rows, clock):
     """Of a full run in the same round: what the file costs, a start with it, and a start alone."""
-    full, nothing, added = ([row[clock] for row in rows if row["timed"] and row["case"] == case] for case in (FULL, NOTHING, ADDED))
+    full, nothing, added = ([row[clock] for row in rows if row["timed"] and row["setting"] == case] for case in (FULL, NOTHING, ADDED))
     cost = [both - start for both, start in zip(added, nothing)]
     return {"the file": spread(paired_ratios(cost, full)), ADDED: spread(paired_ratios(added, full)), NOTHING: spread(paired_ratios(nothing, full))}
 
@@ -163,7 +163,7 @@ def summary(rows, options, facts):
     verdict = "not judged" if options.smoke else "met" if middle < MOST_SHARE else "**missed**"
     took = [[NAMES[case], words, *map(seconds, (of.middle, of.least, of.greatest))]
             for case in NAMES for clock, words in CLOCKS.items()
-            for of in [spread(row[clock] for row in rows if row["timed"] and row["case"] == case)]]
+            for of in [spread(row[clock] for row in rows if row["timed"] and row["setting"] == case)]]
     names = {"the file": "one file of 1 %: with it, less a start from the state with nothing new", ADDED: NAMES[ADDED], NOTHING: NAMES[NOTHING]}
     ratios = [[names[name], words, *map(percent, (of.middle, of.least, of.greatest))]
               for name in names for clock, words in CLOCKS.items() for of in [found[clock][name]]]

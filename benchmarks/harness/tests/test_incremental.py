@@ -47,7 +47,7 @@ class Figures(unittest.TestCase):
     def rows(self):
         """Two rounds in which the file costs 2 and 6 % of a full run."""
         times = {0: (9, 9, 9), 1: (1.0, 0.4, 0.42), 2: (2.0, 0.8, 0.92)}
-        return [{"case": case, "timed": number > 0, "round": number, "seconds": 2 * value, "processor_seconds": value}
+        return [{"setting": case, "timed": number > 0, "round": number, "seconds": 2 * value, "processor_seconds": value}
                 for number, values in times.items() for case, value in zip((FULL, NOTHING, ADDED), values)]
 
     def test_the_file_is_what_a_start_without_it_does_not_take(self):
