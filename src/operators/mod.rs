@@ -6,6 +6,7 @@
 pub mod aggregates;
 mod any_groups;
 mod best;
+mod buffers;
 mod combiner;
 mod context;
 mod count;

@@ -97,7 +97,7 @@ impl<K: Key, V: Pod + Send> PartialAggregate<K, V> {
         for (target, partition) in self.partitions.iter_mut().enumerate() {
             partition.merge_waiting(merge, &mut self.shelf);
             partition.table.groups().for_each(|(key, value)| give(target, Pair { key, value }));
-            partition.take_table(&mut self.shelf).recycle(&mut self.shelf.slots);
+            partition.take_table(&mut self.shelf).recycle(&self.shelf.buffers);
         }
         self.records = 0;
     }

@@ -11,7 +11,8 @@ use std::convert::Infallible;
 
 use bytemuck::Pod;
 
-use super::table::{GroupTable, SlotPool};
+use super::buffers::BufferPool;
+use super::table::GroupTable;
 use crate::Error;
 use crate::exchange::{Routed, Spare};
 use crate::keys::{Key, Pair, place_seed};
@@ -28,22 +29,15 @@ const MUCH_WAITING_BYTES: usize = 64 << 20;
 const MERGING_FREES_BELOW_PERCENT: usize = 60;
 /// The first time a partition is spilled, and again after so many times, it finds out whether its keys repeat.
 const LOOK_EVERY: usize = 16;
-/// Empty buffers kept for the router, if memory allows.
-pub(super) const MOST_SPARE: usize = 1024;
 
 /// What the partitions of one worker share: memory for another use, how much waits in all of them, and what they
 /// may hold.
 #[derive(Debug)]
 pub(super) struct Shelf<K: Key, V: Pod> {
-    pub(super) slots: SlotPool<K, V>,
+    pub(super) buffers: BufferPool<Pair<K, V>>,
     pub(super) seat: Seat,
     /// Whether memory has become short, so that what is given back must be memory that can really be used again.
     pub(super) is_short: bool,
-    spare: Spare<Pair<K, V>>,
-    /// How many empty buffers are kept for the router, and for how many records each; the rest goes back to the
-    /// allocator.
-    most_spare: usize,
-    container_records: usize,
     waiting_bytes: usize,
     table_bytes: usize,
 }
@@ -56,14 +50,10 @@ impl<K: Key, V: Pod + Send> Shelf<K, V> {
         spare_bytes: usize,
         seat: Seat,
     ) -> Self {
-        let container_bytes = (container_records * size_of::<Pair<K, V>>()).max(1);
         Shelf {
-            slots: SlotPool::default(),
-            most_spare: (spare_bytes / container_bytes).min(MOST_SPARE),
+            buffers: BufferPool::new(spare, container_records, spare_bytes),
             seat,
             is_short: false,
-            spare,
-            container_records,
             waiting_bytes: 0,
             table_bytes: 0,
         }
@@ -71,21 +61,7 @@ impl<K: Key, V: Pod + Send> Shelf<K, V> {
 
     /// Tells the budget what is held now.
     pub(super) fn account(&mut self) {
-        self.seat.hold(self.waiting_bytes + self.table_bytes + self.slots.allocated_bytes());
-    }
-
-    /// A buffer that a container is done with.
-    pub(super) fn recycle(&mut self, container: Routed<Pair<K, V>>) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < self.most_spare {
-            spare
-                .extend(container.into_buffer().filter(|buffer| buffer.capacity() >= self.container_records));
-        }
-    }
-
-    /// An empty buffer for a container.
-    pub(super) fn buffer(&self) -> Vec<Pair<K, V>> {
-        self.spare.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(self.container_records))
+        self.seat.hold(self.waiting_bytes + self.table_bytes);
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {
@@ -168,7 +144,7 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         for container in waiting.drain(..) {
             shelf.waiting_bytes -= size_of_val(container.records());
             self.merge(container.records(), merge, shelf);
-            shelf.recycle(container);
+            container.into_buffer().into_iter().for_each(|buffer| shelf.buffers.give(buffer));
         }
         self.waiting = waiting;
         self.new_percent = (self.table.len() - before) * 100 / records.max(1);
@@ -190,14 +166,14 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
 
     fn merge(&mut self, records: &[Pair<K, V>], merge: &impl Fn(&mut V, V), shelf: &mut Shelf<K, V>) {
         let before = self.table.allocated_bytes();
-        self.table.merge(records, merge, &mut shelf.slots);
+        self.table.merge(records, merge, &shelf.buffers);
         shelf.table_bytes = shelf.table_bytes + self.table.allocated_bytes() - before;
     }
 
     /// Makes room for so many new groups.
     pub(super) fn reserve(&mut self, groups: usize, shelf: &mut Shelf<K, V>) {
         let before = self.table.allocated_bytes();
-        self.table.reserve(groups, &mut shelf.slots);
+        self.table.reserve(groups, &shelf.buffers);
         shelf.table_bytes = shelf.table_bytes + self.table.allocated_bytes() - before;
     }
 
@@ -242,7 +218,7 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         for container in std::mem::take(&mut self.waiting) {
             file.write(&mut self.run, container.records())?;
             shelf.waiting_bytes -= size_of_val(container.records());
-            shelf.recycle(container);
+            container.into_buffer().into_iter().for_each(|buffer| shelf.buffers.give(buffer));
         }
         self.waiting_records = 0;
         file.end_run(&mut self.run)
@@ -267,14 +243,14 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
             self.merge(groups, merge, shelf);
             Ok(())
         });
-        old.recycle(&mut shelf.slots);
+        old.recycle(&shelf.buffers);
     }
 
     /// Copies waiting records that still lie where they were received: there, each would keep a large buffer of the
     /// network alive that it shares with records of other partitions.
     pub(super) fn own_waiting(&mut self, shelf: &Shelf<K, V>) {
         for container in &mut self.waiting {
-            *container = std::mem::take(container).into_owned(|| shelf.buffer());
+            *container = std::mem::take(container).into_owned(|| shelf.buffers.take());
         }
     }
 }

@@ -33,7 +33,7 @@ pub trait ReduceByKey<'scope, K: Key, V: Pod> {
     ///
     /// Cost: every record leaves its worker once unless it was merged before: by the combiner, or, where it goes to another
     /// process and keys repeat enough, in tables of the sender's; a record is `size_of` key plus value on the wire, without
-    /// padding. Memory: the groups (1.25 to 1.6 slots each), records that wait to be merged (as many as there are groups, or up
+    /// padding. Memory: the groups (1.25 to 1.6 slots each, made of the buffers that records came in), records that wait to be merged (as many as there are groups, or up
     /// to sixteen times as many while nearly every record makes a new group, and four times once they take 64 MiB of a worker),
     /// and what is in flight. What exceeds `--memory` is spilled, partition by partition, read back once in the end, and written
     /// once more for each time a partition must be divided.

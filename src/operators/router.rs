@@ -12,10 +12,10 @@ use timely::dataflow::operators::{Capability, InputCapability, Operator};
 use timely::dataflow::{Stream, StreamVec};
 use timely::progress::frontier::MutableAntichain;
 
+use super::buffers::MOST_SPARE;
 use super::combiner::Combiner;
 use super::context::{Round, Sent, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
-use super::partition::MOST_SPARE;
 use crate::Error;
 use crate::exchange::{Addressed, Body, CONTAINER_RECORDS, Full, Plain, Routed, RoutedSerde, Router, Spare};
 use crate::keys::{Key, Pair, route_hash};
@@ -204,9 +204,10 @@ impl Exit {
     }
 }
 
-/// Records of a container: fewer where so many buffers would take too much memory.
+/// Records of a container, a power of two: fewer where so many buffers would take too much memory.
 pub(super) fn container_records(bytes: usize, record_bytes: usize, buffers: usize) -> usize {
-    (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS)
+    let most = (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS);
+    1 << most.ilog2()
 }
 
 /// Keeps the room of records that were taken out of a container, for a router to fill.

@@ -64,8 +64,6 @@ impl<K: Key, V: Pod + Send> Level<K, V> {
         if !shelf.seat.must_spill() {
             return Ok(());
         }
-        shelf.slots.clear();
-        shelf.account();
         let worthwhile = (shelf.seat.share_bytes() / 4 / self.partitions.len()).min(MOST_WORTHWHILE_BYTES);
         while shelf.seat.must_spill() {
             let largest = |size: &dyn Fn(&Partition<K, V>) -> usize, least: usize| {

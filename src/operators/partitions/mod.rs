@@ -49,7 +49,7 @@ impl<K: Key, V: Pod + Send> Partitions<K, V> {
         let Some(level) = self.levels.first_mut() else { return Ok(()) };
         let shelf = &mut self.shelf;
         if shelf.is_short {
-            level.take(container.into_owned(|| shelf.buffer()), merge, shelf)?;
+            level.take(container.into_owned(|| shelf.buffers.take()), merge, shelf)?;
         } else {
             level.take(container, merge, shelf)?;
             if shelf.seat.is_half_full() {
@@ -96,7 +96,7 @@ impl<K: Key, V: Pod + Send> Partitions<K, V> {
             add(&level.context.counters.groups, table.len() as u64);
             add(&level.context.counters.group_bytes, table.allocated_bytes() as u64);
             give(&table);
-            table.recycle(&mut shelf.slots);
+            table.recycle(&shelf.buffers);
             shelf.account();
         }
         Ok(true)

@@ -50,7 +50,7 @@ impl<K: Key, V: Pod + Send> Unfinished<K, V> {
             return parts.take(block, merge, shelf);
         }
         let partition = &mut self.partition;
-        // While a table grows there are two of it, and what it gave waits to be read.
+        // What it gives waits to be read, beside what the others hold.
         let most = shelf.seat.share_bytes() / 4;
         let more = block.len() * partition.new_percent() / 100;
         if depth < DEEPEST && partition.table.bytes_with(more) > most {
@@ -87,7 +87,7 @@ impl<K: Key, V: Pod + Send> Parts<K, V> {
         let records = partition.run.records() + partition.table.len() as u64;
         let bytes = records * 2 * size_of::<Pair<K, V>>() as u64;
         let count = (bytes / most.max(1) as u64).max(records / RECORDS_OF_A_PART).clamp(4, MOST_PARTS);
-        let buffers = (0..count).map(|_| shelf.buffer()).collect();
+        let buffers = (0..count).map(|_| shelf.buffers.take()).collect();
         Parts { level: Level::new(count as usize, 2 * depth, shelf, context), depth, buffers }
     }
 
@@ -101,7 +101,7 @@ impl<K: Key, V: Pod + Send> Parts<K, V> {
             let part = scale(dividing_hash(record.key, self.depth), self.buffers.len());
             self.buffers[part].push(record);
             if self.buffers[part].len() == self.buffers[part].capacity() {
-                let full = std::mem::replace(&mut self.buffers[part], shelf.buffer());
+                let full = std::mem::replace(&mut self.buffers[part], shelf.buffers.take());
                 self.level.take(Routed::new(0, part as u32, full), merge, shelf)?;
             }
         }
