@@ -83,16 +83,33 @@ impl fmt::Display for Elapsed {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usd(pub f64);
 
+impl Usd {
+    /// The least amount that is shown as it is and is not below this one: for whoever types what is shown.
+    ///
+    /// ```
+    /// assert_eq!(millrace::units::Usd(0.005_71).rounded_up().to_string(), "0.0058 USD");
+    /// ```
+    pub fn rounded_up(self) -> Self {
+        let scale = 10_f64.powi(decimals(self.0, 2) as i32);
+        let shown = (self.0 * scale).ceil();
+        // The product may itself have been rounded down.
+        Usd(if shown / scale < self.0 { shown + 1.0 } else { shown } / scale)
+    }
+}
+
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = if self.0.is_finite() { self.0.max(0.0) } else { 0.0 };
-        // 0.096 has its first digit at the second decimal; 0.0996 is rounded to 0.10, which has it at the first.
-        let mut decimals = 2;
-        while value > 0.0 && decimals < 12 && value * 10_f64.powi(decimals - 1) < 0.995 {
-            decimals += 1;
-        }
-        f.pad(&format!("{value:.*} USD", decimals as usize))
+        f.pad(&format!("{value:.*} USD", decimals(value, 2)))
     }
+}
+
+/// How many decimals show two digits that tell, `least` at the least: 0.096 has its first digit at the second decimal; 0.0996 is rounded
+/// to 0.10, which has it at the first.
+pub(crate) fn decimals(value: f64, least: usize) -> usize {
+    (least..12)
+        .find(|decimals| value <= 0.0 || value * 10_f64.powi(*decimals as i32 - 1) >= 0.995)
+        .unwrap_or(12)
 }
 
 /// The value in the middle, of an even number the mean of the two; none where there is none.

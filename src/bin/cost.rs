@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser};
-use millrace::cost::{Comparison, CoreSpeed, InstancePrice, Measured, Offers, PricesOf, Question, Rates};
+use millrace::cost::{
+    Comparison, CoreSpeed, InstancePrice, Measured, Offers, PricesOf, Question, Rates, Reading,
+};
 use millrace::generate::RowCount;
 use millrace::{Error, cli, units};
 
@@ -149,7 +151,9 @@ fn predict(arguments: PredictionArguments, files: &[PathBuf], json: bool) -> Res
 fn compare(arguments: &Arguments) -> Result<(), Error> {
     let mut measured = Vec::new();
     for file in &arguments.files {
-        measured.extend(Measured::read(file, arguments.instance)?);
+        let Reading { runs, warning } = Measured::read(file, arguments.instance)?;
+        warning.into_iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
+        measured.extend(runs);
     }
     let comparison = Comparison::new(&measured, arguments.prices.map(|prices| prices.0));
     if arguments.json {

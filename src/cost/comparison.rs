@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::table::aligned;
 use super::{InstancePrice, Measured, PriceList, Published, Query, Unit, usd};
-use crate::units::{Bytes, Count, Usd};
+use crate::units::{Bytes, Count, Usd, decimals};
 
 /// The rows, or bytes, that costs are scaled to.
 const SCALED_TO: u64 = 1_000_000_000;
@@ -137,7 +137,8 @@ impl Comparison {
             .map(|(system, seconds)| {
                 // A note about query 3 belongs to no other.
                 let applies = |note: &&String| *note != "between" || query.name.starts_with('3');
-                let notes = system.notes.iter().filter(applies).filter_map(|note| texts.get(note));
+                let notes = system.notes.iter().filter(applies).chain(&query.notes);
+                let notes = notes.filter_map(|note| texts.get(note));
                 let own = PriceList::all().iter().find(|list| list.date == system.prices);
                 let line = Line {
                     system: system.name.clone(),
@@ -198,10 +199,10 @@ impl Line {
     }
 }
 
-/// A ratio with at least two digits that tell, down to a thousandth.
+/// A ratio with at least two digits that tell.
 fn approximately(ratio: f64) -> String {
     let decimals = match ratio {
-        ..0.0995 => 4,
+        ..0.0995 => decimals(ratio, 4),
         ..0.995 => 2,
         ..99.5 => 1,
         _ => 0,
@@ -312,6 +313,17 @@ mod tests {
             Comparison::new(&[run(query, 1_000_000_000, Some(1.0))], None).to_string().contains("BETWEEN")
         };
         assert!(between("3A") && !between("2A"));
+        let days = |query| {
+            Comparison::new(&[run(query, 1_000_000_000, Some(1.0))], None).to_string().contains("ten days")
+        };
+        assert!(days("3A") && !days("3B"));
+    }
+
+    /// Once, a small input was said to be 0.0000 times the published one.
+    #[test]
+    fn the_least_ratios_have_two_digits_that_tell() {
+        let ratios = [0.000_013_29, 0.000_5, 0.013_3, 0.05, 0.5, 5.0, 500.0].map(approximately);
+        assert_eq!(ratios, ["0.000013", "0.00050", "0.0133", "0.0500", "0.50", "5.0", "500"]);
     }
 
     #[test]

@@ -11,6 +11,15 @@ use crate::Error;
 use crate::generate::Sizes;
 use crate::units::median;
 
+/// What a file tells of runs.
+#[derive(Debug)]
+pub struct Reading {
+    /// The runs; at least one.
+    pub runs: Vec<Measured>,
+    /// What is missing of the file.
+    pub warning: Option<String>,
+}
+
 /// A query that was run here, once or several times.
 #[derive(Debug, Clone)]
 pub struct Measured {
@@ -101,14 +110,14 @@ fn csv() -> String {
 impl Measured {
     /// Reads a run report, or, where the name ends in `.jsonl`, results of `scripts/bench`. `instance` prices what does not
     /// say what it ran on.
-    pub fn read(path: &Path, instance: Option<InstancePrice>) -> Result<Vec<Measured>, Error> {
+    pub fn read(path: &Path, instance: Option<InstancePrice>) -> Result<Reading, Error> {
         let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             return of_rounds(path, &text, instance);
         }
         let report = serde_json::from_str(&text)
             .map_err(|error| Error::Data(format!("{} is no report of a run: {error}", path.display())))?;
-        Ok(vec![of_report(path, report, instance)?])
+        Ok(Reading { runs: vec![of_report(path, report, instance)?], warning: None })
     }
 }
 
@@ -124,6 +133,16 @@ fn as_if(instance: &InstancePrice) -> String {
 }
 
 fn of_report(path: &Path, report: Report, instance: Option<InstancePrice>) -> Result<Measured, Error> {
+    if !report.seconds.total.is_finite() || report.seconds.total <= 0.0 {
+        return Err(Error::Data(format!(
+            "{} tells a time that no run takes: {} s",
+            path.display(),
+            report.seconds.total
+        )));
+    }
+    if report.cost.as_ref().is_some_and(|cost| cost.nodes == 0) {
+        return Err(Error::Data(format!("{} tells the cost of no machine", path.display())));
+    }
     let cached =
         "its report does not tell whether the input was in memory already, as the page cache keeps it";
     let mut notes = vec!["one run, where others give a median".to_owned(), clock(), cached.to_owned()];
@@ -177,8 +196,9 @@ fn clock() -> String {
     "its clock runs from the start of the program to its answer, connecting included".to_owned()
 }
 
-fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result<Vec<Measured>, Error> {
+fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result<Reading, Error> {
     let price = instance.ok_or_else(|| unpriced(path))?;
+    let (text, warning) = whole_lines(path, text);
     // In the order of the file, which is that of the harness.
     let mut cases: Vec<(Round, Vec<Option<f64>>)> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -216,8 +236,24 @@ fn of_rounds(path: &Path, text: &str, instance: Option<InstancePrice>) -> Result
     }
     // What an engine cannot do costs nothing that could be compared.
     cases.retain(|(case, _)| case.cannot.is_none());
+    if cases.is_empty() {
+        return Err(Error::Data(format!("{} has no results that could be compared", path.display())));
+    }
     let measured = cases.into_iter().map(|(case, times)| of_case(path, case, times, price));
-    measured.collect()
+    Ok(Reading { runs: measured.collect::<Result<_, _>>()?, warning })
+}
+
+/// The lines of results without the last where a run was cut off in it: each is written whole, with its end, before the next case is run.
+fn whole_lines<'a>(path: &Path, text: &'a str) -> (&'a str, Option<String>) {
+    let (whole, last) = text.rsplit_once('\n').unwrap_or(("", text));
+    if last.is_empty() || serde_json::from_str::<Value>(last).is_ok() {
+        return (text, None);
+    }
+    let warning = format!(
+        "{} ends within a line, which is left out: its run was cut off, and nothing vouches for what is missing",
+        path.display()
+    );
+    (whole, Some(warning))
 }
 
 fn of_case(
@@ -313,7 +349,7 @@ mod tests {
                 &round.to_string(),
                 PriceList::newest().price("c7i.xlarge"),
             );
-            let [run] = &found.unwrap()[..] else { panic!("one case") };
+            let [run] = &found.unwrap().runs[..] else { panic!("one case") };
             (run.size, run.notes.iter().any(|note| note.contains("of TPC-H orders alone")))
         };
         assert_eq!(read(Some(7_651_215)), (7_651_215, false));
@@ -337,7 +373,7 @@ mod tests {
         let lines: Vec<_> = rounds.into_iter().chain([cold]).map(|round| round.to_string()).collect();
         let text = lines.join("\n");
         let price = PriceList::newest().price("c7i.xlarge");
-        let found = of_rounds(Path::new("results.jsonl"), &text, price).unwrap();
+        let found = of_rounds(Path::new("results.jsonl"), &text, price).unwrap().runs;
         let from_disk = |run: &Measured| run.notes.iter().any(|note| note.contains("from the disk"));
         assert_eq!(found.iter().map(from_disk).collect::<Vec<_>>(), [false, false, false, false, true]);
         let found: Vec<_> = found.iter().map(|run| (&run.system[..], run.seconds, run.size)).collect();
@@ -366,7 +402,8 @@ mod tests {
         };
         let found =
             read(&[round("polars", Some("no such function"), Some(7)), round("duckdb", None, Some(7))]);
-        let found: Vec<_> = found.unwrap().into_iter().map(|run| (run.system, run.unit, run.size)).collect();
+        let found: Vec<_> =
+            found.unwrap().runs.into_iter().map(|run| (run.system, run.unit, run.size)).collect();
         assert_eq!(found, [("duckdb 2 threads, held".to_owned(), Unit::Bytes, 7)]);
         let error = read(&[round("duckdb", None, None)]).unwrap_err();
         assert!(error.to_string().contains("does not tell how many bytes Query 4 read"), "{error}");
@@ -381,7 +418,7 @@ mod tests {
                        "failure": failure, "memory_bytes": null}).to_string()
             });
             let price = PriceList::newest().price("c7i.xlarge");
-            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), price).unwrap()[0].seconds
+            of_rounds(Path::new("results.jsonl"), &lines.join("\n"), price).unwrap().runs[0].seconds
         };
         assert_eq!(seconds([Some(3.0), Some(1.0), Some(2.0)]), Some(2.0));
         assert_eq!(seconds([Some(3.0), None, Some(2.0)]), None, "a failure is no time");

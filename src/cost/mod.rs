@@ -15,7 +15,7 @@ mod table;
 
 pub use comparison::{Comparison, Entry, Line, Origin};
 pub use instances::{Instance, InstanceList, Machinery};
-pub use measured::Measured;
+pub use measured::{Measured, Reading};
 pub use model::{CoreSpeed, Here, Load, Offer, Offers, Prediction, Question, Rates, Shape};
 pub use prices::{InstancePrice, PriceList, PricesOf, RunCost};
 pub use published::{Published, Query, System, Unit};

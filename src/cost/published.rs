@@ -57,6 +57,9 @@ pub struct Query {
     /// The arguments with which it does.
     #[serde(default)]
     pub arguments: BTreeMap<String, Value>,
+    /// Names of what is uneven about all that was published of it.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 impl Query {
@@ -102,7 +105,8 @@ mod tests {
             let is_month = year.len() == 4 && (1..=12).contains(&month.parse::<u32>().unwrap());
             assert!(is_month && source.len() > 20 && *size > 0, "{name}");
         }
-        let mut used = Vec::new();
+        let mut used: Vec<_> = published.query.iter().flat_map(|query| &query.notes).collect();
+        assert!(used.iter().all(|note| published.notes.contains_key(*note)), "{used:?}");
         for system in &published.system {
             let System { name, prices, date, source, notes, seconds, .. } = system;
             assert!(source.contains('.') && prices.starts_with(&date[..4]), "{name}");

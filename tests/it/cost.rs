@@ -50,6 +50,16 @@ fn the_last_line_and_the_report_tell_what_a_run_cost() {
     assert!((cost["usd"].as_f64().unwrap() / usd - 1.0).abs() < 1e-9, "{report:#}");
     let line = format!("cost {} (c8g.4xlarge, 2026-09 prices)", millrace::units::Usd(usd));
     ran.check(ran.stderr.lines().last() == Some(&line), &line);
+    // Once, with --json nothing was said of it.
+    let ran = home.query("-w 2 --instance c8g.4xlarge --json").run();
+    ran.json();
+    ran.check(
+        ran.stderr
+            .lines()
+            .last()
+            .is_some_and(|line| line.starts_with("cost ") && line.contains("c8g.4xlarge")),
+        "the last line",
+    );
     // What `cost` makes of the file that a query writes.
     let table = self::cost(&home, "report.json --json").json();
     let ours = &table["queries"][0]["lines"][0];
@@ -182,12 +192,41 @@ fn what_cannot_be_priced_is_said() {
     let results = include_str!("cost/results.jsonl");
     fs::write(home.path().join("good.jsonl"), results).unwrap();
     said("good.jsonl", 2, "good.jsonl does not say what machine it was measured on");
-    fs::write(home.path().join("cut.jsonl"), &results[..results.len() - 20]).unwrap();
+    fs::write(home.path().join("cut.jsonl"), format!("{}\n", &results[..results.len() - 20])).unwrap();
     said("cut.jsonl --instance c8g.4xlarge", 1, "cut.jsonl, line 9, is no result of scripts/bench: EOF");
+    // Once, these listed all that was published, as if nothing had been named.
+    for nothing in ["", "\n", &results[..20]] {
+        fs::write(home.path().join("empty.jsonl"), nothing).unwrap();
+        said("empty.jsonl --instance c8g.4xlarge", 1, "empty.jsonl has no results that could be compared");
+    }
+    // Once, these cost NaN or infinitely much.
+    written(&home, |report| report["seconds"]["total"] = json!(0));
+    said("report.json", 1, "report.json tells a time that no run takes: 0 s");
+    written(&home, |report| report["cost"]["nodes"] = json!(0));
+    said("report.json", 1, "report.json tells the cost of no machine");
     fs::write(home.path().join("no.jsonl"), results.replacen("9.0", "-9.0", 1)).unwrap();
     said("no.jsonl --instance c8g.4xlarge", 1, "no.jsonl, line 1: no run takes such a time");
     said("good.jsonl --instance vax", 2, "the prices of 2026-09 do not have it; type one of c5n.2xlarge");
     said("--prices 2016", 2, "there are no prices of that month; type one of 2014-02, 2016-02, 2026-09");
+}
+
+/// Once, what a killed benchmark left was no file of results at all.
+#[test]
+fn a_last_line_that_was_cut_off_is_left_out_and_told() {
+    let home = home();
+    let results = include_str!("cost/results.jsonl");
+    fs::write(home.path().join("cut.jsonl"), &results[..results.len() - 20]).unwrap();
+    let ran = cost(&home, "cut.jsonl --instance c7i.xlarge");
+    ran.ended_with(0);
+    ran.check(
+        ran.stderr.starts_with("warning: cut.jsonl ends within a line, which is left out"),
+        "a warning",
+    );
+    let whole = &results[..results.trim_end().rfind('\n').unwrap() + 1];
+    fs::write(home.path().join("whole.jsonl"), whole).unwrap();
+    let without = cost(&home, "whole.jsonl --instance c7i.xlarge");
+    without.ended_with(0);
+    ran.check(ran.stdout == without.stdout && without.stderr.is_empty(), "the rest");
 }
 
 #[test]
@@ -254,12 +293,18 @@ fn what_cannot_be_predicted_is_said_with_what_to_type() {
         2,
         "try: the report of a run with -w 2 or more, or --nodes 1",
     );
-    said("--instances --deadline 0.000001s report.json", 2, "try: a --deadline of at least 1s, which ");
-    said(
-        "--instances --budget 0.000001USD report.json",
-        2,
-        "or a --budget of at least 0.0024 USD, for which 1 x c7g",
-    );
+    said("--instances --deadline 0.000001s report.json", 2, "try: --deadline 1s, for ");
+    said("--instances --budget 0.000001USD report.json", 2, "try: --budget 0.0025USD, for 1 x c7g");
+    cost(&home, "--instances --budget 0.0025USD report.json").ended_with(0);
+    // Once, these ended in a panic.
+    for words in ["--rows 0", "--scale 0.00001"] {
+        said(
+            &format!("--instances {words} report.json"),
+            2,
+            "there is nothing to predict for 0 rows\n  try: --rows",
+        );
+    }
+    cost(&home, "--instances --rows 1 report.json").ended_with(0);
     said("--instances --budget much report.json", 2, "type an amount in US dollars, as 0.01USD");
     said("--instances --scale 0 report.json", 2, "type how many times the measured rows");
     said("--instances --spot-discount 60 report.json", 2, "type a percentage below 100, as 60%");

@@ -121,6 +121,12 @@ impl Offers {
             (Some(rows), _) => rows,
             (None, scale) => (rates.rows as f64 * scale.unwrap_or(1.0)).round() as u64,
         };
+        if rows == 0 {
+            return Err(Error::usage(
+                "there is nothing to predict for 0 rows",
+                "--rows 10M, or a --scale by which at least one of the measured rows is left",
+            ));
+        }
         let load = rates.load(rows);
         let nodes = nodes(&rates, question)?;
         let mut all = Vec::new();
@@ -152,37 +158,63 @@ impl Offers {
         if deadline.is_none() && budget.is_none() {
             return Ok(None);
         }
-        let (Some(fastest), Some(cheapest)) = (self.frontier.first(), self.frontier.last()) else {
+        if self.frontier.is_empty() {
             return Err(Error::usage(
                 "no machine that is known has the memory for this",
                 "--read-rate 125MB, for input that is not in memory, a smaller --rows, or more --nodes",
             ));
-        };
-        let in_time =
-            |offer: &&Offer| deadline.is_none_or(|limit| offer.prediction.seconds <= limit.as_secs_f64());
-        let affordable = |offer: &&Offer| budget.is_none_or(|limit| offer.usd <= limit);
-        let mut meeting = self.frontier.iter().filter(in_time).filter(affordable);
+        }
+        let mut meeting =
+            self.frontier.iter().filter(|offer| question.has_time_for(offer) && question.affords(offer));
         // The fastest is first, the cheapest last.
         let found = if deadline.is_some() { meeting.next_back() } else { meeting.next() };
-        found.map(|offer| Some(*offer)).ok_or_else(|| {
-            Error::usage(
-                "no machines meet that",
-                format!(
-                    "a --deadline of at least {}s, which {} takes, or a --budget of at least {}, for which {} needs {}",
-                    fastest.prediction.seconds.ceil(),
-                    fastest.name(),
-                    Usd(cheapest.usd),
-                    cheapest.name(),
-                    elapsed(cheapest.prediction.seconds)
-                ),
-            )
-        })
+        found
+            .map(|offer| Some(*offer))
+            .ok_or_else(|| Error::usage("no machines meet that", self.nearest(question)))
+    }
+
+    /// What to type where no offer meets what was asked: the least budget for that deadline and the least deadline for that budget, or, where
+    /// there is neither, both for the fastest and for the cheapest.
+    fn nearest(&self, question: &Question) -> String {
+        let in_time = self.frontier.iter().rev().find(|offer| question.has_time_for(offer));
+        let affordable = self.frontier.iter().find(|offer| question.affords(offer));
+        let mut found: Vec<_> = in_time.into_iter().chain(affordable).collect();
+        if found.is_empty() {
+            found.extend(self.frontier.first().into_iter().chain(self.frontier.last()));
+        }
+        let told = found.into_iter().map(|offer| question.met_by(offer));
+        let mut told: Vec<_> = told.collect();
+        told.dedup();
+        told.join(", or ")
+    }
+}
+
+impl Question {
+    fn has_time_for(&self, offer: &Offer) -> bool {
+        self.deadline.is_none_or(|limit| offer.prediction.seconds <= limit.as_secs_f64())
+    }
+
+    fn affords(&self, offer: &Offer) -> bool {
+        self.budget.is_none_or(|limit| offer.usd <= limit)
+    }
+
+    /// The limits that an offer breaks, as they would be typed for it, with what it is.
+    fn met_by(&self, offer: &Offer) -> String {
+        let seconds = offer.prediction.seconds;
+        let deadline = (!self.has_time_for(offer)).then(|| format!("--deadline {}s", seconds.ceil()));
+        let budget = (!self.affords(offer)).then(|| {
+            let typed = Usd(offer.usd).rounded_up().to_string();
+            format!("--budget {}", typed.replace(' ', ""))
+        });
+        let flags: Vec<_> = deadline.into_iter().chain(budget).collect();
+        format!("{}, for {} ({}, {})", flags.join(" "), offer.name(), elapsed(seconds), Usd(offer.usd))
     }
 }
 
 fn here(rates: &Rates, load: Load) -> Vec<Here> {
     let doubled = |most: usize| {
-        std::iter::successors(Some(1), |count| Some(count * 2)).take_while(move |count| *count <= most)
+        std::iter::successors(Some(1_usize), |count| count.checked_mul(2))
+            .take_while(move |count| *count <= most)
     };
     let shapes = doubled(rates.cores)
         .flat_map(|processes| doubled(rates.cores / processes).map(move |each| (processes, each)));
@@ -338,8 +370,60 @@ mod tests {
         let neither = Question { deadline: Some(Duration::from_millis(1)), ..rows(1_000_000_000) };
         let error = offers(&neither).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        let wanted = format!("at least {}s, which {} takes", all[0].prediction.seconds.ceil(), all[0].name());
+        let wanted = format!("--deadline {}s, for {}", all[0].prediction.seconds.ceil(), all[0].name());
         assert!(error.to_string().contains(&wanted), "{error}");
+    }
+
+    /// Once, the budget that was named was rounded down, and with both limits what was named led to the same error.
+    #[test]
+    fn what_is_named_instead_is_enough_when_it_is_typed() {
+        let all = offers(&rows(1_000_000_000)).unwrap().frontier;
+        let (fastest, middle, cheapest) = (all[0], all[all.len() / 2], all[all.len() - 1]);
+        let seconds =
+            |offer: Offer, share: f64| Some(Duration::from_secs_f64(offer.prediction.seconds * share));
+        for (deadline, budget, remedies) in [
+            (None, Some(cheapest.usd * 0.5), 1),
+            (seconds(fastest, 0.5), None, 1),
+            (seconds(middle, 1.001), Some(cheapest.usd * 1.001), 2),
+            (seconds(fastest, 0.5), Some(fastest.usd), 1),
+            (seconds(cheapest, 1.001), Some(cheapest.usd * 0.5), 1),
+            (seconds(fastest, 0.5), Some(cheapest.usd * 0.5), 2),
+        ] {
+            let question = Question { deadline, budget, ..rows(1_000_000_000) };
+            let error = offers(&question).unwrap_err().to_string();
+            let (_, named) = error.split_once("try: ").unwrap();
+            let named: Vec<_> = named.split(", or ").collect();
+            assert_eq!(named.len(), remedies, "{error}");
+            for remedy in named {
+                let mut typed = question.clone();
+                let (flags, _) = remedy.split_once(", for ").unwrap();
+                for pair in flags.split(' ').collect::<Vec<_>>().chunks(2) {
+                    let number: f64 = pair[1].trim_end_matches(char::is_alphabetic).parse().unwrap();
+                    match pair[0] {
+                        "--deadline" => typed.deadline = Some(Duration::from_secs_f64(number)),
+                        _ => typed.budget = Some(number),
+                    }
+                }
+                assert!(offers(&typed).unwrap().chosen.is_some(), "{remedy}");
+            }
+        }
+    }
+
+    /// Once, no row at all and less than one for each machine ended the program.
+    #[test]
+    fn few_rows_are_predicted_and_none_are_refused() {
+        for question in [rows(1), rows(2), Question { nodes: vec![1, 1000], ..rows(1) }] {
+            assert!(!offers(&question).unwrap().frontier.is_empty());
+        }
+        for question in [rows(0), Question { scale: Some(1e-9), ..Question::default() }] {
+            let error = offers(&question).unwrap_err();
+            assert!(
+                error.exit_code() == 2 && error.to_string().contains("0 rows\n  try: --rows 10M"),
+                "{error}"
+            );
+        }
+        let one = report(|report| report["input"]["rows"] = serde_json::json!(1)).unwrap();
+        assert!(Offers::new(one, &Question::default()).is_ok());
     }
 
     #[test]

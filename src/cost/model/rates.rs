@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// What a report may say of processes, workers and cores: more is no machine, and would be predicted for at length.
+const COUNTS: std::ops::RangeInclusive<usize> = 1..=1 << 16;
+
 /// The keys of a run report that rates are made of.
 #[derive(Deserialize)]
 struct Report {
@@ -107,6 +110,15 @@ impl Rates {
         let Report { input, seconds, workers_detail, .. } = report;
         let busy = || workers_detail.iter().map(|worker| worker.busy_seconds);
         let (sum, busiest) = (busy().sum::<f64>(), busy().fold(0.0, f64::max));
+        if [report.processes, report.workers, report.machine.cores]
+            .iter()
+            .any(|count| !COUNTS.contains(count))
+        {
+            return Err("tells numbers of processes, workers or cores that no machine has: measure again");
+        }
+        if !seconds.total.is_finite() || seconds.total <= 0.0 || busy().any(|seconds| seconds < 0.0) {
+            return Err("tells a time that no run takes: measure again");
+        }
         if input.rows == 0 || !sum.is_finite() || sum <= 0.0 {
             return Err(
                 "is of a run without rows or work, which gives no rates: measure one with a second of work",
@@ -118,7 +130,7 @@ impl Rates {
             );
         }
         let (rows, all) = (input.rows as f64, workers_detail.len() as f64);
-        let groups = workers_detail.iter().map(|worker| worker.groups).sum::<u64>();
+        let groups = workers_detail.iter().fold(0, |sum: u64, worker| sum.saturating_add(worker.groups));
         let sent_away = |of: f64| (of - 1.0) / of;
         let processes = report.processes as f64;
         // Where each process has but one worker, all that is exchanged leaves its process.
@@ -167,7 +179,8 @@ impl Rates {
     /// Rows for each group of so many rows, where records that leave were not seen to be merged: by so much at most would fewer bytes leave.
     pub fn merging(&self, rows: f64) -> Option<f64> {
         let unseen = self.network_bytes_per_row.is_none() && self.exchanged_bytes_per_row.is_some();
-        (unseen && self.groups > 0).then(|| rows / self.groups_of(rows).clamp(1.0, rows))
+        // Less than one row is no group either.
+        (unseen && self.groups > 0).then(|| (rows / self.groups_of(rows)).min(rows).max(1.0))
     }
 
     /// The groups that so many rows have; of more rows than were measured rather too many than too few.
@@ -309,6 +322,33 @@ pub(super) mod tests {
         });
         let none = none.unwrap();
         assert!(none.groups_of(4e6).abs() < 1e-9 && none.bytes_per_group.abs() < 1e-9);
+    }
+
+    /// Once, less than one row for a machine had bounds the wrong way round, which ended the program.
+    #[test]
+    fn less_than_a_row_merges_nothing() {
+        let rates = report(|_| {}).unwrap();
+        assert_eq!([0.0625, 0.5, 1.0].map(|rows| rates.merging(rows)), [Some(1.0); 3]);
+        assert!(rates.merging(1e9).unwrap() > 2.0);
+    }
+
+    /// Once, cores that no machine has were counted up to for ever, and times of zero gave costs that are no numbers.
+    #[test]
+    fn figures_of_no_machine_are_refused() {
+        for (change, reason) in [
+            ((|report| report["machine"]["cores"] = json!(u64::MAX)) as fn(&mut Value), "no machine has"),
+            (|report| report["machine"]["cores"] = json!(0), "no machine has"),
+            (|report| report["processes"] = json!(0), "no machine has"),
+            (|report| report["workers"] = json!(0), "no machine has"),
+            (|report| report["seconds"]["total"] = json!(0), "no run takes"),
+            (|report| report["seconds"]["total"] = json!(-1), "no run takes"),
+            (|report| report["workers_detail"][1]["busy_seconds"] = json!(-1), "no run takes"),
+        ] {
+            let refused = report(change).unwrap_err();
+            assert!(refused.contains(reason), "{refused}");
+        }
+        let most = report(|report| report["workers_detail"][0]["groups"] = json!(u64::MAX)).unwrap();
+        assert_eq!(most.groups, u64::MAX);
     }
 
     #[test]
