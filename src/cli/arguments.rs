@@ -144,7 +144,7 @@ pub struct JobArguments {
     #[arg(long, help_heading = "Output")]
     pub explain: bool,
 
-    /// Print the answer as one JSON object
+    /// Print the answer as one JSON object; what the run took is told on stderr all the same
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 

@@ -22,7 +22,7 @@ pub struct Finished<A> {
 
 impl<A> Finished<A> {
     /// Ends the run: writes the report if one was asked for, prints the answer on stdout, as `text` or as one JSON
-    /// object with `fields` in it, and on stderr what the run took, of which `--json` leaves only that records were skipped.
+    /// object with `fields` in it, and on stderr what the run took.
     pub fn tell(
         mut self,
         hash: AnswerHash,
@@ -46,12 +46,10 @@ impl<A> Finished<A> {
                 object.extend(fields);
             }
             cli::print(format_args!("{object}\n"))?;
-            // For whoever looks at what a script printed: the object is as good without bad records.
-            self.report.skipped().iter().for_each(cli::note);
         } else {
             cli::print(text)?;
-            cli::note(&self.report);
         }
+        cli::note(&self.report);
         if let Some(profile) = self.report.profile.as_ref().filter(|_| self.settings.verbose) {
             cli::note(format_args!("\n{}", profile.tree()));
         }
