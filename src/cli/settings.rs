@@ -10,6 +10,7 @@ use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
 use crate::cost::InstancePrice;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
+use crate::report::same_place;
 use crate::units::counted;
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
@@ -149,7 +150,7 @@ impl JobArguments {
     /// One report would take the place of the other.
     fn check_reports(&self) -> Result<(), Error> {
         match (&self.report, &self.report_html) {
-            (Some(report), Some(page)) if report == page => Err(Error::usage(
+            (Some(report), Some(page)) if same_place(report, page) => Err(Error::usage(
                 format!("--report and --report-html are the same file, {}", page.display()),
                 format!(
                     "--report {} --report-html {}",

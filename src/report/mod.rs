@@ -9,6 +9,7 @@ mod profile;
 mod progress;
 mod rows;
 
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -220,8 +221,9 @@ impl std::fmt::Display for RunReport {
             let partitions = Count(self.spilled_partitions);
             write!(f, ", {} of {partitions} partitions spilled to disk", Bytes(self.spilled_bytes))?;
         }
-        if let Some(warning) = self.skipped() {
-            write!(f, "\n{warning}")?;
+        if input.bad_records > 0 {
+            let records = Count(input.bad_records);
+            write!(f, "\n{records} bad records were skipped: the answer is without them")?;
         }
         if input.rereads > 0 {
             write!(
@@ -253,12 +255,6 @@ impl std::fmt::Display for RunReport {
 }
 
 impl RunReport {
-    /// What must be said on stderr however the answer is printed: that records were skipped, if any were.
-    pub fn skipped(&self) -> Option<String> {
-        let records = Count(self.input.bad_records);
-        (records.0 > 0).then(|| format!("{records} bad records were skipped: the answer is without them"))
-    }
-
     /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as `/dev/stderr`
     /// or a pipe, is written to and not replaced.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
@@ -278,11 +274,23 @@ impl RunReport {
         let directory = directory_of(path);
         fs::metadata(directory).map_err(Error::file("write a report in", directory))?;
         if path.is_dir() {
-            let source = std::io::ErrorKind::IsADirectory.into();
+            let source = io::ErrorKind::IsADirectory.into();
             return Err(Error::file("write the report", path)(source));
         }
-        Ok(())
+        // A file is replaced, for which it is its directory that must be open to us; what is no file is written to.
+        let replaced = fs::metadata(path).map_or(true, |found| found.is_file());
+        let written = if replaced { directory } else { path };
+        rustix::fs::access(written, rustix::fs::Access::WRITE_OK)
+            .map_err(|error| Error::file("write the report", path)(error.into()))
     }
+}
+
+/// Whether a report at one of these paths would take the place of one at the other, however they are spelled.
+pub fn same_place(a: &Path, b: &Path) -> bool {
+    // A link is replaced, and not what it points to.
+    let place =
+        |path: &Path| fs::canonicalize(directory_of(path)).ok().zip(path.file_name().map(OsStr::to_owned));
+    a == b || place(a).is_some_and(|a| Some(a) == place(b))
 }
 
 /// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.

@@ -90,6 +90,8 @@ fn numbers_that_make_no_job_are_usage_errors() {
         usage("--report run.json --report-html run.json"),
         "--report and --report-html are the same file, run.json\n  try: --report run.json --report-html run.html"
     );
+    // Once, only the same spelling was.
+    assert!(usage("--report ./run.json --report-html run.json").contains("are the same file"));
     assert!(usage("-p 1").contains("-n 2 without -p to start 2 processes"));
     assert!(usage("--secret-file s").starts_with("--secret-file is for processes on several hosts"));
     assert!(

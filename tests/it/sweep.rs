@@ -180,6 +180,29 @@ fn a_wrong_answer_is_an_error_and_no_time_is_told() {
     assert!(!home.path().join("wrong.json").exists());
 }
 
+/// Once, a sweep looked at where its files were to go when all was measured, and then told nothing of it.
+#[test]
+fn files_that_cannot_be_written_are_refused_before_the_first_run() {
+    let home = Home::new();
+    fs::create_dir(home.path().join("folder")).unwrap();
+    let query = pretender(&home, "touch ran; echo right");
+    let refused = |words: &str, code: i32, line: &str| {
+        let ran = sweep(&home, &format!("--query {query} --workers 1 --rounds 1 {words}")).run();
+        ran.ended_with(code).check(ran.stderr.contains(line) && ran.stdout.is_empty(), line);
+        assert!(!home.path().join("ran").exists(), "{words}");
+    };
+    refused("--json absent/j", 1, "error: cannot write a report in absent: ");
+    refused("--svg folder", 1, "error: cannot write the report folder: ");
+    // Once, the drawing took the place of the times.
+    for svg in ["out", "./out", "folder/../out"] {
+        refused(&format!("--json out --svg {svg}"), 2, "--json and --svg are the same file, ");
+    }
+    let ran =
+        sweep(&home, &format!("--query {query} --workers 1 --rounds 1 --json out --svg folder/out")).run();
+    ran.ended_with(0);
+    assert!(home.path().join("out").exists() && home.path().join("folder/out").exists());
+}
+
 #[test]
 fn a_query_that_fails_says_so_in_its_own_words() {
     let home = Home::new();

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::report::write_whole;
+use millrace::report::{RunReport, same_place, write_whole};
 use millrace::units::parse_positive_bytes;
 use millrace::{Error, cli};
 
@@ -79,6 +79,7 @@ fn run(options: &Options) -> Result<(), Error> {
     }
     let query = Program::query(&options.query)?;
     let baseline = options.baseline.then(|| Program::plain_loop(&options.query)).transpose()?;
+    check_outputs(options)?;
     let cases = cases(options);
     let mut runs: Vec<(Option<usize>, Run)> = Vec::new();
     for _ in 0..options.rounds.get() {
@@ -92,6 +93,8 @@ fn run(options: &Options) -> Result<(), Error> {
         }
     }
     let outcome = Outcome::of(options.query.display().to_string(), &options.arguments, cases, &runs)?;
+    // First of all what would be lost with a disk that has become full.
+    cli::print(&outcome)?;
     if let Some(path) = &options.json {
         write_whole(path, |mut to| {
             serde_json::to_writer_pretty(&mut to, &outcome)?;
@@ -102,7 +105,24 @@ fn run(options: &Options) -> Result<(), Error> {
         let drawn = plot::speed_up(&outcome);
         write_whole(path, |to| to.write_all(drawn.as_bytes()))?;
     }
-    cli::print(&outcome)
+    Ok(())
+}
+
+/// Refuses files that could not be written, or of which one would take the place of the other, before minutes are spent on what goes there.
+fn check_outputs(options: &Options) -> Result<(), Error> {
+    if let (Some(json), Some(svg)) = (&options.json, &options.svg)
+        && same_place(json, svg)
+    {
+        return Err(Error::usage(
+            format!("--json and --svg are the same file, {}", svg.display()),
+            format!(
+                "--json {} --svg {}",
+                json.with_extension("json").display(),
+                svg.with_extension("svg").display()
+            ),
+        ));
+    }
+    [&options.json, &options.svg].into_iter().flatten().try_for_each(|path| RunReport::check_path(path))
 }
 
 /// Touches as much memory as a case took in its runs until now.
