@@ -8,6 +8,7 @@ a multiple of 2^-24, so adding 32-bit values in 64 bits loses nothing in any ord
 
 import hashlib
 import json
+import math
 
 from peers import examples
 
@@ -53,7 +54,7 @@ def named(row):
 
 
 def digest(answer):
-    """A short hash of what all engines report alike, to stand beside a time in the results."""
+    """A short hash of what all engines report alike, to stand beside a time in the results; an error where it is no answer."""
     if "table" in answer:
         # Fewer digits than are compared: answers that are equal have one hash, as good as always.
         cells = [f"{value:.9e}" if isinstance(value, float) else value for row in answer["table"] for value in row]
@@ -61,7 +62,9 @@ def digest(answer):
     totals = [answer["groups"]]
     totals += [float(answer["revenue"]).hex()] if "revenue" in answer else []
     totals += [answer[key] for key in ("visits", "links") if key in answer]
-    text = json.dumps([*totals, top_rows(answer)])
+    if not all(math.isfinite(answer.get(total) or 0) for total in TOTALS):
+        raise ValueError("a total is no number")
+    text = json.dumps([*totals, top_rows(answer)], allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -5,9 +5,12 @@ line of reason, so that a run records it and goes on.
 """
 
 import json
+import math
 import os
 import queue
+import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -20,11 +23,23 @@ from harness.options import PEERS_DIRECTORY, ROOT
 SETTLE_SECONDS = 0.5
 
 
+# Addresses of hosts, as the message of a cluster has them; loopback is the same everywhere.
+ADDRESS = re.compile(r"\b(?!127\.|0\.0\.0\.0\b)\d{1,3}(?:\.\d{1,3}){3}\b")
+
+
 class Failure(Exception):
-    """A peer did not do its work; the message is one line, without paths of this machine."""
+    """A peer did not do its work; the message is one line, without paths, name and addresses of this machine."""
 
     def __init__(self, reason):
-        super().__init__(neutral(" ".join(str(reason).split()))[:500])
+        super().__init__(nowhere(neutral(" ".join(str(reason).split())))[:500])
+
+
+def nowhere(text):
+    """Text without what this machine is called in its network."""
+    name = socket.gethostname()
+    if name and name != "localhost":
+        text = re.sub(rf"\b{re.escape(name)}\b", "HOST", text)
+    return ADDRESS.sub("HOST", text)
 
 
 def neutral(text):
@@ -35,11 +50,25 @@ def neutral(text):
 def verb(engine, name, *arguments):
     """Runs `install` or `load` to its end; returns the last line it printed."""
     script = PEERS_DIRECTORY / engine / name
-    done = subprocess.run([script, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run([script, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+    except OSError as error:
+        raise Failure(f"{engine}/{name} cannot be run: {error}") from error
     if done.returncode != 0:
         raise Failure(" ".join([f"{engine}/{name} ended with exit code {done.returncode}", *done.stdout.splitlines()[-1:]]))
     lines = done.stdout.strip().splitlines()
     return lines[-1] if lines else ""
+
+
+def figure(result, key, above=None):
+    """A number that a peer may give: None, or finite and not negative; with `above`, it must be there, and greater than that."""
+    value = result.get(key)
+    if value is None and above is None:
+        return None
+    # True is an int.
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0 or above is not None and value <= above:
+        raise ValueError(f"{key} is {value!r}")
+    return value
 
 
 class Session:
@@ -92,16 +121,19 @@ class Session:
         self.room.cleanup()
 
     def _start(self):
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
         # What it spills goes with it: what a killed Spark left behind once filled the disk, hours into a run.
         self.room = tempfile.TemporaryDirectory(prefix="millrace-peer-", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-            text=True, cwd=ROOT, start_new_session=True, env={**os.environ, "TMPDIR": self.room.name},
+            text=True, errors="replace", cwd=ROOT, start_new_session=True, env={**os.environ, "TMPDIR": self.room.name},
         )
         self.lines = queue.Queue()
         threading.Thread(target=_forward, args=(self.process.stdout, self.lines), daemon=True).start()
-        self.startup_seconds = self._receive().get("startup_seconds")
+        try:
+            self.startup_seconds = figure(self._receive(), "startup_seconds")
+        except ValueError as error:
+            self._fail(f"gave a start that cannot be read: {error}")
 
     def _send(self, line):
         try:
@@ -118,9 +150,12 @@ class Session:
         if line is None:
             self._fail("ended before its work")
         try:
-            return json.loads(line)
-        except ValueError:
+            result = json.loads(line)
+        except (ValueError, RecursionError):
             self._fail(f"printed no JSON: {line[:200]}")
+        if not isinstance(result, dict):
+            self._fail(f"printed no JSON object: {line[:200]}")
+        return result
 
     def _fail(self, what):
         self.errors.seek(0)

@@ -8,6 +8,22 @@ FILE = "results.jsonl"
 AT_THE_END = ("summary.md", "README.md")
 
 
+def read(path):
+    """(rows, whether the last line was cut off, as a killed machine leaves it, and is left out); ValueError where another line is no JSON."""
+    *whole, last = path.read_text(encoding="utf-8").split("\n")
+    rows = []
+    for number, line in enumerate(whole, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: this is no JSON: {error}") from error
+    try:
+        rows += [json.loads(last)] if last else []
+    except ValueError:
+        return rows, True
+    return rows, False
+
+
 class Results:
     """Appends rows to the file of a run. The folder is made with the first row, so a run that measured nothing leaves none."""
 

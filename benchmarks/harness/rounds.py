@@ -11,7 +11,7 @@ from harness import answers
 from harness.cases import FOLDED, WRITTEN
 from harness.dataset import cool
 from harness.memory import WarmMemory
-from harness.peers import SETTLE_SECONDS, Failure, Session
+from harness.peers import SETTLE_SECONDS, Failure, Session, figure
 
 CHECK_ROUND = 0
 
@@ -118,23 +118,26 @@ def _output(scratch, case):
 def _run_once(row, session, judge, case, scratch):
     try:
         result = session.run()
+        row["startup_seconds"] = session.startup_seconds
+        taken = figure(result, "seconds", above=0)
+        for key in ("peak_rss_bytes", "table_bytes", "input_bytes", "imbalance", "spilled_bytes"):
+            row[key] = figure(result, key)
+        answer = result["answer"]
+        # Before it is judged: an answer without the shape of one would become the measure of all others.
+        groups, digest = answer["groups"], answers.digest(answer)
         written = None
         if row["mode"] == WRITTEN and row["round"] == CHECK_ROUND:
             written = answers.written_digest(_output(scratch, case))
-        answer = result["answer"]
         row["failure"] = judge.sentence(case, answer, written)
         row["answer"] = {
-            "groups": answer["groups"], "revenue": answer.get("revenue"), "digest": answers.digest(answer),
+            "groups": groups, "revenue": answer.get("revenue"), "digest": digest,
             "engine_hash": answer.get("hash"), "written_hash": written[1] if written else None,
         }
-        row["startup_seconds"] = session.startup_seconds
-        for key in ("peak_rss_bytes", "table_bytes", "input_bytes", "imbalance", "spilled_bytes"):
-            row[key] = result.get(key)
         if row["failure"] is None:
-            row["seconds"] = float(result["seconds"])
+            row["seconds"] = float(taken)
     except Failure as failure:
         row["failure"] = str(failure)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # Whatever a peer answers, the other cases go on.
         row["failure"] = str(Failure(f"{case.engine} gave a result that cannot be read: {error!r}"))
 
 

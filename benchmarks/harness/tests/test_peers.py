@@ -25,6 +25,19 @@ BUSY = """\
 """
 
 
+class Failures(unittest.TestCase):
+    def test_a_reason_names_neither_this_machine_nor_its_addresses(self):
+        """Once, what Spark said of its executor stood in the results."""
+        reason = f"lost task (192.0.2.2 executor driver) of {peers.ROOT}/a on host-of-mine, 127.0.0.1:2101 and 1.2.3 stay"
+        with mock.patch.object(peers.socket, "gethostname", lambda: "host-of-mine"):
+            self.assertEqual(str(Failure(reason)), "lost task (HOST executor driver) of ./a on HOST, 127.0.0.1:2101 and 1.2.3 stay")
+
+    def test_a_verb_that_cannot_be_run_is_a_failure(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(peers, "PEERS_DIRECTORY", Path(folder)):
+            with self.assertRaises(Failure):
+                peers.verb("absent", "install")
+
+
 class Sessions(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

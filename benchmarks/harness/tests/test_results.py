@@ -10,7 +10,7 @@ from unittest import mock
 from harness import bench, machine, report
 from harness.options import parse
 from harness.peers import Failure
-from harness.results import Results
+from harness.results import Results, read
 from harness.targets import Figures
 
 
@@ -40,6 +40,16 @@ class Kept(unittest.TestCase):
         results.keep({"round": 0})
         self.assertEqual([file.name for file in self.out.iterdir()], ["results.jsonl"])
         self.assertEqual(self.on_disk(), [{"round": 0}])
+
+    def test_a_last_line_that_was_cut_off_is_left_out_and_another_is_an_error(self):
+        self.out.mkdir()
+        file = self.out / "results.jsonl"
+        for text, found in (("", ([], False)), ('{"a": 1}\n', ([{"a": 1}], False)), ('{"a": 1}', ([{"a": 1}], False)), ('{"a": 1}\n{"a', ([{"a": 1}], True))):
+            file.write_text(text)
+            self.assertEqual(read(file), found)
+        file.write_text('{"a\n{"a": 1}\n')
+        with self.assertRaisesRegex(ValueError, "results.jsonl:1: this is no JSON"):
+            read(file)
 
     def bench(self, measure):
         """A whole run whose measuring is `measure`."""

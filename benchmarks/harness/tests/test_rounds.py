@@ -146,6 +146,29 @@ class Rounds(unittest.TestCase):
         self.assertEqual(failure["sorry"], "no memory")
         self.assertEqual([row["seconds"] for row in rows["judge"]], [0.5, 0.5])
 
+    def test_an_answer_that_is_none_is_a_failure_of_its_engine_alone(self):
+        """Once, each of these ended the whole run, or became the measure of all others."""
+        answer = json.dumps(RIGHT)
+        lines = {
+            "other-rows": result(top=[{"prefix": "a"}]), "texts": result(top=["a"]), "nameless": result(top=[{"revenue": 1.0}]), "topless": result(top=5),
+            "null": '{"seconds": 1, "answer": null}', "list": '{"seconds": 1, "answer": [1]}', "word": '{"seconds": 1, "answer": "groups"}',
+            "no-object": "[1]", "number": "7", "deep": "[" * 5000, "infinite": result(revenue=1e999), "large": f'{{"seconds": 1{"0" * 400}, "answer": {answer}}}',
+            "negative": f'{{"seconds": -1, "answer": {answer}}}', "none": f'{{"seconds": NaN, "answer": {answer}}}', "zero": f'{{"seconds": 0, "answer": {answer}}}',
+            "true": f'{{"seconds": true, "answer": {answer}}}', "timeless": f'{{"answer": {answer}}}', "memory": f'{{"seconds": 1, "peak_rss_bytes": "much", "answer": {answer}}}',
+        }
+        for name, line in lines.items():
+            self.peer(name, f"echo '{line}'")
+        self.peer("judge", f"echo '{result()}'")
+        self.peer("start", "exit")
+        start = self.root / "start" / "query"
+        start.write_text(start.read_text().replace("0.1", '"soon"'))
+        self.peer("bytes", r"printf '\377\n'; printf '\377\n' >&2")
+        # Those that answer badly come first, so that they would be the judges.
+        rows = self.run_with(*lines, "start", "bytes", "judge", repeat=1)
+        self.assertEqual([row["seconds"] for row in rows["judge"]], [0.5, 0.5])
+        for name in (*lines, "start", "bytes"):
+            self.assertTrue(all(row["failure"] and row["seconds"] is None for row in rows[name]), (name, rows[name]))
+
     def test_a_crash_after_the_check_costs_one_round(self):
         mark = self.root / "crashed"
         self.peer("once", f"if [ $round = 1 ] && [ ! -e {mark} ]; then touch {mark}; exit 1; fi; echo '{result()}'")
