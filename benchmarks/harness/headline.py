@@ -1,11 +1,13 @@
 """The tables of results in README.md, made from benchmarks/runs and from what `cost` says of them: `scripts/headline`.
 
-Each case, a query on one format, is told by the newest run that has it; of runs of one day, by the one with more engines. A run that was cut
-off tells nothing. All of a line is of one run, in which the engines took turns.
+Each case, a query on one format, is told by the run with the most engines that has it; of those with as many, by the newest, which is the last in the
+list of benchmarks/runs/README.md. What a newer run with fewer engines found is told below the table. A run that was cut off tells nothing. All of a line
+is of one run, in which the engines took turns.
 """
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,8 +19,8 @@ from harness.engines import OURS, named
 from harness.figures import ratio, spread, table, taken
 from harness.options import FORMATS, ROOT
 from harness.peers import Failure, verb
-from harness.results import AT_THE_END, FILE
-from harness.targets import GEOMETRIC_MEAN, TIMES_SPARK, TWO_WORKERS, Figures, case_of, geometric_mean, least
+from harness.results import AT_THE_END, FILE, read
+from harness.targets import GEOMETRIC_MEAN, TIMES_SPARK, TWO_WORKERS, VERDICTS, Figures, case_of, geometric_mean, least
 from peers.queries import LINKS, OF_TABLES, PREFIXES, QUERIES, THRESHOLDS
 
 README = ROOT / "README.md"
@@ -41,6 +43,13 @@ class Line:
     rows: int
     ours: float | None
     others: dict
+    # Engines of the whole run.
+    engines: int
+
+    @property
+    def case(self):
+        """The query and its format in words."""
+        return f"{self.query} on {self.form}"
 
     @property
     def fastest(self):
@@ -59,12 +68,23 @@ class Line:
         return ratio(self.others.get(SPARK), self.ours)
 
 
+def listed(folder):
+    """The names of the runs that the list in a folder has, the oldest first."""
+    index = folder / "README.md"
+    names = re.findall(r"\]\(([^()/]+)/", index.read_text(encoding="utf-8")) if index.exists() else []
+    return list(dict.fromkeys(names))
+
+
 def runs(folder):
-    """{name: rows} of the runs that came to their end, with results; the oldest first."""
-    found = {}
-    for results in sorted(folder.glob(f"*/{FILE}")):
+    """{name: rows} of the runs that came to their end, with results; the oldest first, and last those that are not in the list yet."""
+    found, order = {}, listed(folder)
+    place = lambda results: (order.index(results.parent.name) if results.parent.name in order else len(order), results)
+    for results in sorted(folder.glob(f"*/{FILE}"), key=place):
         if all((results.parent / name).exists() for name in AT_THE_END):
-            rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+            try:
+                rows, _ = read(results)
+            except ValueError as error:
+                raise Failure(str(error)) from error
             # Results before there were several formats do not name theirs.
             # What waits for the disk is no match for what does not.
             rows = [{"format": "csv"} | row for row in rows if "engine" in row and not row.get("cold")]
@@ -75,21 +95,29 @@ def runs(folder):
 
 def lines(folder):
     """Every case that any run has, in the order of formats and queries."""
-    chosen = {}
+    return chosen_of(folder)[0]
+
+
+def chosen_of(folder):
+    """The lines of the table, and those that newer runs with fewer engines have of the same cases."""
+    chosen, narrower = {}, []
     for name, rows in runs(folder).items():
         for line in lines_of(name, rows):
-            case, date = (line.form, line.query), name[:10]
-            known = chosen.get(case)
-            if known is None or (known.run[:10], len(known.others)) <= (date, len(line.others)):
-                chosen[case] = line
-    return [chosen[case] for case in ((form, query) for form in FORMATS for query in QUERIES) if case in chosen]
+            known = chosen.get((line.form, line.query))
+            if known is None or known.engines <= line.engines:
+                chosen[line.form, line.query] = line
+                narrower = [other for other in narrower if other.case != line.case]
+            elif line.rows == known.rows:
+                narrower.append(line)
+    found = [chosen[case] for case in ((form, query) for form in FORMATS for query in QUERIES) if case in chosen]
+    return found, [line for line in narrower if line.query in QUERIES]
 
 
 def lines_of(name, rows):
     """The cases of one run, over the smallest input that it has."""
     # What an engine cannot do is no failure of it.
     rows = [row for row in rows if not row.get("cannot")]
-    figures = Figures(rows)
+    figures, engines = Figures(rows), len({row["engine"] for row in rows})
     for query, form in dict.fromkeys((row["query"], row["format"]) for row in rows):
         mode = WRITTEN if query in THRESHOLDS else HELD
         here = [row for row in rows if (row["query"], row["format"], row["mode"]) == (query, form, mode)]
@@ -102,7 +130,7 @@ def lines_of(name, rows):
             elif case[5] == TWO_WORKERS.setting:
                 ours = (found and found.middle,)
         if ours and others:
-            yield Line(name, query, form, size, ours[0], others)
+            yield Line(name, query, form, size, ours[0], others, engines)
 
 
 def name_of(case):
@@ -130,13 +158,42 @@ def speeds(found):
     return table(["query", "Millrace", "fastest other", "times faster", "Spark, warm", "times cheaper", "run"], cells)
 
 
+def origin(found, narrower, missed):
+    """Which runs the table is of, and what newer ones with fewer engines found; `missed` gives the targets that a run missed."""
+    by_run = {}
+    for line in found:
+        by_run.setdefault(line.run, []).append(line)
+    most, *others = sorted(by_run, key=lambda run: -len(by_run[run]))
+    said = f"The table is of [{most}](benchmarks/runs/{most}/README.md)"
+    for run in others:
+        said += f"; {', '.join(line.case for line in by_run[run])} of [{run}](benchmarks/runs/{run}/README.md)"
+    said = [said + "."]
+    for run in dict.fromkeys(line.run for line in narrower):
+        here = [line for line in narrower if line.run == run]
+        told = "; ".join(f"{line.case} {taken(line.ours)} ({times(line.speed)})" for line in here)
+        beside = dict.fromkeys(name.partition(", ")[0] for line in here for name in line.others)
+        said.append(f"A newer run, [{run}](benchmarks/runs/{run}/summary.md), has no line there, as it is beside {', '.join(beside)} alone. Its times, and how many times "
+                    f"faster than the fastest other: {told}. Targets it missed: {'; '.join(missed(run)) or 'none'}.")
+    return "\n".join(said) + "\n"
+
+
+def missed_in(folder):
+    """Looks up the targets that the summary of a run says were missed, with what was measured."""
+    def missed(run):
+        rows = (folder / run / "summary.md").read_text(encoding="utf-8").splitlines()
+        cells = [[cell.strip() for cell in row.strip("| ").split(" | ")] for row in rows if row.endswith(f"| {VERDICTS[False]} |")]
+        return [f"{name} ({measured}, {wanted})" for name, wanted, measured, _ in cells]
+
+    return missed
+
+
 def sentences(found):
     """What the table says as a whole: where others are ahead first of all, then each mean and Spark."""
-    behind = [f"{line.query} on {line.form} ({line.fastest[0]}, {taken(line.fastest[1])} against {taken(line.ours)})"
+    behind = [f"{line.case} ({line.fastest[0]}, {taken(line.fastest[1])} against {taken(line.ours)})"
               for line in found if line.speed is not None and line.speed < 1]
     judged = [line for line in found if line.speed is not None]
     said = [f"Another engine is ahead in {len(behind) or 'none'} of {len(judged)} cases" + (": " + "; ".join(behind) if behind else "") + "."]
-    failed = [f"{line.query} on {line.form}" for line in found if line.ours is None]
+    failed = [line.case for line in found if line.ours is None]
     if failed:
         said.append(f"Millrace failed in {', '.join(failed)}.")
     for form in FORMATS:
@@ -146,7 +203,7 @@ def sentences(found):
                         f"(at least {GEOMETRIC_MEAN[form]}× is wanted).")
     spark = [line for line in found if SPARK in line.others]
     if spark:
-        missed = [f"{line.query} on {line.form} ({times(line.against_spark)})" for line in spark
+        missed = [f"{line.case} ({times(line.against_spark)})" for line in spark
                   if line.against_spark is None or line.against_spark < TIMES_SPARK]
         said.append(f"Spark runs each query a second time in a session that is warm; on one machine the ratio of times is that of dollars. At least {TIMES_SPARK} "
                     f"times cheaper is wanted: {'met in all' if not missed else 'missed in ' + ', '.join(missed) + ', met in the other'} "
@@ -206,7 +263,7 @@ def cost_of(folder):
 
 def block(folder, compare):
     """All that stands between the markers."""
-    found = lines(folder)
+    found, narrower = chosen_of(folder)
     if not found:
         raise Failure(f"no run under {folder.name} came to its end")
     # Of the run that most lines are of; where it has both pictures, the short one.
@@ -218,6 +275,7 @@ def block(folder, compare):
         BEGIN,
         f"Seconds on {' and '.join(f'{count:,}' for count in rows)} visits, two threads each; medians.\n",
         speeds(found),
+        origin(found, narrower, missed_in(folder)),
         sentences(found),
         *picture,
         f"US dollars for 10^9 rows of CSV, priced as one {PRICED_AS} (four vCPUs, of which two worked), and as published by AMPLab. `cost` computes them and gives the notes:\n",

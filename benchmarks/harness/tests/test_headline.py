@@ -35,12 +35,42 @@ class Headline(unittest.TestCase):
     def found(self):
         return [(line.run, line.query, line.form, line.ours, line.fastest) for line in headline.lines(self.runs)]
 
-    def test_the_newest_run_with_more_engines_tells_a_case(self):
+    def test_the_newest_run_with_most_engines_tells_a_case(self):
         self.run_of("2026-01-01-b", self.ours(9.0), rows("duckdb", [9.0]), self.ours(8.0, query="2B"), rows("duckdb", [9.0], query="2B"))
         self.run_of("2026-01-02-a", self.ours(1.0), rows("duckdb", [4.0]), rows("spark", [3.0]))
         self.run_of("2026-01-02-b", self.ours(2.0), rows("duckdb", [4.0]))
         self.run_of("2026-01-03-a", self.ours(0.1), rows("duckdb", [4.0]), cut_off=True)
         self.assertEqual(self.found(), [("2026-01-02-a", "2A", "csv", 1.0, ("Spark", 3.0)), ("2026-01-01-b", "2B", "csv", 8.0, ("DuckDB", 9.0))])
+
+    def test_of_runs_with_as_many_engines_the_last_in_the_list_counts_whatever_its_name(self):
+        """Once, the alphabet decided, and an older run hid the worse figures of a newer one."""
+        self.run_of("2026-01-02-b", self.ours(1.0), rows("duckdb", [4.0]))
+        self.run_of("2026-01-02-a", self.ours(2.0), rows("duckdb", [4.0]))
+        (self.runs / "README.md").write_text("- [one](2026-01-02-b/README.md): a\n- [two](2026-01-02-a/README.md): b, [tables](2026-01-02-b/summary.md)\n")
+        self.assertEqual([line.run for line in headline.lines(self.runs)], ["2026-01-02-a"])
+        # Whoever has just made a run sees it at once.
+        self.run_of("2026-01-02-0", self.ours(3.0), rows("duckdb", [4.0]))
+        self.assertEqual([line.run for line in headline.lines(self.runs)], ["2026-01-02-0"])
+
+    def test_a_newer_run_with_fewer_engines_is_told_with_what_it_missed(self):
+        """Once, it was linked from nowhere."""
+        self.run_of("2026-01-01-all", self.ours(1.0), rows("duckdb", [4.0]), rows("spark", [9.0]), self.ours(1.0, form="packed"), rows("duckdb", [4.0], form="packed"))
+        self.run_of("2026-01-02-few", self.ours(2.0, form="packed"), rows("duckdb", [3.0], form="packed"), self.ours(0.1, size=7), rows("duckdb", [3.0], size=7))
+        (self.runs / "2026-01-02-few" / "summary.md").write_text("| target | wanted | measured |  |\n| 2A on packed | at least 4× | 1.50× | **missed** |\n| 2A | at least 1× | 2.00× | met |\n")
+        found, narrower = headline.chosen_of(self.runs)
+        self.assertEqual([line.run for line in found], ["2026-01-01-all"] * 2)
+        told = headline.origin(found, narrower, headline.missed_in(self.runs))
+        self.assertIn("The table is of [2026-01-01-all](benchmarks/runs/2026-01-01-all/README.md).", told)
+        self.assertIn("(benchmarks/runs/2026-01-02-few/summary.md), has no line there, as it is beside DuckDB alone.", told)
+        self.assertIn("fastest other: 2A on packed 2.00 s (1.5×). Targets it missed: 2A on packed (1.50×, at least 4×).", told)
+        # And not of what it replaces.
+        self.run_of("2026-01-03-all", self.ours(1.0, form="packed"), rows("duckdb", [4.0], form="packed"), rows("spark", [4.0], form="csv"))
+        self.assertEqual(headline.chosen_of(self.runs)[1], [])
+
+    def test_every_run_is_in_the_list_and_in_the_order_of_days(self):
+        names, folders = headline.listed(headline.RUNS), sorted(path.name for path in headline.RUNS.iterdir() if path.is_dir())
+        self.assertEqual(sorted(names), folders, "benchmarks/runs/README.md lists the runs, the oldest first")
+        self.assertEqual([name[:10] for name in names], [name[:10] for name in folders])
 
     def test_figures_are_medians_of_two_threads_over_the_smallest_input(self):
         self.run_of("2026-01-01", rows("millrace", [3.0, 1.0, 2.0], setting="-w 2"), rows("duckdb", [6.0]),
@@ -95,7 +125,8 @@ class Headline(unittest.TestCase):
         """`scripts/headline --check`, of which scripts/check runs all, needs `cost`; the times do not."""
         text = headline.README.read_text(encoding="utf-8")
         found = headline.lines(headline.RUNS)
-        for part in (headline.speeds(found), headline.sentences(found)):
+        origin = headline.origin(*headline.chosen_of(headline.RUNS), headline.missed_in(headline.RUNS))
+        for part in (headline.speeds(found), origin, headline.sentences(found)):
             self.assertTrue(part in text, "scripts/headline --write makes the tables anew")
 
 
