@@ -104,8 +104,8 @@ def compare(name, command, options, scratch, keep):
     for number in range(options.repeat + 1):
         for case in (TWO_WORKERS, TWO_PROCESSES):
             setting = case.setting
-            memory.ready(case)
-            row = run([*command, *setting.split()], scratch)
+            touched = memory.ready(case)
+            row = run([*command, *setting.split()], scratch) | {"touched_bytes": touched}
             memory.note(case, row["peak_rss_bytes"])
             hashes.add(row["hash"])
             same(hashes, name)

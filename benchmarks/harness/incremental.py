@@ -92,7 +92,7 @@ def rounds(options, even, arriving, added, scratch, keep):
         check(found, was, added[1])
         for case, row in found.items():
             say(f"{case:<12} {'round ' + str(number) if number else 'not timed'}  {row['seconds']:.3f} s, {row['processor_seconds']:.3f} s of processors")
-            row = {name: row[name] for name in ("seconds", "processor_seconds")} | {"hash": row["told"][-1]["hash"]}
+            row = {name: row[name] for name in ("seconds", "processor_seconds", "touched_bytes")} | {"hash": row["told"][-1]["hash"]}
             keep(row | {"query": "query2", "prefix": options.prefix, "rows": options.rows, "format": "csv", "mode": HELD, "engine": "millrace",
                         "setting": case, "workers": options.workers, "round": number, "timed": number > 0, "failure": None})
 
@@ -109,14 +109,14 @@ def with_file(added, do):
 
 def run(command):
     """Wall and processor seconds of a whole process, and the objects it printed."""
-    touch(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+    touched = touch(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
     used = processor_seconds()
     begin = time.perf_counter()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     wall = time.perf_counter() - begin
     if done.returncode != 0:
         raise Failure(f"exit code {done.returncode}: {done.stderr[-300:]}")
-    return {"seconds": wall, "processor_seconds": processor_seconds() - used, "told": [json.loads(line) for line in done.stdout.splitlines()]}
+    return {"seconds": wall, "processor_seconds": processor_seconds() - used, "touched_bytes": touched, "told": [json.loads(line) for line in done.stdout.splitlines()]}
 
 
 def processor_seconds():

@@ -100,12 +100,12 @@ def measure(options, report_path):
             for case in CASES:
                 command = [query, "-k", str(options.prefix), "--top", "0", "--data", str(data.directory), "--set",
                            data.set_name, "--report", str(report_path), *setting(case).split()]
-                memory.ready(case)
+                touched = memory.ready(case)
                 done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
                 if done.returncode != 0:
                     raise Failure(f"{shlex.join(command)}: {done.stderr}")
                 run = {"scale": scale, "case": case, "report": json.loads(report_path.read_text()),
-                       "load_average": machine.load_average()}
+                       "load_average": machine.load_average(), "touched_bytes": touched}
                 memory.note(case, run["report"]["peak_rss_bytes"])
                 taken = run["report"]["seconds"]["total"]
                 say(f"{rows:,} rows, {setting(case)}, {f'run {number}' if number else 'not timed'}: {taken:.3f} s")
@@ -188,7 +188,7 @@ def keep(out, runs, chosen, text, readme):
             figures = {key: found[key] for key in ("peak_rss_bytes", "base_rss_bytes", "group_bytes", "exchanged_bytes", "seconds")}
             workers = {key: [worker[key] for worker in found["workers_detail"]] for key in ("busy_seconds", "elapsed_seconds")}
             lines.write(json.dumps({"rows": found["input"]["rows"], "setting": setting(run["case"]), **figures, **workers,
-                                    "hash": found["answer"]["hash"], "load_average": run["load_average"]}) + "\n")
+                                    "hash": found["answer"]["hash"], "load_average": run["load_average"], "touched_bytes": run["touched_bytes"]}) + "\n")
     (out / "summary.md").write_text(text, encoding="utf-8")
     (out / "README.md").write_text(readme, encoding="utf-8")
 

@@ -50,7 +50,7 @@ class Folder(unittest.TestCase):
             "workers_detail": [{"busy_seconds": 1.0, "elapsed_seconds": 1.5}], "answer": {"hash": "ab"},
             "input": {"rows": 100, "largest_split": "/home/someone/part-0"}, "machine": {"os": "built by someone"},
         }
-        run = {"scale": 4, "case": (1, 2), "report": report, "load_average": 0.1}
+        run = {"scale": 4, "case": (1, 2), "report": report, "load_average": 0.1, "touched_bytes": 3}
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "runs" / "one"
             validation.keep(out, [run], run, "the table\n", "how it came about\n")
@@ -60,7 +60,7 @@ class Folder(unittest.TestCase):
             self.assertNotIn("someone", (out / "report.json").read_text())
             self.assertEqual(json.loads((out / "results.jsonl").read_text()), {
                 "rows": 100, "setting": "-n 2 -w 1", "peak_rss_bytes": 5, "base_rss_bytes": 4, "group_bytes": 3, "exchanged_bytes": 2,
-                "seconds": {"total": 2.0}, "busy_seconds": [1.0], "elapsed_seconds": [1.5], "hash": "ab", "load_average": 0.1,
+                "seconds": {"total": 2.0}, "busy_seconds": [1.0], "elapsed_seconds": [1.5], "hash": "ab", "load_average": 0.1, "touched_bytes": 3,
             })
 
     def test_a_run_is_never_overwritten(self):
