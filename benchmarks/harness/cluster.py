@@ -159,13 +159,13 @@ def attack(command, repeat, warm_bytes, scratch, keep):
     pair, hashes = Pair(command, scratch), set()
     for number in range(repeat + 1):
         for hostile in (False, True):
-            taken, told, connections = pair.run(hostile, warm_bytes)
+            told, figures = pair.run(hostile, warm_bytes)
             hashes.add(json.loads(told)["hash"])
             same(hashes, "with strangers")
-            say(f"{'hostile' if hostile else 'alone':<8} {'round ' + str(number) if number else 'not timed'}  {taken:.3f} s, {connections:,} connections")
-            if hostile and connections < CONNECTIONS:
-                raise Failure(f"only {connections} hostile connections were made")
-            keep({"part": "hostile", "hostile": hostile, "round": number, "timed": number > 0, "seconds": taken, "connections": connections})
+            say(f"{'hostile' if hostile else 'alone':<8} {'round ' + str(number) if number else 'not timed'}  {figures['seconds']:.3f} s, {figures['connections']:,} connections")
+            if hostile and figures["connections"] < CONNECTIONS:
+                raise Failure(f"only {figures['connections']} hostile connections were made")
+            keep({"part": "hostile", "hostile": hostile, "round": number, "timed": number > 0, **figures})
 
 
 def of(rows, part, key="seconds", **where):

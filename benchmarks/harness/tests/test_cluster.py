@@ -2,7 +2,9 @@
 
 import unittest
 from argparse import Namespace
+from unittest import mock
 
+from harness import cluster
 from harness.cluster import ONE, TWO, evaluate, exchanged, summary
 
 PRINTED = """40000000 records of 16 bytes, two processes of one worker, 2 rounds
@@ -50,6 +52,15 @@ class Targets(unittest.TestCase):
     def test_bytes_that_could_not_be_counted_are_not_judged(self):
         found = evaluate([row for row in rows() if row["part"] != "wire"])
         self.assertEqual([(target.measured, target.met) for target in found if "2A" in target.name], [("0.80×", False), ("n/a", None)])
+
+    def test_results_say_how_much_memory_was_touched(self):
+        """Once, those of `scripts/bench` alone did."""
+        kept, ran = [], {"seconds": 1.0, "hash": "ab", "peak_rss_bytes": 4096, "printed": "lo: 7"}
+        options = Namespace(format="csv", rows=10, repeat=1)
+        with mock.patch.object(cluster, "run", lambda *_: dict(ran)), mock.patch.object(cluster, "say"):
+            cluster.compare("2A", ["query2"], options, None, kept.append)
+        speeds = [row for row in kept if row["part"] == "speed"]
+        self.assertEqual([(row["round"], row["touched_bytes"]) for row in speeds], [(0, 0), (0, 0), (1, 4096), (1, 4096)])
 
     def test_the_tables_have_every_part(self):
         text = summary(rows(), Namespace(rows=200_000, format="csv", repeat=2, smoke=True), {"date": "2026-01-01", "name": "here"})

@@ -5,12 +5,17 @@ import unittest
 from argparse import Namespace
 from pathlib import Path
 
-from harness.incremental import ADDED, FULL, NOTHING, check, shares, summary
+from harness.incremental import ADDED, FULL, NOTHING, check, run, shares, summary
 from harness.peers import Failure
 
 
 def answer(number):
     return {"groups": number, "revenue": number / 2, "hash": str(number)}
+
+
+class Run(unittest.TestCase):
+    def test_a_run_says_how_much_memory_was_touched_before_it(self):
+        self.assertIn("touched_bytes", run(["echo", '{"hash": "ab"}']))
 
 
 class Check(unittest.TestCase):
