@@ -89,6 +89,7 @@ impl Usd {
     /// ```
     /// assert_eq!(millrace::units::Usd(0.005_71).rounded_up().to_string(), "0.0058 USD");
     /// ```
+    #[must_use]
     pub fn rounded_up(self) -> Self {
         let scale = 10_f64.powi(decimals(self.0, 2) as i32);
         let shown = (self.0 * scale).ceil();

@@ -222,7 +222,7 @@ fn a_last_line_that_was_cut_off_is_left_out_and_told() {
         ran.stderr.starts_with("warning: cut.jsonl ends within a line, which is left out"),
         "a warning",
     );
-    let whole = &results[..results.trim_end().rfind('\n').unwrap() + 1];
+    let whole = &results[..=results.trim_end().rfind('\n').unwrap()];
     fs::write(home.path().join("whole.jsonl"), whole).unwrap();
     let without = cost(&home, "whole.jsonl --instance c7i.xlarge");
     without.ended_with(0);

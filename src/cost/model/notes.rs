@@ -1,7 +1,7 @@
 //! What the figures of a prediction rest on, in words.
 
 use super::{Load, Question, Rates};
-use crate::units::BytesPerSecond;
+use crate::units::{BytesPerSecond, decimals};
 
 /// Who measures is told where a worker had a processor for less of its time.
 const QUIET_SHARE: f64 = 0.9;
@@ -54,7 +54,8 @@ pub(super) fn notes(rates: &Rates, load: Load, question: &Question, nodes: &[usi
     let share = load.rows / rates.rows as f64;
     if !(1.0 / 16.0..=16.0).contains(&share) {
         notes.push(format!(
-            "{share:.3} times the measured rows: the model was only checked up to 16 times; measure a larger run."
+            "{share:.*} times the measured rows: the model was checked for 1 to 16 times; measure a run nearer to that size.",
+            decimals(share, 3)
         ));
     }
     notes
@@ -77,6 +78,19 @@ mod tests {
 
     use super::super::rates::tests::report;
     use super::super::{Offers, Question};
+
+    /// Once, a small size was said to be 0.000 times the measured one, and a larger run to be measured.
+    #[test]
+    fn a_size_far_from_the_measured_one_is_told() {
+        let noted = |rows: u64| {
+            let question = Question { rows: Some(rows), ..Question::default() };
+            let notes = Offers::new(report(|_| {}).unwrap(), &question).unwrap().notes;
+            notes.into_iter().find(|note| note.contains("times the measured rows"))
+        };
+        assert!(noted(25).unwrap().starts_with("0.000025 times the measured rows"));
+        assert!(noted(100_000_000).unwrap().starts_with("100.000 times"));
+        assert_eq!(noted(2_000_000), None);
+    }
 
     #[test]
     fn a_busy_machine_is_told() {
