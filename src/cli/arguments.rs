@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 
 use crate::Error;
+use crate::cluster;
 use crate::cost::InstancePrice;
 use crate::error::FirstFailure;
 use crate::formats::row_writer::RowFormat;
@@ -55,8 +56,8 @@ pub struct JobArguments {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Parallelism")]
     pub connect_timeout: std::time::Duration,
 
-    /// Seconds after which a silent process counts as lost, which ends the job
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Parallelism")]
+    /// Seconds after which a silent process counts as lost, which ends the job; 0.1 or more
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = peer_seconds, help_heading = "Parallelism")]
     pub peer_timeout: std::time::Duration,
 
     /// Memory that each process may use, as 512MB or 50%; what exceeds it goes to --spill-dir
@@ -240,6 +241,17 @@ impl StoreArguments {
             read_ahead_bytes: read_ahead_bytes(workers, memory_bytes),
             failure: FirstFailure::default(),
         })
+    }
+}
+
+/// Reads how long a process may be silent.
+fn peer_seconds(text: &str) -> Result<std::time::Duration, String> {
+    let least = cluster::LEAST_PEER_TIMEOUT;
+    match seconds(text)? {
+        typed if typed < least => {
+            Err(format!("type {} or more: a shorter silence is no sign of a loss", least.as_secs_f64()))
+        }
+        typed => Ok(typed),
     }
 }
 

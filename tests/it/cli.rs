@@ -104,6 +104,9 @@ fn values_are_refused_where_they_are_typed() {
     assert!(refused("--split-size 1furlong").contains("as 65536, 64K, 16MiB or 1.5GB"));
     assert!(refused("--connect-timeout 0").contains("above 0"));
     assert!(refused("--connect-timeout nan").contains("above 0"));
+    // Heartbeats are 0.01 s apart or more: whoever waits for less loses those that live.
+    assert!(refused("--peer-timeout 0.05").contains("type 0.1 or more"));
+    assert_eq!(resolve("--peer-timeout 0.1").unwrap().timeouts.peer, Duration::from_millis(100));
     assert!(
         refused("--instance pdp11")
             .contains("the prices of 2026-09 do not have it; type one of c5n.2xlarge, ")
