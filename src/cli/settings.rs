@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{JobArguments, shown};
 use crate::Error;
-use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
+use crate::cluster::{self, Fingerprint, Host, Log, Membership, Secret, Timeouts};
 use crate::cost::InstancePrice;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
@@ -267,14 +267,25 @@ impl JobArguments {
                 ),
             ));
         }
+        let all = hosts.clone();
         hosts.truncate(processes);
         let secret = Secret::find(self.secret_file.as_deref(), std::env::var_os(cluster::SECRET_VARIABLE))?;
         let index = match index {
             Some(index) => index,
-            None => cluster::identify(&name, &hosts)?,
+            None => cluster::identify(&name, &hosts)
+                .map_err(|error| left_out(&name, &all, processes).unwrap_or(error))?,
         };
         Ok(Membership::listed(hosts, index, secret))
     }
+}
+
+/// That this machine is one of the hosts that `-n` leaves out of the job, if it is just one.
+fn left_out(file: &str, all: &[Host], processes: usize) -> Option<Error> {
+    let own = 1 + cluster::identify(file, all).ok()?;
+    Some(Error::usage(
+        format!("host {own} in {file} is this machine, and -n {processes} leaves it out"),
+        format!("-n {own}, or start no process here"),
+    ))
 }
 
 /// Threads of a process: as many as were typed, or as there are cores for each of the `sharing` processes on this machine.

@@ -166,6 +166,19 @@ fn hosts_and_numbers_must_fit() {
 }
 
 #[test]
+fn a_machine_that_n_leaves_out_was_told_that_it_is_not_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "203.0.113.1:2101\n203.0.113.2:2101\n203.0.113.3:2101\n127.0.0.1:2101\n";
+    let hosts = host_file(&directory, text);
+    assert_eq!(
+        usage(&format!("-h {hosts} -n 2")),
+        format!(
+            "host 4 in {hosts} is this machine, and -n 2 leaves it out\n  try: -n 4, or start no process here"
+        )
+    );
+}
+
+#[test]
 fn an_ambiguous_place_lists_the_candidates() {
     let directory = tempfile::tempdir().unwrap();
     let hosts = host_file(&directory, "127.0.0.1:2101\n127.0.0.1:2102\n");
