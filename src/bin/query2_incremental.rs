@@ -37,7 +37,7 @@ const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 #[command(name = "query2_incremental")]
 struct Options {
-    /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
+    /// Bytes of sourceIP to group by (characters of ASCII text); 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
     prefix: u8,
     /// Groups to print in the end of a pass, those with the most revenue
