@@ -29,6 +29,7 @@ use crate::memory::Budget;
 use crate::operators::ProcessShared;
 use crate::report::RunReport;
 use crate::tables::Table;
+use crate::units::counted;
 pub use finished::Finished;
 pub use join::{ChosenJoin, JoinChoice, JoinSide};
 use worker::Planned;
@@ -127,7 +128,12 @@ impl Job {
         let digest = if self.settings.local_shards {
             "files of each process".to_owned()
         } else {
-            format!("{} files, digest {:016x}", input.files().len(), input.digest())
+            format!(
+                "{}, {} bytes, digest {:016x}",
+                counted(input.files().len(), "file"),
+                input.bytes(),
+                input.digest()
+            )
         };
         self.fingerprint = self.fingerprint.clone().with(&format!("the table {}", table.name), digest);
         self.planned.files += input.files().len();

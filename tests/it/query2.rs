@@ -459,6 +459,27 @@ fn a_report_goes_where_it_is_told_and_replaces_no_device() {
 }
 
 #[test]
+fn processes_with_different_files_did_not_tell_how_much_each_has() {
+    let home = Home::with(&[file(0, all_rows()[..50].concat())]);
+    home.write_hosts(2);
+    let other = home.path().join("other/csv/t/uservisits");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("part-0"), all_rows()[..49].concat()).unwrap();
+    let bytes = [50, 49].map(|count| all_rows()[..count].concat().len());
+    let start = |data: &str, index: usize| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_query2"));
+        command.args(["-h", "hosts", "-p", &index.to_string(), "--data", data, "--set", "t"]);
+        home.runner(command).start()
+    };
+    for ran in [start("data", 0), start("other", 1)].map(crate::support::Running::end) {
+        for (index, bytes) in bytes.iter().enumerate() {
+            let line = format!("process {index} has the table uservisits 1 file, {bytes} bytes, digest ");
+            ran.failed_saying(&line);
+        }
+    }
+}
+
+#[test]
 fn two_processes_of_a_host_file() {
     let home = Home::with(&[file(0, all_rows().concat())]);
     home.write_hosts(2);
