@@ -72,6 +72,11 @@ pub enum Error {
     /// A signal asked the job to stop.
     #[error("stopped by {0}; no answer was given and no output was written")]
     Interrupted(&'static str),
+    /// A signal asked it to stop when nothing was left but to tell.
+    #[error(
+        "stopped by {0} when the run was over; its output is complete, but its answer may not be, and its report may be missing"
+    )]
+    InterruptedAtEnd(&'static str),
 }
 
 impl Error {

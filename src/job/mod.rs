@@ -56,7 +56,7 @@ impl Job {
     /// Resolves what was typed. `options` are the query's own flags, without the shared ones: they must be equal on
     /// every process and appear in the report.
     ///
-    /// From here on a first signal fails the run, and a second one ends the process.
+    /// From here on a first signal fails the run, and a second one ends the process; so does the first one once the run is over.
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;

@@ -13,7 +13,7 @@ use timely::dataflow::Scope;
 
 use super::ending::{CLEAN_UP, collect, network_ended, told};
 use super::worker::{self, Assignment, Outcome};
-use super::{Finished, Job, queues};
+use super::{Finished, Job, queues, watch};
 use crate::Error;
 use crate::cli;
 use crate::cluster::{self, Connections, Fate, Verdict};
@@ -131,6 +131,9 @@ impl Job {
             cli::note(format_args!("warning: {error}"));
         }
         let first = cluster.index() == 0;
+        if first {
+            watch::decided(&failure)?;
+        }
         let report = self.report(&outcome, connected);
         let answer = outcome.answer.unwrap_or_default();
         Ok(first.then_some(Finished { answer, report, settings: self.settings }))
