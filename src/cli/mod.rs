@@ -18,7 +18,7 @@ use clap::Parser;
 pub use arguments::{JobArguments, OutputArguments, StoreArguments, seconds};
 pub use settings::{JobSettings, bundled_data, set_name, workers};
 
-use crate::{Error, cluster, program};
+use crate::{Error, cluster, program, signals};
 
 /// Version and commit of this build, as `--version` shows them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("MILLRACE_COMMIT"), ")");
@@ -48,6 +48,7 @@ pub fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Error>) -> ExitCode {
         return code;
     }
     cluster::end_with_parent();
+    signals::let_long_files_fail();
     let options = match parse(std::env::args_os()) {
         Ok(options) => options,
         Err(error) => {

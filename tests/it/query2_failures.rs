@@ -265,6 +265,28 @@ fn a_signal_was_swallowed_while_nobody_read_the_answer() {
 }
 
 #[test]
+fn a_limit_of_file_sizes_ended_the_process_without_a_word() {
+    let home = Home::with(&[("a".into(), rows(1, 20_000).concat())]);
+    let too_large = "File too large (os error 27)";
+    // Blocks of 512 bytes.
+    let limited = |blocks: usize, words: &str| {
+        home.query_in_shell(&format!("ulimit -f {blocks}; exec \"$@\""), words).run()
+    };
+    for words in ["-w 1 --output out", "-w 2 -n 2 --output out", "-w 1 --output out --single-file"] {
+        let ran = limited(10, &format!("-k 12 {words}"));
+        ran.failed_saying(too_large);
+        nothing_left(&home, &ran);
+    }
+    // Not even the marker, of which nothing stayed but an empty file in a new directory.
+    let ran = limited(0, "-w 1 --output out");
+    ran.failed_saying(&format!("cannot write out/.millrace-run: {too_large}"));
+    nothing_left(&home, &ran);
+    fs::create_dir(home.path().join("there")).unwrap();
+    limited(0, "-w 1 --output there").failed_saying(too_large);
+    assert_eq!(home.listing("there"), [""; 0]);
+}
+
+#[test]
 fn a_child_that_is_stopped_or_killed_ends_the_job_and_is_named() {
     let home = Home::with_endless_table();
     for (signal, what) in [(Signal::KILL, " was lost: "), (Signal::TERM, " failed: stopped by SIGTERM")] {

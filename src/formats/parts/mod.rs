@@ -108,7 +108,8 @@ impl Output {
             )));
         }
         if created {
-            mark(directory, &[MARKER_TEXT, MADE].concat())?;
+            mark(directory, &[MARKER_TEXT, MADE].concat())
+                .inspect_err(|_| drop(fs::remove_dir(directory)))?;
         }
         Ok(Output(Arc::new(Inner {
             directory: directory.to_path_buf(),
