@@ -117,8 +117,8 @@ fn print_to(mut to: impl Write, text: impl Display) -> Result<(), Error> {
     }
 }
 
-/// A value as its flag takes it, for messages and for comparing processes.
-fn shown(value: &impl clap::ValueEnum) -> impl Display {
+/// A value as its flag takes it, for messages, reports and for comparing processes.
+pub(crate) fn shown(value: &impl clap::ValueEnum) -> impl Display {
     struct Shown(Option<clap::builder::PossibleValue>);
     impl Display for Shown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -116,7 +116,6 @@ impl JobArguments {
     fn resolve_within(&self, cluster: Membership, program: &str) -> Result<JobSettings, Error> {
         let workers = workers(self.workers, self.sharing())?;
         let memory_bytes = self.memory_bytes()?;
-        self.check_reports()?;
         Ok(JobSettings {
             program: program.to_owned(),
             workers,
@@ -144,21 +143,6 @@ impl JobArguments {
             assignment: self.assignment,
             cluster,
         })
-    }
-
-    /// One report would take the place of the other.
-    fn check_reports(&self) -> Result<(), Error> {
-        match (&self.report, &self.report_html) {
-            (Some(report), Some(page)) if report == page => Err(Error::usage(
-                format!("--report and --report-html are the same file, {}", page.display()),
-                format!(
-                    "--report {} --report-html {}",
-                    report.with_extension("json").display(),
-                    page.with_extension("html").display()
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// Processes on this machine: those that this one starts share it.

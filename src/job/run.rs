@@ -136,7 +136,7 @@ impl Job {
         }
         let report = self.report(&outcome, connected);
         let answer = outcome.answer.unwrap_or_default();
-        Ok(first.then_some(Finished { answer, report, settings: self.settings }))
+        Ok(first.then_some(Finished { answer, report, settings: self.settings, reports: self.reports }))
     }
 
     /// The two steps of a commit. Every process has its parts in place and confirms so; then process 0 writes the

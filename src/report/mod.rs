@@ -32,6 +32,7 @@ pub use rows::AnswerRows;
 
 use crate::Error;
 use crate::cost::RunCost;
+use crate::formats::whole::file_name;
 use crate::input::{Fetched, SplitAssignment};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
@@ -102,6 +103,10 @@ pub struct RunReport {
 /// What was read.
 #[derive(Debug, Clone, Serialize)]
 pub struct InputFigures {
+    /// The tables, in the order in which they were opened.
+    pub tables: Vec<TableFigures>,
+    /// What was to be done about records that do not fit: `fail` or `skip`.
+    pub bad_records_policy: String,
     /// Files.
     pub files: usize,
     /// How many of them are compressed.
@@ -131,6 +136,19 @@ pub struct InputFigures {
     pub warnings: Vec<String>,
     /// The largest piece that one worker read; none without rows.
     pub largest_split: Option<LargestSplit>,
+}
+
+/// A table that was read. Where it lies is not told: reports are published.
+#[derive(Debug, Clone, Serialize)]
+pub struct TableFigures {
+    /// Its name.
+    pub name: String,
+    /// The set it is of; none where `--data` names it outright, without its set.
+    pub set: Option<String>,
+    /// The format that was read: `csv`, `parquet` or `packed`.
+    pub format: String,
+    /// The largest split that was to be made.
+    pub split_bytes: u64,
 }
 
 /// A split, by what was read of it.
@@ -272,17 +290,21 @@ impl RunReport {
     pub fn write_page(&self, path: &Path) -> Result<(), Error> {
         write_whole(path, |to| page::write(self, to))
     }
+}
 
-    /// Refuses a path for a report that could not be written, before there is a run to report.
-    pub fn check_path(path: &Path) -> Result<(), Error> {
-        let directory = directory_of(path);
-        fs::metadata(directory).map_err(Error::file("write a report in", directory))?;
-        if path.is_dir() {
-            let source = std::io::ErrorKind::IsADirectory.into();
-            return Err(Error::file("write the report", path)(source));
+/// Refuses a path that [`write_whole`] could not write to, before there is anything to write; `flag` is where it was typed.
+pub fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            return Err(Error::file("write the report", path)(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(())
+        Ok(found) if !found.is_file() => return Ok(()),
+        _ => {}
     }
+    file_name(flag, path)?;
+    let directory = directory_of(path);
+    // A file is the only proof that files can be made; it has no name and leaves nothing.
+    tempfile::tempfile_in(directory).map(drop).map_err(Error::file("write a report in", directory))
 }
 
 /// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
@@ -307,7 +329,8 @@ pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>
     written().map_err(Error::file("write the report", path))
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// The directory that a file is in, or is to be in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -344,6 +367,8 @@ mod tests {
             workers: 2,
             assignment,
             input: InputFigures {
+                tables: Vec::new(),
+                bad_records_policy: String::new(),
                 files: 1,
                 compressed_files: 0,
                 splits: 2,

@@ -86,10 +86,6 @@ fn numbers_that_make_no_job_are_usage_errors() {
         "-p 1 names a line of a host file, but there is no -h\n  \
          try: -h FILE -p 1, or -n 3 without -p to start 3 processes on this machine"
     );
-    assert_eq!(
-        usage("--report run.json --report-html run.json"),
-        "--report and --report-html are the same file, run.json\n  try: --report run.json --report-html run.html"
-    );
     assert!(usage("-p 1").contains("-n 2 without -p to start 2 processes"));
     assert!(usage("--secret-file s").starts_with("--secret-file is for processes on several hosts"));
     assert!(

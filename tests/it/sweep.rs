@@ -199,6 +199,15 @@ fn a_query_that_fails_says_so_in_its_own_words() {
 }
 
 #[test]
+fn what_cannot_be_written_showed_after_all_runs() {
+    let home = Home::new();
+    for flag in ["--json", "--svg"] {
+        let ran = sweep(&home, &format!("--query query2 {flag} nowhere/file")).run();
+        ran.failed_saying("error: cannot write a report in nowhere: ");
+    }
+}
+
+#[test]
 fn the_plain_loop_refuses_what_it_cannot_read() {
     let home = Home::with(&[("part-0".into(), b"1.1.1.1,p,1990-01-01,1,\"a\",D,D,w,1\n".to_vec())]);
     let words = "--query query2 --plain-loop -- --data data --set t";

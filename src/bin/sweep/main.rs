@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::report::write_whole;
+use millrace::report::{check_path, write_whole};
 use millrace::units::parse_positive_bytes;
 use millrace::{Error, cli};
 
@@ -76,6 +76,9 @@ fn run(options: &Options) -> Result<(), Error> {
     if options.plain_loop {
         let answer = plain::run(&options.query, &options.arguments)?;
         return cli::print(format_args!("{}\n", serde_json::json!(answer)));
+    }
+    for (flag, path) in [("--json", &options.json), ("--svg", &options.svg)] {
+        path.as_deref().map_or(Ok(()), |path| check_path(flag, path))?;
     }
     let query = Program::query(&options.query)?;
     let baseline = options.baseline.then(|| Program::plain_loop(&options.query)).transpose()?;

@@ -121,6 +121,11 @@ impl Output {
         })))
     }
 
+    /// The directory of the parts, and the file that is made of them where one is wanted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.0.directory).chain(&self.0.whole).map(PathBuf::as_path)
+    }
+
     /// Removes what a run that died has left, and marks the directory as that of a run at work. To be called in each
     /// process once process 0 has its claim, and before any process opens a part.
     pub fn begin(&self) -> Result<(), Error> {
