@@ -58,7 +58,8 @@ struct Options {
     /// Threads [default: all cores this process may use]
     #[arg(short, long, value_name = "N")]
     workers: Option<usize>,
-    /// Where the tables are, as DIR/csv/SET/uservisits/ [default: the set that comes with Millrace]
+    /// Where the tables are, as DIR/csv/SET/uservisits/ [default: ./data where that has a directory csv, parquet or packed, or else what
+    /// comes with Millrace]
     ///
     /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt. In a store the table may be named outright:
     /// by an address that ends in uservisits/, by a pattern with `*` or `?`, or with {table} and {set} in it.

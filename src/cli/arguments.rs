@@ -76,7 +76,8 @@ pub struct JobArguments {
     #[arg(long, value_name = "DIR", help_heading = "Memory")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Where the tables are, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
+    /// Where the tables are, as DIR/FORMAT/SET/TABLE/ [default: ./data where that has a directory csv, parquet or packed, or else what
+    /// comes with Millrace]
     ///
     /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt for each table. Files that lie in
     /// another order are named outright: by a directory or file that is called as the table is, by a pattern as

@@ -298,8 +298,9 @@ pub fn set_name(typed: &str) -> Result<String, Error> {
     Ok(typed.to_owned())
 }
 
-/// Where the tables that come with Millrace lie: `data` in the current directory, or else where this was built.
+/// Where tables are looked for unless `--data` says so: in `data` in the current directory where that holds a directory of a format, or
+/// else among those that come with Millrace, where this was built.
 pub fn bundled_data() -> PathBuf {
     let beside = PathBuf::from("data");
-    if beside.is_dir() { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
+    if input::has_formats(&beside) { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
 }

@@ -216,7 +216,7 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
         ("--secret-file <FILE>", "MILLRACE_SECRET"),
         ("--connect-timeout <SECONDS>", "default: 30"),
         ("--peer-timeout <SECONDS>", "default: 20"),
-        ("--data <DIR|URL|PATTERN>", "default: the set that comes"),
+        ("--data <DIR|URL|PATTERN>", "default: ./data where that has a directory csv"),
         ("--set <NAME>", "default: tiny"),
         ("--format <FORMAT>", "default: auto"),
         ("--bad-records <WHAT>", "default: fail"),

@@ -375,6 +375,21 @@ fn the_bundled_data_needs_no_flag() {
 }
 
 #[test]
+fn a_directory_called_data_hid_the_bundled_data() {
+    let home = Home::new();
+    fs::remove_dir_all(home.path().join("data")).unwrap();
+    let rows = |made: &str| {
+        fs::create_dir_all(home.path().join(made)).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_query2"));
+        command.args(["--json", "--top", "0"]);
+        home.runner(command).run()
+    };
+    assert_eq!(rows("data/of/somebody/else").json()["rows"], 10_000);
+    rows("data/packed")
+        .failed_saying("error: there is no table uservisits in set tiny: no directory data/packed/");
+}
+
+#[test]
 fn the_report_has_its_keys() {
     // Catches a renamed or mistyped key: other programs read them.
     let home = Home::with(&[file(0, all_rows().concat())]);
