@@ -21,6 +21,9 @@ const TRIPLES: Table = Table {
 const SINGLES: Table = Table { name: "singles", columns: &[text("only")], layout: Layout::Delimited(b',') };
 const LINES: Table = Table { name: "lines", columns: &[text("only")], layout: Layout::Lines };
 
+/// What may stand in front of the first row.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// In another order than the table, with a column left out, and one that not all bytes fit.
 #[derive(serde::Deserialize)]
 struct Pair<'a> {
@@ -182,7 +185,7 @@ fn plain_rows(content: &[u8], table: &Table) -> Vec<(usize, Option<Values>)> {
         Layout::Lines | Layout::Pages => (None, false),
     };
     let mut rows = Vec::new();
-    let mut at = 0;
+    let mut at = if content.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     while at < content.len() {
         let start = at;
         let mut fields = Vec::new();

@@ -69,9 +69,17 @@ pub enum Error {
         /// The panic's message and place.
         message: String,
     },
+    /// The report could not be written, of a run that has ended well.
+    #[error("{0}\n  the run itself has ended well: its answer is printed, and its output is complete")]
+    Unreported(#[source] Box<Error>),
     /// A signal asked the job to stop.
     #[error("stopped by {0}; no answer was given and no output was written")]
     Interrupted(&'static str),
+    /// A signal asked it to stop when nothing was left but to tell.
+    #[error(
+        "stopped by {0} when the run was over; its output is complete, but its answer may not be, and its report may be missing"
+    )]
+    InterruptedAtEnd(&'static str),
 }
 
 impl Error {

@@ -1,6 +1,8 @@
-//! The signals that ask a program to stop, and what an error calls them.
+//! The signals that ask a program to stop, and what an error calls them; and the one that would hide an error.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::report::proc_field;
 
@@ -20,4 +22,11 @@ pub(crate) fn heeded() -> impl Iterator<Item = i32> {
 /// What an error calls a signal that asks to stop.
 pub(crate) fn name(signal: i32) -> Option<&'static str> {
     ASKING_TO_STOP.into_iter().find(|(number, _)| *number == signal).map(|(_, name)| name)
+}
+
+/// Lets a write past the limit for files (`ulimit -f`) fail as one to a full disk does; the signal would end the process without a word.
+pub(crate) fn let_long_files_fail() {
+    // Whoever handles it is sent on with the error; where it cannot be handled, all is as it was. Programs that this one starts do not
+    // inherit a handler, as they would that it is ignored.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }

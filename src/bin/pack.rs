@@ -51,8 +51,8 @@ struct Arguments {
     #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter, requires = "columns")]
     delimiter: u8,
 
-    /// Where the tables are, as DIR/FORMAT/SET/TABLE/, or a place that names the table outright, as for queries [default: the
-    /// set that comes with Millrace]
+    /// Where the tables are, as DIR/FORMAT/SET/TABLE/, or a place that names the table outright, as for queries [default:
+    /// ./data where that has a directory csv, parquet or packed, or else what comes with Millrace]
     #[arg(long, value_name = "DIR|URL|PATTERN")]
     data: Option<PathBuf>,
 

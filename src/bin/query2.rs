@@ -31,7 +31,7 @@ const COLUMNS: &[Column] = &[Column::text("prefix"), Column::double("revenue")];
 #[derive(Parser, serde::Serialize)]
 #[command(name = "query2")]
 struct Options {
-    /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
+    /// Bytes of sourceIP to group by (characters of ASCII text); 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
     prefix: u8,
     /// Groups to print, those with the most revenue

@@ -37,7 +37,7 @@ const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 #[command(name = "query2_incremental")]
 struct Options {
-    /// Characters of sourceIP to group by; 8, 10 and 12 are queries 2A, 2B and 2C
+    /// Bytes of sourceIP to group by (characters of ASCII text); 8, 10 and 12 are queries 2A, 2B and 2C
     #[arg(short = 'k', long, value_name = "X", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=15))]
     prefix: u8,
     /// Groups to print in the end of a pass, those with the most revenue
@@ -58,7 +58,8 @@ struct Options {
     /// Threads [default: all cores this process may use]
     #[arg(short, long, value_name = "N")]
     workers: Option<usize>,
-    /// Where the tables are, as DIR/csv/SET/uservisits/ [default: the set that comes with Millrace]
+    /// Where the tables are, as DIR/csv/SET/uservisits/ [default: ./data where that has a directory csv, parquet or packed, or else what
+    /// comes with Millrace]
     ///
     /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt. In a store the table may be named outright:
     /// by an address that ends in uservisits/, by a pattern with `*` or `?`, or with {table} and {set} in it.

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 
 use crate::Error;
+use crate::cluster;
 use crate::cost::InstancePrice;
 use crate::error::FirstFailure;
 use crate::formats::row_writer::RowFormat;
@@ -55,8 +56,8 @@ pub struct JobArguments {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Parallelism")]
     pub connect_timeout: std::time::Duration,
 
-    /// Seconds after which a silent process counts as lost, which ends the job
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Parallelism")]
+    /// Seconds after which a silent process counts as lost, which ends the job; 0.1 or more
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = peer_seconds, help_heading = "Parallelism")]
     pub peer_timeout: std::time::Duration,
 
     /// Memory that each process may use, as 512MB or 50%; what exceeds it goes to --spill-dir
@@ -75,7 +76,8 @@ pub struct JobArguments {
     #[arg(long, value_name = "DIR", help_heading = "Memory")]
     pub spill_dir: Option<PathBuf>,
 
-    /// Where the tables are, as DIR/FORMAT/SET/TABLE/ [default: the set that comes with Millrace]
+    /// Where the tables are, as DIR/FORMAT/SET/TABLE/ [default: ./data where that has a directory csv, parquet or packed, or else what
+    /// comes with Millrace]
     ///
     /// A directory, `s3://BUCKET/PREFIX`, or `http(s)://HOST/PATH` with a _manifest.txt for each table. Files that lie in
     /// another order are named outright: by a directory or file that is called as the table is, by a pattern as
@@ -240,6 +242,17 @@ impl StoreArguments {
             read_ahead_bytes: read_ahead_bytes(workers, memory_bytes),
             failure: FirstFailure::default(),
         })
+    }
+}
+
+/// Reads how long a process may be silent.
+fn peer_seconds(text: &str) -> Result<std::time::Duration, String> {
+    let least = cluster::LEAST_PEER_TIMEOUT;
+    match seconds(text)? {
+        typed if typed < least => {
+            Err(format!("type {} or more: a shorter silence is no sign of a loss", least.as_secs_f64()))
+        }
+        typed => Ok(typed),
     }
 }
 

@@ -18,7 +18,7 @@ use clap::Parser;
 pub use arguments::{JobArguments, OutputArguments, StoreArguments, seconds};
 pub use settings::{JobSettings, bundled_data, set_name, workers};
 
-use crate::{Error, cluster, program};
+use crate::{Error, cluster, program, signals};
 
 /// Version and commit of this build, as `--version` shows them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("MILLRACE_COMMIT"), ")");
@@ -48,6 +48,7 @@ pub fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Error>) -> ExitCode {
         return code;
     }
     cluster::end_with_parent();
+    signals::let_long_files_fail();
     let options = match parse(std::env::args_os()) {
         Ok(options) => options,
         Err(error) => {
@@ -116,8 +117,8 @@ fn print_to(mut to: impl Write, text: impl Display) -> Result<(), Error> {
     }
 }
 
-/// A value as its flag takes it, for messages and for comparing processes.
-fn shown(value: &impl clap::ValueEnum) -> impl Display {
+/// A value as its flag takes it, for messages, reports and for comparing processes.
+pub(crate) fn shown(value: &impl clap::ValueEnum) -> impl Display {
     struct Shown(Option<clap::builder::PossibleValue>);
     impl Display for Shown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

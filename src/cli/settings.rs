@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::{JobArguments, shown};
 use crate::Error;
-use crate::cluster::{self, Fingerprint, Log, Membership, Secret, Timeouts};
+use crate::cluster::{self, Fingerprint, Host, Log, Membership, Secret, Timeouts};
 use crate::cost::InstancePrice;
 use crate::input::{self, BadRecords, FormatChoice, SplitAssignment, StoreOptions};
 use crate::memory::{self, MemoryLimit};
-use crate::report::same_place;
 use crate::units::counted;
 
 /// More threads than this only exhaust memory: every worker keeps buffers for every other.
@@ -117,7 +116,6 @@ impl JobArguments {
     fn resolve_within(&self, cluster: Membership, program: &str) -> Result<JobSettings, Error> {
         let workers = workers(self.workers, self.sharing())?;
         let memory_bytes = self.memory_bytes()?;
-        self.check_reports()?;
         Ok(JobSettings {
             program: program.to_owned(),
             workers,
@@ -145,21 +143,6 @@ impl JobArguments {
             assignment: self.assignment,
             cluster,
         })
-    }
-
-    /// One report would take the place of the other.
-    fn check_reports(&self) -> Result<(), Error> {
-        match (&self.report, &self.report_html) {
-            (Some(report), Some(page)) if same_place(report, page) => Err(Error::usage(
-                format!("--report and --report-html are the same file, {}", page.display()),
-                format!(
-                    "--report {} --report-html {}",
-                    report.with_extension("json").display(),
-                    page.with_extension("html").display()
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// Processes on this machine: those that this one starts share it.
@@ -268,14 +251,25 @@ impl JobArguments {
                 ),
             ));
         }
+        let all = hosts.clone();
         hosts.truncate(processes);
         let secret = Secret::find(self.secret_file.as_deref(), std::env::var_os(cluster::SECRET_VARIABLE))?;
         let index = match index {
             Some(index) => index,
-            None => cluster::identify(&name, &hosts)?,
+            None => cluster::identify(&name, &hosts)
+                .map_err(|error| left_out(&name, &all, processes).unwrap_or(error))?,
         };
         Ok(Membership::listed(hosts, index, secret))
     }
+}
+
+/// That this machine is one of the hosts that `-n` leaves out of the job, if it is just one.
+fn left_out(file: &str, all: &[Host], processes: usize) -> Option<Error> {
+    let own = 1 + cluster::identify(file, all).ok()?;
+    Some(Error::usage(
+        format!("host {own} in {file} is this machine, and -n {processes} leaves it out"),
+        format!("-n {own}, or start no process here"),
+    ))
 }
 
 /// Threads of a process: as many as were typed, or as there are cores for each of the `sharing` processes on this machine.
@@ -304,8 +298,9 @@ pub fn set_name(typed: &str) -> Result<String, Error> {
     Ok(typed.to_owned())
 }
 
-/// Where the tables that come with Millrace lie: `data` in the current directory, or else where this was built.
+/// Where tables are looked for unless `--data` says so: in `data` in the current directory where that holds a directory of a format, or
+/// else among those that come with Millrace, where this was built.
 pub fn bundled_data() -> PathBuf {
     let beside = PathBuf::from("data");
-    if beside.is_dir() { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
+    if input::has_formats(&beside) { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::connect::{Event, Gathering};
 use super::handshake::{self, Door, Kind, Refusal, Visitor};
 use super::hosts::Host;
@@ -24,6 +26,21 @@ const PAUSE: Duration = Duration::from_micros(500);
 /// Binds every address of `host` that belongs to this machine, and no other. Names that cannot be looked up are passed
 /// over where another address can be bound: not every network knows every name.
 pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result<Vec<TcpListener>, Error> {
+    bind_by(TcpListener::bind, index, host, secret)
+}
+
+/// Whether no address of this kind, or not this one, is of this machine: where IPv6 is switched off, names still stand for such addresses.
+fn is_foreign(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn bind_by(
+    listen: impl Fn(SocketAddr) -> io::Result<TcpListener>,
+    index: usize,
+    host: &Host,
+    secret: Option<&Secret>,
+) -> Result<Vec<TcpListener>, Error> {
     let mut listeners = Vec::new();
     let mut foreign = Vec::new();
     let mut unknown = None;
@@ -51,14 +68,12 @@ pub(super) fn bind(index: usize, host: &Host, secret: Option<&Secret>) -> Result
                     HOW_TO_MAKE_ONE,
                 ));
             }
-            match TcpListener::bind(address) {
+            match listen(address) {
                 Ok(listener) => {
                     listener.set_nonblocking(true).map_err(|error| refused(&error))?;
                     listeners.push(listener);
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    foreign.push(address.to_string());
-                }
+                Err(error) if is_foreign(&error) => foreign.push(address.to_string()),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(refused(
                         &"another program listens there; is a process left from an earlier run, or this index used twice?",
@@ -280,6 +295,21 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ipv6_that_is_switched_off_did_not_let_a_name_be_bound_to_its_ipv4_address() {
+        // As `localhost` stands for both.
+        let addresses: [SocketAddr; 2] = ["[::1]:0", "127.0.0.1:0"].map(|address| address.parse().unwrap());
+        let host = &Host { endpoints: addresses.map(Into::into).into() };
+        let without_ipv6 = |address: SocketAddr| match address {
+            SocketAddr::V6(_) => Err(Errno::AFNOSUPPORT.into()),
+            SocketAddr::V4(_) => TcpListener::bind(address),
+        };
+        let bound = bind_by(without_ipv6, 0, host, None).unwrap();
+        assert_eq!(bound.len(), 1);
+        let nothing = bind_by(|_| Err(Errno::AFNOSUPPORT.into()), 0, host, None).unwrap_err().to_string();
+        assert!(nothing.contains("would listen on [::1]:0, 127.0.0.1:0, which is no address"), "{nothing}");
+    }
 
     #[test]
     fn an_index_belongs_to_the_first_instance() {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use decline::decline;
-pub use fate::{Fate, Verdict};
+pub use fate::{Fate, LEAST_PEER_TIMEOUT, Verdict};
 pub use fingerprint::Fingerprint;
 pub use hosts::{Endpoint, Host};
 pub use identify::identify;

@@ -14,7 +14,7 @@ pub(crate) mod parquet;
 pub mod parts;
 mod row;
 pub mod row_writer;
-mod whole;
+pub(crate) mod whole;
 pub mod writer;
 
 pub use csv::write_field;

@@ -1,6 +1,6 @@
 //! One file of many parts: text one behind the other, column files block by block, as they are, under one footer.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -24,14 +24,23 @@ pub(super) fn check_free(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// The name of the file that was typed behind `flag`. With a slash at its end, a path is that of a directory.
+pub(crate) fn file_name<'a>(flag: &str, path: &'a Path) -> Result<&'a OsStr, Error> {
+    let name = path.file_name();
+    let ends_with_it = |name: &&OsStr| path.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes());
+    name.filter(ends_with_it).ok_or_else(|| {
+        let remedy = match name {
+            Some(_) => format!("{flag} {}", path.components().as_path().display()),
+            // Of the root, and of a directory by its dots.
+            None => format!("{flag} with the name of a file in it"),
+        };
+        Error::usage(format!("{flag} {} is no name of a file", path.display()), remedy)
+    })
+}
+
 /// Where the parts of a file are until it is made of them: beside it, so that it can be renamed, and hidden.
 pub(super) fn directory_of_parts(path: &Path) -> Result<PathBuf, Error> {
-    let Some(name) = path.file_name() else {
-        return Err(Error::usage(
-            format!("--output {} is no name of a file", path.display()),
-            "--output with the name of the file, as groups.parquet",
-        ));
-    };
+    let name = file_name("--output", path)?;
     let hidden: OsString = [".".as_ref(), name, ".parts".as_ref()].into_iter().collect();
     Ok(path.with_file_name(hidden))
 }

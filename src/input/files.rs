@@ -62,14 +62,19 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Directory of this format's sets.
-    fn directory(self) -> &'static str {
+    /// Directory of this format's sets, which is also what `--format` calls it.
+    pub(super) fn directory(self) -> &'static str {
         match self {
             Format::Csv => "csv",
             Format::Parquet => "parquet",
             Format::Packed => "packed",
         }
     }
+}
+
+/// Whether a directory of this machine has one of a format in it.
+pub(crate) fn has_formats(data: &Path) -> bool {
+    [Format::Csv, Format::Parquet, Format::Packed].iter().any(|format| data.join(format.directory()).is_dir())
 }
 
 impl FormatChoice {
@@ -91,6 +96,12 @@ pub(super) struct Listed {
     pub(super) files: Vec<InputFile>,
     /// What is odd about them.
     pub(super) warnings: Vec<String>,
+}
+
+/// The set that a table is of, unless `data` names the table outright, and no set.
+pub(crate) fn set_of<'a>(options: &'a InputOptions, table: &Table) -> Option<&'a str> {
+    let named = options.data.to_str().is_some_and(|data| data.contains("{set}"));
+    (named || !names_outright(options, table)).then_some(&*options.set)
 }
 
 /// Finds a table and lists its files.

@@ -37,7 +37,7 @@ pub use assign::SplitAssignment;
 pub(crate) use assign::SplitQueue;
 pub(crate) use batches::{WholeRows, stored_columns, stored_columns_at};
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
-pub(crate) use files::{list_text_files, names_outright};
+pub(crate) use files::{has_formats, list_text_files, names_outright, set_of};
 pub use plan::{ColumnValue, Input};
 pub use reader::{Block, PassedOver, SplitReader};
 pub use row::Row;

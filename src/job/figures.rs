@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Job;
 use super::worker::{self, Outcome, Planned};
+use crate::cli;
 use crate::cost::RunCost;
 use crate::input::{self, Fetched};
 use crate::report::{
@@ -38,6 +39,8 @@ impl Job {
             workers: self.settings.workers,
             assignment: self.settings.assignment,
             input: InputFigures {
+                tables: self.tables.clone(),
+                bad_records_policy: cli::shown(&self.settings.bad_records).to_string(),
                 files: planned(|planned| planned.files),
                 compressed_files,
                 splits: planned(|planned| planned.splits),

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
+use super::reports::Reports;
 use crate::Error;
 use crate::cli::{self, JobSettings};
 use crate::operators::Ranking;
@@ -18,11 +19,12 @@ pub struct Finished<A> {
     /// What the run says of itself; [`Finished::tell`] adds the answer's figures.
     pub report: RunReport,
     pub(super) settings: JobSettings,
+    pub(super) reports: Reports,
 }
 
 impl<A> Finished<A> {
-    /// Ends the run: writes the report if one was asked for, prints the answer on stdout, as `text` or as one JSON
-    /// object with `fields` in it, and on stderr what the run took.
+    /// Ends the run: prints the answer on stdout, as `text` or as one JSON object with `fields` in it, and on stderr what the run
+    /// took; then writes the report if one was asked for.
     pub fn tell(
         mut self,
         hash: AnswerHash,
@@ -30,12 +32,6 @@ impl<A> Finished<A> {
         text: impl Display,
     ) -> Result<(), Error> {
         self.report.answer = AnswerFigures { rows: hash.rows(), hash: hash.to_string() };
-        if let Some(path) = &self.settings.report {
-            self.report.write(path)?;
-        }
-        if let Some(path) = &self.settings.report_html {
-            self.report.write_page(path)?;
-        }
         if self.settings.json {
             let mut object = serde_json::json!({
                 "query": self.report.query,
@@ -53,15 +49,15 @@ impl<A> Finished<A> {
         if let Some(profile) = self.report.profile.as_ref().filter(|_| self.settings.verbose) {
             cli::note(format_args!("\n{}", profile.tree()));
         }
-        Ok(())
+        self.reports.write(&self.report)
     }
 }
 
 impl<A> Finished<A> {
     /// Makes another answer of what was gathered: rows of groups, one total of the workers' parts.
     pub fn map<B>(self, change: impl FnOnce(Vec<A>) -> Vec<B>) -> Finished<B> {
-        let Finished { answer, report, settings } = self;
-        Finished { answer: change(answer), report, settings }
+        let Finished { answer, report, settings, reports } = self;
+        Finished { answer: change(answer), report, settings, reports }
     }
 }
 

@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod queues;
 mod recorder;
+mod reports;
 mod run;
 mod watch;
 mod worker;
@@ -27,10 +28,12 @@ use crate::formats::parts::Output;
 use crate::input::{self, Input, InputOptions, Row, StoreOptions, Stores};
 use crate::memory::Budget;
 use crate::operators::ProcessShared;
-use crate::report::RunReport;
+use crate::report::TableFigures;
 use crate::tables::Table;
+use crate::units::counted;
 pub use finished::Finished;
 pub use join::{ChosenJoin, JoinChoice, JoinSide};
+use reports::Reports;
 use worker::Planned;
 
 /// A run that has not started.
@@ -42,9 +45,12 @@ pub struct Job {
     started: Instant,
     fingerprint: Fingerprint,
     planned: Planned,
+    /// What was opened.
+    tables: Vec<TableFigures>,
     /// What was said of the tables' files.
     warnings: Vec<String>,
     output: Option<Output>,
+    reports: Reports,
     shared: ProcessShared,
     stores: Stores,
     /// Where `--explain` claims an output, to leave the real one alone.
@@ -55,7 +61,7 @@ impl Job {
     /// Resolves what was typed. `options` are the query's own flags, without the shared ones: they must be equal on
     /// every process and appear in the report.
     ///
-    /// From here on a first signal fails the run, and a second one ends the process.
+    /// From here on a first signal fails the run, and a second one ends the process; so does the first one once the run is over.
     pub fn plan(program: &'static str, options: &impl Serialize, job: &JobArguments) -> Result<Self, Error> {
         let started = Instant::now();
         let settings = job.resolve(program)?;
@@ -65,13 +71,9 @@ impl Job {
             .with_local_shards(settings.local_shards);
         shared.memory.begin_with_small_pages(settings.workers);
         let stores = Stores::new(StoreOptions { failure: shared.failure.clone(), ..settings.store.clone() });
-        let ready =
-            watch::watch(&shared.failure, settings.cluster.index() * settings.workers).and_then(|()| {
-                let reports = [&settings.report, &settings.report_html].into_iter().flatten();
-                let mut own = reports.filter(|_| settings.cluster.index() == 0);
-                own.try_for_each(|path| RunReport::check_path(path))
-            });
-        or_decline(&settings, ready)?;
+        let reports = watch::watch(&shared.failure, settings.cluster.index() * settings.workers)
+            .and_then(|()| Reports::of(&settings));
+        let reports = or_decline(&settings, reports)?;
         let arguments = serde_json::to_value(options)
             .map_err(|error| Error::usage(format!("{error}"), "names of files and directories in UTF-8"));
         let arguments = or_decline(&settings, arguments)?;
@@ -86,8 +88,10 @@ impl Job {
             started,
             fingerprint,
             planned: Planned::default(),
+            tables: Vec::new(),
             warnings: Vec::new(),
             output: None,
+            reports,
             shared,
             stores,
             scratch: None,
@@ -105,20 +109,18 @@ impl Job {
 
     fn open<R: Row>(&mut self, table: &Table) -> Result<Input<R>, Error> {
         let settings = &self.settings;
-        let input = Input::open(
-            table,
-            &InputOptions {
-                data: settings.data.clone(),
-                set: settings.set.clone(),
-                format: settings.format,
-                split_bytes: settings.split_bytes,
-                bad_records: settings.bad_records,
-                peers: settings.workers
-                    * if settings.local_shards { 1 } else { settings.cluster.processes() },
-                may_be_empty: settings.local_shards,
-                stores: self.stores.clone(),
-            },
-        )?;
+        let options = InputOptions {
+            data: settings.data.clone(),
+            set: settings.set.clone(),
+            format: settings.format,
+            split_bytes: settings.split_bytes,
+            bad_records: settings.bad_records,
+            peers: settings.workers * if settings.local_shards { 1 } else { settings.cluster.processes() },
+            may_be_empty: settings.local_shards,
+            stores: self.stores.clone(),
+        };
+        let input = Input::open(table, &options)?;
+        self.reports.spare_input(input.files())?;
         // Of the same files, one process says it for all.
         if self.settings.local_shards || self.settings.cluster.index() == 0 {
             input.warnings().iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
@@ -127,13 +129,24 @@ impl Job {
         let digest = if self.settings.local_shards {
             "files of each process".to_owned()
         } else {
-            format!("{} files, digest {:016x}", input.files().len(), input.digest())
+            format!(
+                "{}, {} bytes, digest {:016x}",
+                counted(input.files().len(), "file"),
+                input.bytes(),
+                input.digest()
+            )
         };
         self.fingerprint = self.fingerprint.clone().with(&format!("the table {}", table.name), digest);
         self.planned.files += input.files().len();
         self.planned.compressed_files +=
             input.files().iter().filter(|file| file.compression.is_some()).count();
         self.planned.splits += input.splits().len();
+        self.tables.push(TableFigures {
+            name: table.name.to_owned(),
+            set: input::set_of(&options, table).map(str::to_owned),
+            format: input.format().to_owned(),
+            split_bytes: input.split_bytes(),
+        });
         Ok(input)
     }
 

@@ -12,7 +12,8 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// There is something already, another run is writing there, or one file is wanted of several machines.
+    /// There is something already, another run is writing there, a report would be in the same place, or one file is wanted of several
+    /// machines.
     pub fn output(
         &mut self,
         arguments: &OutputArguments,
@@ -50,7 +51,9 @@ impl Job {
         let form = Form { format, columns, single_file: *single_file, synced: !no_sync };
         let claim = if self.settings.cluster.index() == 0 { Output::create } else { Output::join };
         if !self.settings.explain {
-            return claim(path, form).map(Some);
+            let output = claim(path, form)?;
+            self.reports.spare_output(&output, path)?;
+            return Ok(Some(output));
         }
         let scratch =
             tempfile::tempdir().map_err(Error::file("make a directory in", &std::env::temp_dir()))?;

@@ -13,7 +13,7 @@ use timely::dataflow::Scope;
 
 use super::ending::{CLEAN_UP, collect, network_ended, told};
 use super::worker::{self, Assignment, Outcome};
-use super::{Finished, Job, queues};
+use super::{Finished, Job, queues, watch};
 use crate::Error;
 use crate::cli;
 use crate::cluster::{self, Connections, Fate, Verdict};
@@ -131,9 +131,12 @@ impl Job {
             cli::note(format_args!("warning: {error}"));
         }
         let first = cluster.index() == 0;
+        if first {
+            watch::decided(&failure)?;
+        }
         let report = self.report(&outcome, connected);
         let answer = outcome.answer.unwrap_or_default();
-        Ok(first.then_some(Finished { answer, report, settings: self.settings }))
+        Ok(first.then_some(Finished { answer, report, settings: self.settings, reports: self.reports }))
     }
 
     /// The two steps of a commit. Every process has its parts in place and confirms so; then process 0 writes the

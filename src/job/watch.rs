@@ -1,24 +1,31 @@
 //! Panics and signals: each becomes the job's first failure, so that one place ends the job and tells why.
 
 use std::panic::PanicHookInfo;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::iterator::Signals;
 
-use crate::Error;
-use crate::error::FirstFailure;
+use crate::error::{Failure, FirstFailure};
 use crate::exchange::MALFORMED;
-use crate::signals;
+use crate::{Error, cli, signals};
 
 /// The failure that panics of timely's threads are turned into: that of the job that runs. With it, the index of its
 /// first worker in this process.
 static CURRENT: Mutex<Option<(FirstFailure, usize)>> = Mutex::new(None);
 static HOOK: Once = Once::new();
+/// Whether that job has ended well, and nothing looks at its failure any more.
+static DECIDED: AtomicBool = AtomicBool::new(false);
+/// Nobody may be reading stderr when a process must end at once.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// From here on a panic of a worker or of a network thread sets `failure`, and so does a signal; a second signal
-/// ends the process at once. The workers of this process count from `first_worker`.
+/// ends the process at once, and so does the first one once the job is [`decided`]. The workers of this process count from `first_worker`.
 pub(super) fn watch(failure: &FirstFailure, first_worker: usize) -> Result<(), Error> {
     *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some((failure.clone(), first_worker));
+    DECIDED.store(false, Ordering::SeqCst);
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -39,19 +46,53 @@ pub(super) fn watch(failure: &FirstFailure, first_worker: usize) -> Result<(), E
     let failure = failure.clone();
     let mut signals = Signals::new(signals::heeded())
         .map_err(|source| Error::Data(format!("cannot watch for signals: {source}")))?;
-    std::thread::Builder::new()
+    thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            let mut seen = false;
+            let mut cause = None;
             for signal in signals.forever() {
-                if std::mem::replace(&mut seen, true) {
-                    std::process::exit(1);
+                let name = signals::name(signal).unwrap_or("a signal");
+                if let Some(cause) = cause.take() {
+                    end(cause);
                 }
-                failure.set(Error::Interrupted(signals::name(signal).unwrap_or("a signal")));
+                failure.set(Error::Interrupted(name));
+                // Asked last: from the moment it is so, nobody looks at what was set.
+                if DECIDED.load(Ordering::SeqCst) {
+                    end(Error::InterruptedAtEnd(name));
+                }
+                // By the time of a second signal it may have been taken, to be told to others.
+                cause = Some(failure.message().map_or(Error::Interrupted(name), Error::Data));
             }
         })
         .map(drop)
         .map_err(|source| Error::Data(format!("cannot start the thread that watches for signals: {source}")))
+}
+
+/// Says that the job has ended well, and that there is nothing left to do but to tell: from here on a signal ends the process at once.
+///
+/// # Errors
+///
+/// A signal came so late that the job did not heed it.
+pub(super) fn decided(failure: &FirstFailure) -> Result<(), Error> {
+    DECIDED.store(true, Ordering::SeqCst);
+    match failure.take() {
+        Some(Failure { error: Error::Interrupted(signal), .. }) => Err(Error::InterruptedAtEnd(signal)),
+        // Whatever became of the others, the answer stands.
+        _ => Ok(()),
+    }
+}
+
+/// Ends the process with its cause.
+fn end(cause: Error) -> ! {
+    let (said, heard) = mpsc::channel();
+    let speak = move || {
+        cli::report(&cause);
+        let _ = said.send(());
+    };
+    if thread::Builder::new().name("last words".into()).spawn(speak).is_ok() {
+        let _ = heard.recv_timeout(LAST_WORDS);
+    }
+    std::process::exit(1);
 }
 
 /// A network thread's panic means that its peer is gone, one about a container that it was damaged on the way; any
@@ -87,6 +128,16 @@ mod tests {
         let thread = std::thread::Builder::new().name(name.into());
         thread.spawn(move || panic!("{message}")).unwrap().join().unwrap_err();
         failure.take().unwrap()
+    }
+
+    #[test]
+    fn a_signal_between_the_decision_and_the_answer_was_swallowed() {
+        let (late, lost, well) = Default::default();
+        FirstFailure::set(&late, Error::Interrupted("SIGTERM"));
+        let told = decided(&late).unwrap_err();
+        assert!(told.to_string().starts_with("stopped by SIGTERM when the run was over"), "{told}");
+        FirstFailure::set(&lost, Error::Cluster("process 1 was lost".into()));
+        assert!(decided(&lost).is_ok() && decided(&well).is_ok(), "the answer stands");
     }
 
     #[test]

@@ -9,11 +9,10 @@ mod profile;
 mod progress;
 mod rows;
 
-use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +32,7 @@ pub use rows::AnswerRows;
 
 use crate::Error;
 use crate::cost::RunCost;
+use crate::formats::whole::file_name;
 use crate::input::{Fetched, SplitAssignment};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
@@ -103,6 +103,10 @@ pub struct RunReport {
 /// What was read.
 #[derive(Debug, Clone, Serialize)]
 pub struct InputFigures {
+    /// The tables, in the order in which they were opened.
+    pub tables: Vec<TableFigures>,
+    /// What was to be done about records that do not fit: `fail` or `skip`.
+    pub bad_records_policy: String,
     /// Files.
     pub files: usize,
     /// How many of them are compressed.
@@ -132,6 +136,19 @@ pub struct InputFigures {
     pub warnings: Vec<String>,
     /// The largest piece that one worker read; none without rows.
     pub largest_split: Option<LargestSplit>,
+}
+
+/// A table that was read. Where it lies is not told: reports are published.
+#[derive(Debug, Clone, Serialize)]
+pub struct TableFigures {
+    /// Its name.
+    pub name: String,
+    /// The set it is of; none where `--data` names it outright, without its set.
+    pub set: Option<String>,
+    /// The format that was read: `csv`, `parquet` or `packed`.
+    pub format: String,
+    /// The largest split that was to be made.
+    pub split_bytes: u64,
 }
 
 /// A split, by what was read of it.
@@ -268,29 +285,29 @@ impl RunReport {
     pub fn write_page(&self, path: &Path) -> Result<(), Error> {
         write_whole(path, |to| page::write(self, to))
     }
-
-    /// Refuses a path for a report that could not be written, before there is a run to report.
-    pub fn check_path(path: &Path) -> Result<(), Error> {
-        let directory = directory_of(path);
-        fs::metadata(directory).map_err(Error::file("write a report in", directory))?;
-        if path.is_dir() {
-            let source = io::ErrorKind::IsADirectory.into();
-            return Err(Error::file("write the report", path)(source));
-        }
-        // A file is replaced, for which it is its directory that must be open to us; what is no file is written to.
-        let replaced = fs::metadata(path).map_or(true, |found| found.is_file());
-        let written = if replaced { directory } else { path };
-        rustix::fs::access(written, rustix::fs::Access::WRITE_OK)
-            .map_err(|error| Error::file("write the report", path)(error.into()))
-    }
 }
 
-/// Whether a report at one of these paths would take the place of one at the other, however they are spelled.
-pub fn same_place(a: &Path, b: &Path) -> bool {
-    // A link is replaced, and not what it points to.
-    let place =
-        |path: &Path| fs::canonicalize(directory_of(path)).ok().zip(path.file_name().map(OsStr::to_owned));
-    a == b || place(a).is_some_and(|a| Some(a) == place(b))
+/// Refuses a path that [`write_whole`] could not write to, before there is anything to write; `flag` is where it was typed.
+pub fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            return Err(Error::file("write the report", path)(io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(found) if !found.is_file() => return Ok(()),
+        _ => {}
+    }
+    file_name(flag, path)?;
+    let directory = directory_of(path);
+    // A file is the only proof that files can be made; it has no name and leaves nothing.
+    tempfile::tempfile_in(directory).map(drop).map_err(Error::file("write a report in", directory))
+}
+
+/// A path whose file need not exist, by the names that its directory really has. A link at its end stays: a report replaces it, and not
+/// what it leads to.
+pub fn canonical(path: &Path) -> Result<PathBuf, Error> {
+    let directory = directory_of(path);
+    let found = fs::canonicalize(directory).map_err(Error::file("look at", directory))?;
+    Ok(found.join(path.file_name().unwrap_or_default()))
 }
 
 /// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
@@ -315,7 +332,8 @@ pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>
     written().map_err(Error::file("write the report", path))
 }
 
-fn directory_of(path: &Path) -> &Path {
+/// The directory that a file is in, or is to be in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -352,6 +370,8 @@ mod tests {
             workers: 2,
             assignment,
             input: InputFigures {
+                tables: Vec::new(),
+                bad_records_policy: String::new(),
                 files: 1,
                 compressed_files: 0,
                 splits: 2,

@@ -86,12 +86,6 @@ fn numbers_that_make_no_job_are_usage_errors() {
         "-p 1 names a line of a host file, but there is no -h\n  \
          try: -h FILE -p 1, or -n 3 without -p to start 3 processes on this machine"
     );
-    assert_eq!(
-        usage("--report run.json --report-html run.json"),
-        "--report and --report-html are the same file, run.json\n  try: --report run.json --report-html run.html"
-    );
-    // Once, only the same spelling was.
-    assert!(usage("--report ./run.json --report-html run.json").contains("are the same file"));
     assert!(usage("-p 1").contains("-n 2 without -p to start 2 processes"));
     assert!(usage("--secret-file s").starts_with("--secret-file is for processes on several hosts"));
     assert!(
@@ -106,6 +100,9 @@ fn values_are_refused_where_they_are_typed() {
     assert!(refused("--split-size 1furlong").contains("as 65536, 64K, 16MiB or 1.5GB"));
     assert!(refused("--connect-timeout 0").contains("above 0"));
     assert!(refused("--connect-timeout nan").contains("above 0"));
+    // Heartbeats are 0.01 s apart or more: whoever waits for less loses those that live.
+    assert!(refused("--peer-timeout 0.05").contains("type 0.1 or more"));
+    assert_eq!(resolve("--peer-timeout 0.1").unwrap().timeouts.peer, Duration::from_millis(100));
     assert!(
         refused("--instance pdp11")
             .contains("the prices of 2026-09 do not have it; type one of c5n.2xlarge, ")
@@ -165,6 +162,19 @@ fn hosts_and_numbers_must_fit() {
 }
 
 #[test]
+fn a_machine_that_n_leaves_out_was_told_that_it_is_not_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "203.0.113.1:2101\n203.0.113.2:2101\n203.0.113.3:2101\n127.0.0.1:2101\n";
+    let hosts = host_file(&directory, text);
+    assert_eq!(
+        usage(&format!("-h {hosts} -n 2")),
+        format!(
+            "host 4 in {hosts} is this machine, and -n 2 leaves it out\n  try: -n 4, or start no process here"
+        )
+    );
+}
+
+#[test]
 fn an_ambiguous_place_lists_the_candidates() {
     let directory = tempfile::tempdir().unwrap();
     let hosts = host_file(&directory, "127.0.0.1:2101\n127.0.0.1:2102\n");
@@ -206,7 +216,7 @@ fn help_is_long_only_and_tells_default_and_unit_of_every_flag() {
         ("--secret-file <FILE>", "MILLRACE_SECRET"),
         ("--connect-timeout <SECONDS>", "default: 30"),
         ("--peer-timeout <SECONDS>", "default: 20"),
-        ("--data <DIR|URL|PATTERN>", "default: the set that comes"),
+        ("--data <DIR|URL|PATTERN>", "default: ./data where that has a directory csv"),
         ("--set <NAME>", "default: tiny"),
         ("--format <FORMAT>", "default: auto"),
         ("--bad-records <WHAT>", "default: fail"),

@@ -17,7 +17,7 @@ use millrace::tables::{DOCUMENTS, RANKINGS};
 use proptest::prelude::*;
 use rustix::process::Signal;
 
-use crate::csv::judge;
+use crate::csv::judge::{self, BYTE_ORDER_MARK};
 use crate::csv::{Page, any_text, data_with, options, read_all};
 use crate::support::{Home, Ran, Random, rows};
 
@@ -46,10 +46,12 @@ proptest! {
     #[test]
     fn any_text_in_any_streams(
         compression in any_compression(),
+        mark in 0_usize..=6,
         text in any_text(12),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..4),
         block_bytes in 1_usize..60,
     ) {
+        let text = [&BYTE_ORDER_MARK[..mark.min(3)], &text].concat();
         let file = compress(compression, &pieces(&text, &cuts));
         judge::judge_file((&name(compression), &file), &text, 1, block_bytes);
     }

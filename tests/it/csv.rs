@@ -46,7 +46,14 @@ proptest! {
 
     /// A row lost, doubled or joined at the edge of a split or a block; a quote taken for what it is not.
     #[test]
-    fn any_bytes_in_any_splits(content in any_text(12), split_bytes in 1_u64..60, block_bytes in 1_usize..60) {
+    fn any_bytes_in_any_splits(
+        mark in 0_usize..=6,
+        content in any_text(12),
+        split_bytes in 1_u64..60,
+        block_bytes in 1_usize..60,
+    ) {
+        // Often a whole byte order mark, or what looks like one.
+        let content = [&judge::BYTE_ORDER_MARK[..mark.min(3)], &content].concat();
         judge::judge(&content, split_bytes, block_bytes);
     }
 }
@@ -210,6 +217,37 @@ fn line_ends_of_every_kind() {
     }
     assert_eq!(ranks(b"").unwrap(), [0; 0]);
     assert_eq!(ranks(b"\n").unwrap(), [0; 0]);
+}
+
+#[test]
+fn a_byte_order_mark_did_become_a_part_of_the_first_key() {
+    let lines = |content: &[u8]| {
+        let data = data_with(&DOCUMENTS, &[("part-0", content)]);
+        let input = Input::<Line>::open(&DOCUMENTS, &options(data.path())).unwrap();
+        read_all(&input, |line| line.line.to_vec()).unwrap().0
+    };
+    assert_eq!(
+        lines(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n"),
+        [&b"a"[..], b"\xef\xbb\xbfb"],
+        "only in front of all"
+    );
+    assert_eq!(lines(b"\xef\xbb\xbf"), [[0; 0]; 0], "nothing else is no row");
+    assert_eq!(lines(b"\xef\xbb"), [b"\xef\xbb"], "half of one is text");
+    assert_eq!(ranks(b"\xef\xbb\xbf\"a\n,b\",1,2\nc,3,4\n").unwrap(), [1, 3], "a quoted field behind it");
+    // Bytes in errors are those of the file.
+    for (content, place) in [
+        (
+            &b"\xef\xbb\xbfa,x,2\n"[..],
+            "byte 3, line 1, column pageRank: cannot read `x` as i32\n  record: a,x,2",
+        ),
+        (
+            b"\xef\xbb\xbf\"a\",1,2\nb,x,2\n",
+            "byte 11, line 2, column pageRank: cannot read `x` as i32\n  record: b,x,2",
+        ),
+    ] {
+        let said = message(ranks(content));
+        assert_eq!(said, format!("bad record in …/csv/s/rankings/part-0, {place}"));
+    }
 }
 
 #[test]

@@ -375,6 +375,21 @@ fn the_bundled_data_needs_no_flag() {
 }
 
 #[test]
+fn a_directory_called_data_hid_the_bundled_data() {
+    let home = Home::new();
+    fs::remove_dir_all(home.path().join("data")).unwrap();
+    let rows = |made: &str| {
+        fs::create_dir_all(home.path().join(made)).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_query2"));
+        command.args(["--json", "--top", "0"]);
+        home.runner(command).run()
+    };
+    assert_eq!(rows("data/of/somebody/else").json()["rows"], 10_000);
+    rows("data/packed")
+        .failed_saying("error: there is no table uservisits in set tiny: no directory data/packed/");
+}
+
+#[test]
 fn the_report_has_its_keys() {
     // Catches a renamed or mistyped key: other programs read them.
     let home = Home::with(&[file(0, all_rows().concat())]);
@@ -456,6 +471,27 @@ fn a_report_goes_where_it_is_told_and_replaces_no_device() {
     home.query_in_shell("umask 022; exec \"$@\"", "-w 1 --report r.json").run().ended_with(0);
     let mode = fs::metadata(home.path().join("r.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644, "others may read reports as any file");
+}
+
+#[test]
+fn processes_with_different_files_did_not_tell_how_much_each_has() {
+    let home = Home::with(&[file(0, all_rows()[..50].concat())]);
+    home.write_hosts(2);
+    let other = home.path().join("other/csv/t/uservisits");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("part-0"), all_rows()[..49].concat()).unwrap();
+    let bytes = [50, 49].map(|count| all_rows()[..count].concat().len());
+    let start = |data: &str, index: usize| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_query2"));
+        command.args(["-h", "hosts", "-p", &index.to_string(), "--data", data, "--set", "t"]);
+        home.runner(command).start()
+    };
+    for ran in [start("data", 0), start("other", 1)].map(crate::support::Running::end) {
+        for (index, bytes) in bytes.iter().enumerate() {
+            let line = format!("process {index} has the table uservisits 1 file, {bytes} bytes, digest ");
+            ran.failed_saying(&line);
+        }
+    }
 }
 
 #[test]

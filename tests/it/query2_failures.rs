@@ -228,6 +228,65 @@ fn a_signal_stops_the_job_and_leaves_nothing() {
 }
 
 #[test]
+fn a_second_signal_hid_the_cause() {
+    let home = Home::with_endless_table();
+    for words in ["-w 2", "-w 1 -n 2"] {
+        let mut running = started(&home, words, 2);
+        running.signal(running.pid(), Signal::TERM);
+        std::thread::sleep(Duration::from_millis(2));
+        // It may have ended.
+        let _ = rustix::process::kill_process(running.pid(), Signal::TERM);
+        let ran = running.end();
+        ran.failed_saying("stopped by SIGTERM; no answer was given and no output was written\n");
+        ran.leaves_no_process(&home);
+        fs::remove_dir_all(home.path().join("out")).ok();
+    }
+}
+
+#[test]
+fn a_signal_was_swallowed_while_nobody_read_the_answer() {
+    let home = Home::with(&[("a".into(), rows(1, 20_000).concat())]);
+    for words in ["-w 1", "-w 1 -n 2"] {
+        let (unread, pipe) = std::io::pipe().unwrap();
+        let mut query = home.query(&format!("{words} -k 12 --top 20000 --output out"));
+        query.command.stdout(pipe);
+        let mut running = query.start();
+        while rustix::io::ioctl_fionread(&unread).unwrap() < 60_000 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.signal(running.pid(), Signal::TERM);
+        let ran = running.end();
+        let line = "error: stopped by SIGTERM when the run was over; its output is complete, ";
+        ran.ended_with(1).check(ran.stderr.contains(line), line);
+        ran.check(ran.taken < AT_ONCE, "it took long to stop");
+        assert!(home.listing("out").contains(&"_SUCCESS".to_owned()), "{ran}");
+        fs::remove_dir_all(home.path().join("out")).unwrap();
+    }
+}
+
+#[test]
+fn a_limit_of_file_sizes_ended_the_process_without_a_word() {
+    let home = Home::with(&[("a".into(), rows(1, 20_000).concat())]);
+    let too_large = "File too large (os error 27)";
+    // Blocks of 512 bytes.
+    let limited = |blocks: usize, words: &str| {
+        home.query_in_shell(&format!("ulimit -f {blocks}; exec \"$@\""), words).run()
+    };
+    for words in ["-w 1 --output out", "-w 2 -n 2 --output out", "-w 1 --output out --single-file"] {
+        let ran = limited(10, &format!("-k 12 {words}"));
+        ran.failed_saying(too_large);
+        nothing_left(&home, &ran);
+    }
+    // Not even the marker, of which nothing stayed but an empty file in a new directory.
+    let ran = limited(0, "-w 1 --output out");
+    ran.failed_saying(&format!("cannot write out/.millrace-run: {too_large}"));
+    nothing_left(&home, &ran);
+    fs::create_dir(home.path().join("there")).unwrap();
+    limited(0, "-w 1 --output there").failed_saying(too_large);
+    assert_eq!(home.listing("there"), [""; 0]);
+}
+
+#[test]
 fn a_child_that_is_stopped_or_killed_ends_the_job_and_is_named() {
     let home = Home::with_endless_table();
     for (signal, what) in [(Signal::KILL, " was lost: "), (Signal::TERM, " failed: stopped by SIGTERM")] {

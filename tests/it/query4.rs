@@ -14,6 +14,7 @@ use millrace::report::AnswerHash;
 use millrace::tables::PAGES;
 use proptest::prelude::*;
 
+use crate::csv::judge::BYTE_ORDER_MARK;
 use crate::support::{Home, Ran, Random, parse};
 
 /// Source, target and count: what phase 1 gives.
@@ -223,6 +224,7 @@ proptest! {
     /// Catches a page torn or lost wherever splits and blocks may end.
     #[test]
     fn pages_are_whole_wherever_they_are_cut(
+        mark in 0_usize..=6,
         lines in proptest::collection::vec(
             proptest::sample::select(vec![
                 &b"http://a/ 1 2 3 4"[..], b"http 1 2 3 4", b"http://a/ 1 2 3", b"", b"h", b"http", b"text of the page\r",
@@ -234,8 +236,10 @@ proptest! {
         split_bytes in 1_u64..80,
         block_bytes in 1_usize..200,
     ) {
-        let mut text = lines.join(&b'\n');
-        if ends_with_newline || text.is_empty() {
+        // Often a whole byte order mark, which is no part of the first page, or what looks like one.
+        let mark = &BYTE_ORDER_MARK[..mark.min(3)];
+        let mut text = [mark, &lines.join(&b'\n')].concat();
+        if ends_with_newline || text.len() == mark.len() {
             text.push(b'\n');
         }
         let home = home_with(std::slice::from_ref(&text));
@@ -249,7 +253,7 @@ proptest! {
             }
             extents.push((0, reader.extent()));
         }
-        prop_assert_eq!(pages, plain_pages(&text));
+        prop_assert_eq!(pages, plain_pages(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text)));
         prop_assert_eq!(bytes, text.len() as u64);
         prop_assert!(miscut_files(&mut extents, input.files()).is_empty());
     }

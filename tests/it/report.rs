@@ -290,3 +290,104 @@ fn a_name_with_markup_in_it_stays_a_name() {
     assert!(!page.contains("alert(1)</script>") && !page.contains("<script>alert"));
     assert_eq!(embedded(&home, "page.html")["arguments"]["output"], name);
 }
+
+#[test]
+fn a_report_took_the_place_of_what_was_written_or_read() {
+    let home = home(2_000);
+    fs::create_dir_all(home.path().join("dir")).unwrap();
+    std::os::unix::fs::symlink("data/csv/t/uservisits/part-1", home.path().join("link")).unwrap();
+    for flag in ["--report", "--report-html"] {
+        for (made, words, report, what) in [
+            ("", "--output a.csv --single-file", "./a.csv", "and --output a.csv would be in the same place"),
+            (
+                "",
+                "--output a.csv --single-file",
+                "dir/../a.csv",
+                "and --output a.csv would be in the same place",
+            ),
+            ("op", "--output op", "op/part-00000.csv", "and --output op would be in the same place"),
+            ("op", "--output ./op", "op/_SUCCESS", "and --output ./op would be in the same place"),
+            ("", "--output new", "new", "and --output new would be in the same place"),
+            ("", "--output new/out", "new", "and --output new/out would be in the same place"),
+            (
+                "",
+                "",
+                "data/csv/t/uservisits/part-0",
+                "would take the place of data/csv/t/uservisits/part-0, which is read",
+            ),
+        ] {
+            if !made.is_empty() {
+                fs::create_dir_all(home.path().join(made)).unwrap();
+            }
+            let before = fs::read(home.table().join("part-0")).unwrap();
+            let ran = home.query(&format!("--top 0 {words} {flag} {report}")).run();
+            ran.ended_with(2).check(ran.stdout.is_empty(), "it ran");
+            ran.check(
+                ran.stderr.contains(&format!("error: {flag} {report} {what}\n  try: {flag} with ")),
+                what,
+            );
+            assert_eq!(fs::read(home.table().join("part-0")).unwrap(), before);
+            let _ = fs::remove_dir(home.path().join("new"));
+            assert!(["a.csv", "new"].iter().all(|name| !home.path().join(name).exists()), "{ran}");
+            assert!(made.is_empty() || home.listing(made).is_empty(), "{ran}");
+        }
+    }
+    // A link to what is read goes, and what is read stays; what lies beside an output is no part of it.
+    home.query("--report link --output op --report-html op.html").run().ended_with(0);
+    assert_eq!(json(&home, "link")["input"]["rows"], 2_000);
+    assert_eq!(home.query("").run().ended_with(0).code, Some(0));
+    // And one report that of the other.
+    for (report, page) in [("r.json", "r.json"), ("r.json", "./r.json"), ("dir/../r.json", "r.json")] {
+        let ran = home.query(&format!("--report {report} --report-html {page}")).run();
+        let line = format!("error: --report and --report-html are the same file, {page}\n  try: --report ");
+        ran.ended_with(2).check(ran.stderr.starts_with(&line), &line);
+    }
+}
+
+#[test]
+fn a_report_that_failed_took_the_answer_with_it() {
+    let home = home(2_000);
+    // A directory in which nothing can be made, whoever asks.
+    let ran = home.query("--report /proc/r.json --output out").run();
+    ran.failed_saying("error: cannot write a report in /proc: ");
+    assert_eq!(home.listing("out"), ["absent"], "it ran");
+    for slash in ["r.json/", "r.json/."] {
+        let ran = home.query(&format!("--report {slash}")).run();
+        let line = format!("error: --report {slash} is no name of a file\n  try: --report r.json\n");
+        ran.ended_with(2).check(ran.stderr == line, &line);
+    }
+    // What shows only when it is written.
+    let ran = home.query("--top 3 --report /dev/full --report-html r.html --output out").run();
+    ran.ended_with(1).check(ran.stdout.contains(" groups, total revenue "), "the answer");
+    let end = "error: cannot write the report /dev/full: No space left on device (os error 28)\n  \
+               the run itself has ended well: its answer is printed, and its output is complete\n";
+    ran.check(ran.stderr.ends_with(end), end);
+    assert!(home.listing("out").contains(&"_SUCCESS".to_owned()));
+    assert!(home.path().join("r.html").exists(), "the other report");
+}
+
+#[test]
+fn a_report_did_not_say_what_was_read() {
+    let home = home(2_000);
+    home.query("--report r.json --bad-records skip --split-size 4K").run().ended_with(0);
+    let input = &json(&home, "r.json")["input"];
+    let table =
+        serde_json::json!([{ "name": "uservisits", "set": "t", "format": "csv", "split_bytes": 4096 }]);
+    assert_eq!((&input["tables"], &input["bad_records_policy"]), (&table, &"skip".into()));
+    // A place that names the table is of no set; where that place is, nobody is told.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_query2"));
+    command.args(["--data", "data/csv/t/uservisits/part-*", "--report", "r.json"]);
+    home.runner(command).run().ended_with(0);
+    let input = &json(&home, "r.json")["input"];
+    assert_eq!((&input["tables"][0]["set"], &input["bad_records_policy"]), (&Value::Null, &"fail".into()));
+    assert!(unsigned(&input["tables"][0]["split_bytes"]) > 0);
+    query3(&home, BUNDLED, "--to 2010-01-01 --report r.json");
+    let input = &json(&home, "r.json")["input"];
+    let of = |key: &str| {
+        input["tables"].as_array().unwrap().iter().map(|table| table[key].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("name"), of("set")),
+        (vec!["rankings".into(), "uservisits".into()], vec!["tiny".into(); 2])
+    );
+}

@@ -479,6 +479,8 @@ fn flags_that_cannot_be_meant_are_told() {
         ("--no-sync", "--no-sync has no rows to write"),
         ("--output-format parquet", "--output-format has no rows to write"),
         ("--output .. --single-file", "--output .. is no name of a file"),
+        // It failed when all was over: a file cannot be renamed to a directory.
+        ("--output zz/ --single-file", "--output zz/ is no name of a file\n  try: --output zz\n"),
         (
             "--output out --single-file -h hosts -p 0 --secret-file secret",
             "--single-file cannot make one file of parts on several machines",

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::report::{RunReport, same_place, write_whole};
+use millrace::report::{canonical, check_path, write_whole};
 use millrace::units::parse_positive_bytes;
 use millrace::{Error, cli};
 
@@ -77,9 +77,9 @@ fn run(options: &Options) -> Result<(), Error> {
         let answer = plain::run(&options.query, &options.arguments)?;
         return cli::print(format_args!("{}\n", serde_json::json!(answer)));
     }
+    check_outputs(options)?;
     let query = Program::query(&options.query)?;
     let baseline = options.baseline.then(|| Program::plain_loop(&options.query)).transpose()?;
-    check_outputs(options)?;
     let cases = cases(options);
     let mut runs: Vec<(Option<usize>, Run)> = Vec::new();
     for _ in 0..options.rounds.get() {
@@ -110,8 +110,11 @@ fn run(options: &Options) -> Result<(), Error> {
 
 /// Refuses files that could not be written, or of which one would take the place of the other, before minutes are spent on what goes there.
 fn check_outputs(options: &Options) -> Result<(), Error> {
+    for (flag, path) in [("--json", &options.json), ("--svg", &options.svg)] {
+        path.as_deref().map_or(Ok(()), |path| check_path(flag, path))?;
+    }
     if let (Some(json), Some(svg)) = (&options.json, &options.svg)
-        && same_place(json, svg)
+        && canonical(json)? == canonical(svg)?
     {
         return Err(Error::usage(
             format!("--json and --svg are the same file, {}", svg.display()),
@@ -122,7 +125,7 @@ fn check_outputs(options: &Options) -> Result<(), Error> {
             ),
         ));
     }
-    [&options.json, &options.svg].into_iter().flatten().try_for_each(|path| RunReport::check_path(path))
+    Ok(())
 }
 
 /// Touches as much memory as a case took in its runs until now.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::frame::Frame;
 use crate::Error;
+pub use shared::LEAST_PEER_TIMEOUT;
 use shared::Shared;
 pub use steps::Verdict;
 

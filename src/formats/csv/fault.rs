@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::text::Text;
+use super::text::{BYTE_ORDER_MARK, Text};
 use super::window::Window;
 use super::{Dialect, Source};
 use crate::input::BadRecords;
@@ -108,10 +108,14 @@ impl Survey {
             if text.end().is_some_and(|end| end < until) {
                 return Err(io::Error::other("it changed while it was read"));
             }
+            // Of a compressed text, which may come in smaller pieces, nobody asks where a row starts.
+            let marked = offset == 0 && buffer[..length].starts_with(BYTE_ORDER_MARK);
+            let mark_bytes = if marked { BYTE_ORDER_MARK.len() as u64 } else { 0 };
             for &byte in &buffer[..length] {
                 let quote = dialect.quoted && byte == dialect.marks.quote;
                 survey.newlines += u64::from(byte == b'\n');
                 state = match state {
+                    _ if offset < mark_bytes => State::RowStart,
                     State::RowStart | State::FieldStart | State::AfterQuote if quote => State::Quoted,
                     State::Quoted if quote => State::AfterQuote,
                     State::Quoted => State::Quoted,

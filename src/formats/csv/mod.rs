@@ -1,5 +1,6 @@
 //! Delimited text, plain lines and pages of lines, without a header.
 //!
+//! - A byte order mark of UTF-8 at the start of a text is no part of its first row.
 //! - A row ends with `\n` or `\r\n`; the last one needs neither. An entirely empty line is skipped where a table has
 //!   more than one column, and is an empty value where it has only one.
 //! - A field that starts with `"` follows RFC 4180: it may hold delimiters, newlines and doubled quotes, and nothing

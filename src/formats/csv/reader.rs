@@ -185,7 +185,7 @@ impl CsvReader {
         for end in &mut self.ends[self.known.clone()] {
             *end = end.wrapping_add(kept as u32).wrapping_sub(row_start as u32);
         }
-        self.scanned = kept + pending;
+        self.scanned = self.window.fresh();
         if self.window.at_end() {
             self.window.end_with_newline();
             self.end = self.end.min(self.window.next_offset());

@@ -7,6 +7,9 @@ use super::Source;
 use crate::formats::compression::Decompressor;
 use crate::formats::file::PlannedFile;
 
+/// What some programs put in front of a text, which is no part of its first row: the byte order mark of UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A text that is read in pieces. Offsets are of the text.
 pub(super) enum Text {
     /// A file as it stands, readable at any offset.

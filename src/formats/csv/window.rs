@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Source;
-use super::text::Text;
+use super::text::{BYTE_ORDER_MARK, Text};
 use crate::Error;
 use crate::input::Block;
 
@@ -114,11 +114,18 @@ impl Window {
         block.bytes = compressed.map_or(block.text_bytes, |(now, before)| now - before);
     }
 
-    /// Keeps what stands at `keep..`, reads about `bytes` more behind it and says where the kept bytes are now.
+    /// Position of what was read last.
+    pub(super) fn fresh(&self) -> usize {
+        self.start.max(self.front)
+    }
+
+    /// Keeps what stands at `keep..`, reads about `bytes` more behind it and says where the kept bytes are now; those of a byte order
+    /// mark are not kept.
     ///
     /// It may read less, or nothing, also before the end.
     pub(super) fn refill(&mut self, keep: usize, bytes: usize) -> io::Result<usize> {
         let kept = self.filled - keep;
+        let from_the_start = self.offset_of(keep) == 0;
         let start = self.next_offset;
         let wanted_end = start.saturating_add(bytes as u64);
         let page_end = wanted_end / PAGE_BYTES * PAGE_BYTES;
@@ -136,8 +143,10 @@ impl Window {
         let buffer: &mut [u8] = bytemuck::cast_slice_mut(&mut self.buffer);
         buffer.copy_within(keep..self.filled, front - kept);
         let read = self.text.read_at(&mut buffer[front..front + length], start)?;
+        let kept_start = front - kept;
+        let marked = from_the_start && buffer[kept_start..front + read].starts_with(BYTE_ORDER_MARK);
         self.front = front;
-        self.start = front - kept;
+        self.start = kept_start + if marked { BYTE_ORDER_MARK.len() } else { 0 };
         self.read = front + read;
         self.filled = self.read;
         self.next_offset = start + read as u64;

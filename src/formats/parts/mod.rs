@@ -108,7 +108,8 @@ impl Output {
             )));
         }
         if created {
-            mark(directory, &[MARKER_TEXT, MADE].concat())?;
+            mark(directory, &[MARKER_TEXT, MADE].concat())
+                .inspect_err(|_| drop(fs::remove_dir(directory)))?;
         }
         Ok(Output(Arc::new(Inner {
             directory: directory.to_path_buf(),
@@ -118,6 +119,11 @@ impl Output {
             _claim: claim,
             parts: Mutex::default(),
         })))
+    }
+
+    /// The directory of the parts, and the file that is made of them where one is wanted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.0.directory).chain(&self.0.whole).map(PathBuf::as_path)
     }
 
     /// Removes what a run that died has left, and marks the directory as that of a run at work. To be called in each

@@ -44,13 +44,17 @@ pub(super) fn listing(directory: &Path) -> Result<Vec<String>, Error> {
     entries.map(name).collect()
 }
 
-/// Writes the marker, unless there is one.
+/// Writes the marker, unless there is one; whole, or not at all.
 pub(super) fn mark(directory: &Path, text: &str) -> Result<(), Error> {
     let path = directory.join(MARKER);
-    match File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        done => done.map_err(Error::file("write", &path)),
-    }
+    let mut file = match File::create_new(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(Error::file("write", &path))?,
+    };
+    file.write_all(text.as_bytes()).map_err(|source| {
+        let _ = fs::remove_file(&path);
+        Error::file("write", &path)(source)
+    })
 }
 
 /// Brings new and renamed names in a directory to disk; without a name it is the current one, as the parent of `out` is.

@@ -13,6 +13,16 @@ impl<R> Input<R> {
         &self.plan.table
     }
 
+    /// How the files are encoded, as `--format` calls it.
+    pub(crate) fn format(&self) -> &'static str {
+        self.plan.format.directory()
+    }
+
+    /// The largest split that was to be made; blocks of column files may be larger.
+    pub(crate) fn split_bytes(&self) -> u64 {
+        self.plan.split_bytes
+    }
+
     /// How many blocks the files have; none where they are text.
     pub(crate) fn blocks(&self) -> usize {
         self.plan.columns.iter().map(|file| file.blocks().len()).sum()

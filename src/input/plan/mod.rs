@@ -75,6 +75,7 @@ pub struct Input<R> {
 #[derive(Clone)]
 struct Plan {
     table: Table,
+    format: Format,
     wanted: Arc<[Wanted]>,
     /// Of column files, their footers.
     columns: Arc<[ColumnFile]>,
@@ -139,6 +140,7 @@ impl<R: Row> Input<R> {
         warnings.extend(files::too_few(table, &files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
+            format,
             wanted: wanted.into(),
             splits: cut(&files, &columns, split_bytes, &uncut),
             files: files.into(),
