@@ -20,6 +20,7 @@ use crate::formats::columns::{ColumnFile, ColumnRange, Wanted};
 use crate::tables::Table;
 
 pub use column_value::ColumnValue;
+pub(crate) use known::Weight;
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
