@@ -137,7 +137,7 @@ impl<R: Row> Input<R> {
             Format::Csv => files::with_quotes(table, &mut files, split_bytes)?,
             Format::Parquet | Format::Packed => BTreeSet::new(),
         };
-        warnings.extend(files::too_few(table, &files, split_bytes, options.peers));
+        warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
             wanted: wanted.into(),
