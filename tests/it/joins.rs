@@ -474,9 +474,9 @@ fn auto_broadcasts_nothing_that_does_not_fit() {
     let data = home.path().join("data/csv/t");
     fs::create_dir_all(data.join("rankings")).unwrap();
     fs::create_dir_all(data.join("uservisits")).unwrap();
-    let rankings: String = (0..43_000).map(|page| format!("p{page},{},5\n", page % 9)).collect();
+    let rank = |page| format!("p{page},{},5\n", page % 9);
     let visit = |page| format!("10.0.0.{},p{page},1980-02-02,0.5,agent,USA,en,word,1\n", page % 99);
-    fs::write(data.join("rankings/part-0"), &rankings).unwrap();
+    fs::write(data.join("rankings/part-0"), (0..43_000).map(rank).collect::<String>()).unwrap();
     fs::write(data.join("uservisits/part-0"), (0..43_000).map(visit).collect::<String>()).unwrap();
     let (query3, pack) = (env!("CARGO_BIN_EXE_query3"), env!("CARGO_BIN_EXE_pack"));
     for (to, table) in

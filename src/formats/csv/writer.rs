@@ -18,8 +18,8 @@ pub(crate) struct CsvWriter<W> {
 }
 
 impl<W: Write> CsvWriter<W> {
-    pub(crate) fn create(to: W, table: &Table) -> io::Result<Self> {
-        Ok(CsvWriter { to, text: Vec::new(), layout: table.layout })
+    pub(crate) fn create(to: W, table: &Table) -> Self {
+        CsvWriter { to, text: Vec::new(), layout: table.layout }
     }
 
     pub(crate) fn write(&mut self, batch: &Batch) -> io::Result<()> {
@@ -105,7 +105,7 @@ mod tests {
         let table = Table { name: "texts", columns, layout: Layout::Delimited(b',') };
         let write = |bytes: usize| {
             let batch = Batch { rows: 1, columns: vec![column(texts([vec![b'x'; bytes]]))] };
-            CsvWriter::create(io::sink(), &table)?.write(&batch)
+            CsvWriter::create(io::sink(), &table).write(&batch)
         };
         write(MAX_ROW_BYTES).expect("as long as can be");
         let refused = write(MAX_ROW_BYTES + 1).expect_err("written").to_string();
