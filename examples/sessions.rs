@@ -28,7 +28,7 @@ const CLICKS: Table =
 struct Options {
     /// Seconds between two clicks after which a new session begins
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
-    gap: i32,
+    gap: i64,
     #[command(flatten)]
     #[serde(skip)]
     job: cli::JobArguments,
@@ -45,7 +45,9 @@ fn main() -> std::process::ExitCode {
                 .scan(&clicks, |click| Some((ShortText::new(click.user), click.second)))
                 .sort_within_key(i32::cmp)
                 .map(move |(_, seconds)| {
-                    (seconds.chunk_by(|before, next| next - before <= gap).count() as u64, 1u64)
+                    // Of 64 bits, which hold any difference of 32.
+                    let near = |before: &i32, next: &i32| i64::from(*next) - i64::from(*before) <= gap;
+                    (seconds.chunk_by(near).count() as u64, 1u64)
                 })
                 .reduce_by_key(|users, more| *users += more)
                 .gather()

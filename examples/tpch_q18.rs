@@ -20,9 +20,9 @@ use tpch::{Hundredths, Options, decimals};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 millrace::row! {
-    struct Customer { c_custkey: u32, c_name: String }
-    struct Order { o_orderkey: u32, o_custkey: u32, o_totalprice: Hundredths, o_orderdate: Date }
-    struct Item { l_orderkey: u32, l_quantity: Hundredths }
+    struct Customer { c_custkey: u64, c_name: String }
+    struct Order { o_orderkey: u64, o_custkey: u64, o_totalprice: Hundredths, o_orderdate: Date }
+    struct Item { l_orderkey: u64, l_quantity: Hundredths }
 }
 
 fn main() -> std::process::ExitCode {

@@ -17,9 +17,9 @@ use timely::dataflow::operators::vec::Map;
 use tpch::{Hundredths, Options, decimal};
 
 millrace::row! {
-    struct Customer<'a> { c_custkey: u32, c_mktsegment: &'a str }
-    struct Order { o_orderkey: u32, o_custkey: u32, o_orderdate: Date, o_shippriority: u32 }
-    struct Item { l_orderkey: u32, l_extendedprice: Hundredths, l_discount: Hundredths, l_shipdate: Date }
+    struct Customer<'a> { c_custkey: u64, c_mktsegment: &'a str }
+    struct Order { o_orderkey: u64, o_custkey: u64, o_orderdate: Date, o_shippriority: u32 }
+    struct Item { l_orderkey: u64, l_extendedprice: Hundredths, l_discount: Hundredths, l_shipdate: Date }
 }
 
 const DAY: Date = Date::new(1995, 3, 15);

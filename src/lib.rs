@@ -62,7 +62,7 @@
 //! | module | what it is | uses |
 //! | --- | --- | --- |
 //! | `src/bin/` | one thin program per query, `generate`, `pack`, `cost` and `sweep` | what it needs |
-//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`cost`], [`input`], `program` |
+//! | [`cli`] | the shared flags, as typed and as resolved; the only printer of errors | [`cluster`], [`cost`], [`input`] |
 //! | [`job`] | the life of a run: plan, connect, run one dataflow, commit, report | everything but [`generate`] |
 //! | [`pack`] | tables converted from format to format | [`input`], [`formats`], and of [`generate`] its threads and places |
 //! | [`generate`] | the benchmark's tables at any size | [`formats`], [`tables`] |

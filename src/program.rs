@@ -10,22 +10,24 @@
 //! order a program reads and writes, or whether it does. It has done its part when it has read all of its input and ended with exit
 //! code 0: what is left unread in the pipe is an error, as rows lost would be.
 //!
-//! A program is a process group of its own, which is killed when its [`Program`] is dropped, and when it ends itself, with whatever it has
-//! started and left. If this process is killed, the kernel kills the program (on Linux): this takes a process that asks for it between
-//! the fork and the shell, so the query's own executable is started, and becomes the shell in [`launch_if_asked`].
+//! A program is in a process group of its own, which is killed when its [`Program`] is dropped, and when it ends itself, with whatever it
+//! has started and left there. The group is that of a watcher, a shell that reads a pipe to which this process alone could write: when
+//! this process ends, however it does, the watcher comes to the end of the pipe and kills the group. What has left the group lives on, and
+//! nobody waits for it.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use memchr::memrchr;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::{Error, cluster};
 
@@ -37,37 +39,17 @@ pub(crate) const PIECE_BYTES: usize = 64 << 10;
 const MAX_LINE_BYTES: usize = 64 << 20;
 /// How much of the end of stderr an error shows; failures are told to other processes in 4 KiB.
 const TAIL_BYTES: usize = 2 << 10;
-/// Asks a program of ours to become the shell: the id of the process that asks, a blank, and the command.
-const COMMAND_VARIABLE: &str = "MILLRACE_PROGRAM";
+/// What the watcher does: waits, whatever signals its group is sent, until nobody can write to its stdin, and ends the group.
+const WATCH: &str = "trap '' HUP INT QUIT TERM; read -r nothing; kill -KILL 0";
+/// How long others may go on writing to what a program has left open.
+const GRACE: Duration = Duration::from_secs(1);
+/// What a pipe holds at most, unless the system was told otherwise: so much of it may be from before.
+const FULL_PIPE_BYTES: usize = 1 << 20;
 
-/// Whether this executable calls [`launch_if_asked`], as those with `cli::main` do.
-static LAUNCHES: AtomicBool = AtomicBool::new(false);
-
-/// To be called first of all in a program. Where it was started to become the shell it does so, and returns only if that fails.
-pub(crate) fn launch_if_asked() -> Option<ExitCode> {
-    let Some(asked) = std::env::var_os(COMMAND_VARIABLE) else {
-        LAUNCHES.store(true, Ordering::Relaxed);
-        return None;
-    };
-    let asked = asked.into_encoded_bytes();
-    let blank = asked.iter().position(|byte| *byte == b' ')?;
-    let parent = std::str::from_utf8(&asked[..blank]).ok()?.parse().ok()?;
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // One that died before the line above is not told of any more.
-    if rustix::process::getppid().map(Pid::as_raw_pid) != Some(parent) {
-        return Some(ExitCode::FAILURE);
-    }
-    let command = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&asked[blank + 1..]);
-    let error = shell(command.to_owned()).exec();
-    crate::cli::note(format_args!("cannot start the shell: {error}"));
-    Some(ExitCode::from(127))
-}
-
-fn shell(command: OsString) -> Command {
+fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     // What is meant for processes of the job is not for programs.
-    for variable in [COMMAND_VARIABLE, cluster::LOCAL_PROCESS_VARIABLE, cluster::SECRET_VARIABLE] {
+    for variable in [cluster::LOCAL_PROCESS_VARIABLE, cluster::SECRET_VARIABLE] {
         shell.env_remove(variable);
     }
     shell.arg("-c").arg(command);
@@ -102,26 +84,17 @@ impl Program {
         let stdin = unread.try_clone().map_err(refused)?;
         let (input, pieces) = sync_channel(PIECES);
         let (sender, output) = sync_channel(PIECES);
-        let (tell, told) = sync_channel(1);
         let named = || thread::Builder::new().name("program".into());
+        let (child, watcher) = spawn(command, stdin).map_err(refused)?;
+        let program = Program { input: Some(input), output, group: Arc::clone(&watcher.group) };
         let (command_text, woken) = (command.to_owned(), wake.clone());
-        // It starts the program as well: to the kernel, it is this thread that a program ends with.
-        let supervisor = named().spawn(move || match spawn(&command_text, stdin) {
-            Ok(child) => {
-                let group = Arc::new(Group(Mutex::new(Some(Pid::from_child(&child)))));
-                let _ = tell.send(Ok(Arc::clone(&group)));
-                let ended = supervise(child, unread, &group, &sender, &woken);
-                let ended = ended.map_err(|failing| failed(&command_text, failing));
-                // Without a receiver the job has ended already.
-                let _ = sender.send(Output::Ended(ended));
-                woken();
-            }
-            Err(error) => drop(tell.send(Err(error))),
+        let supervisor = named().spawn(move || {
+            let ended = supervise(child, unread, watcher, &sender, &woken);
+            // Without a receiver the job has ended already.
+            let _ = sender.send(Output::Ended(ended.map_err(|failing| failed(&command_text, failing))));
+            woken();
         });
         supervisor.map_err(refused)?;
-        let group =
-            told.recv().unwrap_or_else(|_| Err(io::Error::other("its thread ended"))).map_err(refused)?;
-        let program = Program { input: Some(input), output, group };
         named().spawn(move || write_all(&pieces, pipe, &wake)).map_err(refused)?;
         Ok(program)
     }
@@ -158,15 +131,17 @@ pub(crate) fn failed(command: &str, failing: String) -> Error {
     Error::Program { command: command.to_owned(), failing }
 }
 
-fn spawn(command: &str, stdin: PipeReader) -> io::Result<Child> {
-    let mut starter = if cfg!(target_os = "linux") && LAUNCHES.load(Ordering::Relaxed) {
-        let mut own = Command::new("/proc/self/exe");
-        own.env(COMMAND_VARIABLE, format!("{} {command}", std::process::id()));
-        own
-    } else {
-        shell(command.into())
-    };
-    starter.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+/// Starts the watcher first: there is no moment in which the program could outlive this process.
+fn spawn(command: &str, stdin: PipeReader) -> io::Result<(Child, Watcher)> {
+    let (end, alive) = io::pipe()?;
+    let mut shell_that_waits = shell(WATCH);
+    shell_that_waits.stdin(end).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = shell_that_waits.process_group(0).spawn()?;
+    let leader = Pid::from_child(&process);
+    let watcher = Watcher { process, _alive: alive, group: Arc::new(Group(Mutex::new(Some(leader)))) };
+    let mut program = shell(command);
+    program.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok((program.process_group(leader.as_raw_pid()).spawn()?, watcher))
 }
 
 /// The process group of a program, while its id cannot be anybody else's.
@@ -179,18 +154,22 @@ impl Group {
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
+}
 
-    /// Waits for the end of the program, and ends what it has left running.
-    fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
-        let leader = Pid::from_child(child);
-        // The leader is not yet taken away, so nobody else can have its id.
-        while waitid(WaitId::Pid(leader), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-            .is_err_and(|error| error == rustix::io::Errno::INTR)
-        {}
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = kill_process_group(leader, Signal::KILL);
-        *running = None;
-        child.wait()
+/// The leader of the group. Dropping it ends the group.
+struct Watcher {
+    process: Child,
+    /// It waits for the end of this.
+    _alive: PipeWriter,
+    group: Arc<Group>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.group.kill();
+        // Once it is taken away, its id may become that of another group.
+        *self.group.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = self.process.wait();
     }
 }
 
@@ -198,20 +177,25 @@ impl Group {
 fn supervise(
     mut child: Child,
     mut unread: PipeReader,
-    group: &Group,
+    watcher: Watcher,
     lines: &SyncSender<Output>,
     wake: &(impl Fn() + Sync),
 ) -> Result<(), String> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let lost = |error: io::Error| format!("was lost: {error}");
+    let (ended, running) = io::pipe().map_err(lost)?;
+    let group = Arc::clone(&watcher.group);
+    let stdout = UntilEnded::new(child.stdout.take(), &ended).map_err(lost)?;
+    let stderr = UntilEnded::new(child.stderr.take(), &ended).map_err(lost)?;
     let (status, passed, tail) = thread::scope(|scope| {
         let tail = scope.spawn(|| stderr.map(tail_of).unwrap_or_default());
         let passed =
-            scope.spawn(|| stdout.map_or(Ok(Vec::new()), |stdout| pass_on(stdout, lines, wake, group)));
-        let status = group.wait(&mut child);
+            scope.spawn(|| stdout.map_or(Ok(Vec::new()), |stdout| pass_on(stdout, lines, wake, &group)));
+        let status: io::Result<ExitStatus> = child.wait();
+        drop((watcher, running));
         (status, passed.join(), tail.join())
     });
     let tail = shown(&tail.unwrap_or_default());
-    let status = status.map_err(|error| format!("was lost: {error}"))?;
+    let status = status.map_err(lost)?;
     let passed = passed.unwrap_or_else(|_| Err("could not be read".into()));
     let last = passed.map_err(|reason| reason + &tail)?;
     if !status.success() {
@@ -225,6 +209,54 @@ fn supervise(
         Ok(0) => Ok(()),
         Ok(_) => Err(format!("ended with exit code 0, but has not read all of its input{tail}")),
         Err(error) => Err(format!("may not have read all of its input: {error}{tail}")),
+    }
+}
+
+/// What a program writes, and whoever has its end of the pipe from it: until all have closed it, or little longer than the program
+/// lives. What it has written itself is all read.
+struct UntilEnded<R> {
+    from: R,
+    /// A pipe that nobody writes to, and that has come to its end when the program has.
+    ended: PipeReader,
+    deadline: Option<Instant>,
+    /// Bytes that may be read behind the deadline.
+    left: usize,
+}
+
+impl<R> UntilEnded<R> {
+    fn new(from: Option<R>, ended: &PipeReader) -> io::Result<Option<Self>> {
+        let until =
+            |from| Ok(UntilEnded { from, ended: ended.try_clone()?, deadline: None, left: FULL_PIPE_BYTES });
+        from.map(until).transpose()
+    }
+}
+
+impl<R: Read + AsFd> Read for UntilEnded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let wait = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
+            let mut waited_for =
+                [PollFd::new(&self.from, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
+            let count = if self.deadline.is_some() { 1 } else { 2 };
+            poll(&mut waited_for[..count], timeout.as_ref())?;
+            let [from, ended] = waited_for.map(|of| !of.revents().is_empty());
+            if from {
+                let got = self.from.read(into)?;
+                if wait == Some(Duration::ZERO) {
+                    let left = self.left.checked_sub(got);
+                    self.left = left.unwrap_or_default();
+                    return Ok(if left.is_some() { got } else { 0 });
+                }
+                return Ok(got);
+            }
+            if self.deadline.is_some() {
+                return Ok(0);
+            }
+            if ended {
+                self.deadline = Some(Instant::now() + GRACE);
+            }
+        }
     }
 }
 

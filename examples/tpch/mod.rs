@@ -29,9 +29,9 @@ pub(crate) const LINEITEM: Table = Table::delimited(
     "lineitem",
     b'|',
     &[
-        Column::int("l_orderkey"),
-        Column::int("l_partkey"),
-        Column::int("l_suppkey"),
+        Column::long("l_orderkey"),
+        Column::long("l_partkey"),
+        Column::long("l_suppkey"),
         Column::int("l_linenumber"),
         Column::text("l_quantity"),
         Column::text("l_extendedprice"),
@@ -54,8 +54,8 @@ pub(crate) const ORDERS: Table = Table::delimited(
     "orders",
     b'|',
     &[
-        Column::int("o_orderkey"),
-        Column::int("o_custkey"),
+        Column::long("o_orderkey"),
+        Column::long("o_custkey"),
         Column::text("o_orderstatus"),
         Column::text("o_totalprice"),
         Column::date("o_orderdate"),
@@ -72,7 +72,7 @@ pub(crate) const CUSTOMER: Table = Table::delimited(
     "customer",
     b'|',
     &[
-        Column::int("c_custkey"),
+        Column::long("c_custkey"),
         Column::text("c_name"),
         Column::text("c_address"),
         Column::int("c_nationkey"),

@@ -183,7 +183,7 @@ fn generate_packed(job: &Job, to: OutputFormat, progress: &ProgressBar, stop: &S
         let of_table = Job { tables: vec![*table], directory: text.clone(), ..job.clone() };
         run(&of_table, progress, stop)?;
         let packing = pack::Job {
-            table: table.table(),
+            table: table.table().in_columns(),
             input: InputOptions { data: text.join(table.table().name), ..InputOptions::default() },
             to,
             target: job.directory.join(table.table().name),

@@ -133,7 +133,7 @@ impl Arguments {
 
     fn into_job(self, to: OutputFormat, stop: &Stop) -> Result<Job, Error> {
         let input = self.input(stop.failure())?;
-        let table = self.table(|name| pack::table_of_files(&cli::set_name(name)?, &input))?;
+        let table = self.table(|name| pack::table_of_files(&cli::set_name(name)?, &input, to))?;
         let table =
             table.ok_or_else(|| Error::usage("there is no table to convert", "--table uservisits"))?;
         let target = match self.output {

@@ -18,7 +18,7 @@ use clap::Parser;
 pub use arguments::{JobArguments, OutputArguments, StoreArguments, seconds};
 pub use settings::{JobSettings, bundled_data, set_name, workers};
 
-use crate::{Error, cluster, program, signals};
+use crate::{Error, cluster, signals};
 
 /// Version and commit of this build, as `--version` shows them.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("MILLRACE_COMMIT"), ")");
@@ -44,9 +44,6 @@ pub const COMMIT: &str = env!("MILLRACE_COMMIT");
 /// }
 /// ```
 pub fn main<O: Parser>(run: impl FnOnce(O) -> Result<(), Error>) -> ExitCode {
-    if let Some(code) = program::launch_if_asked() {
-        return code;
-    }
     cluster::end_with_parent();
     signals::let_long_files_fail();
     let options = match parse(std::env::args_os()) {

@@ -64,13 +64,15 @@ impl Rows {
         written
     }
 
-    /// Copies a row behind the others. These must have less than 4 GiB with it, as those of a container have.
+    /// Copies a row behind the others, or says that they would have more than 4 GiB with it.
     #[inline]
-    pub fn push_row(&mut self, row: Row<'_>) {
+    pub fn push_row(&mut self, row: Row<'_>) -> Result<(), String> {
+        let key_end = self.bytes.len() + row.key.len();
+        let end = u32::try_from(key_end + row.value.len()).map_err(|_| too_many_bytes(self.len()))?;
         self.bytes.extend_from_slice(row.key);
-        let key_end = self.bytes.len() as u32;
         self.bytes.extend_from_slice(row.value);
-        self.heads.push(Head { hash: row.hash, key_end, end: self.bytes.len() as u32 });
+        self.heads.push(Head { hash: row.hash, key_end: key_end as u32, end });
+        Ok(())
     }
 
     /// A row.
@@ -134,6 +136,14 @@ impl Rows {
         let bytes = bytes.get(..end as usize).filter(|_| rest(end as usize))?.to_vec();
         Some(Rows { heads, bytes })
     }
+}
+
+#[cold]
+fn too_many_bytes(rows: usize) -> String {
+    format!(
+        "{} records that are kept together take more than 4 GiB\n  try: shorter keys and values, as the name of a file in place of its text",
+        rows + 1
+    )
 }
 
 /// Writes a key or a value behind the others, and says where it ends.
@@ -231,7 +241,7 @@ mod tests {
             let spilled = postcard::to_stdvec(&sent).expect("bytes");
             prop_assert!(same(&postcard::from_bytes(&spilled).expect("own bytes"), &sent));
             let mut copied = Rows::default();
-            sent.iter().for_each(|row| copied.push_row(row));
+            sent.iter().for_each(|row| copied.push_row(row).expect("few"));
             prop_assert!(same(&copied, &sent));
         }
 
@@ -253,6 +263,20 @@ mod tests {
                 assert_eq!(container.into_body().iter().count(), 3);
             }
         }
+    }
+
+    /// Once offsets wrapped. Untouched memory costs nothing, and what is refused is not copied.
+    #[test]
+    #[cfg_attr(miri, ignore = "4 GiB")]
+    fn rows_of_more_than_4_gib_are_refused() {
+        let end = u32::MAX - 3;
+        let mut rows = Rows { heads: vec![Head { hash: 1, key_end: 0, end }], bytes: vec![0; end as usize] };
+        let row = |key, value| Row { hash: 2, key, value };
+        for (key, value) in [(&b"four"[..], &b""[..]), (b"", b"four"), (b"ke", b"va")] {
+            let reason = rows.push_row(row(key, value)).expect_err("too many bytes");
+            assert!(reason.starts_with("2 records that are kept together take more than 4 GiB"), "{reason}");
+        }
+        assert_eq!((rows.len(), rows.text_bytes()), (1, end as usize));
     }
 
     #[test]

@@ -86,10 +86,10 @@ impl<W: Write + Send> TableWriter<W> {
     /// Starts a file.
     pub(crate) fn create(format: OutputFormat, to: W, table: &Table) -> io::Result<Self> {
         Ok(match format {
-            OutputFormat::Csv(None) => TableWriter::Csv(CsvWriter::create(to, table)?),
+            OutputFormat::Csv(None) => TableWriter::Csv(CsvWriter::create(to, table)),
             OutputFormat::Csv(Some(compression)) => {
                 let encoder = Encoder::new(compression, to)?;
-                TableWriter::Compressed(Box::new(CsvWriter::create(encoder, table)?))
+                TableWriter::Compressed(Box::new(CsvWriter::create(encoder, table)))
             }
             OutputFormat::Packed => TableWriter::Packed(Box::new(PackedWriter::create(to, table)?)),
             OutputFormat::Parquet => TableWriter::Parquet(Box::new(ParquetWriter::create(to, table)?)),

@@ -5,11 +5,14 @@
 //! its segment is written and synced, then the manifest is replaced by rename. So the directory always holds the state after some file, whenever
 //! the process is killed, and what it writes follows the file's groups and not all. When segments hold as many
 //! groups as the first one, or are many, all are merged into one.
+//!
+//! A new state has a manifest before it has anything else, so that files which merely have the names of segments are told from segments.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::hash::Hash;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -23,8 +26,8 @@ use crate::keys::PlaceHasher;
 const MANIFEST: &str = "manifest.json";
 const NEW_MANIFEST: &str = "manifest.json.tmp";
 const SEGMENT: &str = "groups-";
-/// The layout described above.
-const VERSION: u32 = 1;
+/// The layout described above. Version 1 had no digest of the manifest.
+const VERSION: u32 = 2;
 /// More segments than this are merged, however small.
 const MOST_SEGMENTS: usize = 256;
 
@@ -67,6 +70,15 @@ struct Manifest {
     segments: Vec<Segment>,
     /// Number of the next segment.
     next: u64,
+    /// BLAKE3 of all that, written as JSON without blanks and with an empty digest.
+    digest: String,
+}
+
+/// What a manifest of any version has.
+#[derive(Deserialize)]
+struct Kind {
+    version: u32,
+    query: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,26 +105,36 @@ impl Checkpoint {
         fs::create_dir_all(directory).map_err(Error::file("create", directory))?;
         let claim = File::open(directory).map_err(Error::file("open", directory))?;
         if matches!(claim.try_lock(), Err(TryLockError::WouldBlock)) {
-            return Err(refused(directory, "is in use by another process"));
+            return Err(not_ours(directory, "is in use by another process"));
+        }
+        let names = names_in(directory)?;
+        if let Some(other) = names.iter().find(|name| !is_part_of_a_state(name)) {
+            return Err(not_ours(directory, &format!("holds {other}, which is no part of a state")));
         }
         let path = directory.join(MANIFEST);
         let manifest = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice::<Manifest>(&text)
-                .map_err(|error| refused(directory, &format!("has a damaged {MANIFEST}: {error}")))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Manifest {
-                version: VERSION,
-                query: query.to_owned(),
-                files: Vec::new(),
-                segments: Vec::new(),
-                next: 0,
-            },
+            Ok(text) => read_manifest(directory, query, &text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(segment) = names.iter().find(|name| name.starts_with(SEGMENT)) {
+                    return Err(not_ours(directory, &format!("holds {segment}, but no {MANIFEST}")));
+                }
+                Manifest {
+                    version: VERSION,
+                    query: query.to_owned(),
+                    files: Vec::new(),
+                    segments: Vec::new(),
+                    next: 0,
+                    digest: String::new(),
+                }
+            }
             Err(error) => return Err(Error::file("read", &path)(error)),
         };
-        if (manifest.version, &manifest.query[..]) != (VERSION, query) {
-            let holds = format!("holds the state of {}, version {}", manifest.query, manifest.version);
-            return Err(refused(directory, &holds));
+        let is_new = manifest.digest.is_empty();
+        let mut checkpoint =
+            Checkpoint { directory: directory.to_path_buf(), _claim: claim, manifest: manifest.clone() };
+        if is_new {
+            checkpoint.replace(manifest)?;
         }
-        let checkpoint = Checkpoint { directory: directory.to_path_buf(), _claim: claim, manifest };
         checkpoint.remove_leftovers()?;
         Ok(checkpoint)
     }
@@ -162,7 +184,7 @@ impl Checkpoint {
 
     /// Writes a segment, which counts once it is in the manifest.
     fn write<K: Serialize>(&self, next: &mut u64, totals: &[(K, Total)]) -> Result<Segment, Error> {
-        let name = format!("{SEGMENT}{next:06}");
+        let name = segment_name(*next);
         *next += 1;
         let path = self.directory.join(&name);
         let bytes = postcard::to_stdvec(totals)
@@ -171,34 +193,74 @@ impl Checkpoint {
         Ok(Segment { name, groups: totals.len(), digest: blake3::hash(&bytes).to_hex().to_string() })
     }
 
-    fn replace(&mut self, manifest: Manifest) -> Result<(), Error> {
+    fn replace(&mut self, mut manifest: Manifest) -> Result<(), Error> {
         let path = self.directory.join(MANIFEST);
         let written = self.directory.join(NEW_MANIFEST);
-        let text = serde_json::to_vec_pretty(&manifest).map_err(std::io::Error::from);
-        write_synced(&written, &text.map_err(Error::file("write", &written))?)?;
+        let text = manifest.digest_of_rest().and_then(|digest| {
+            manifest.digest = digest;
+            serde_json::to_vec_pretty(&manifest)
+        });
+        write_synced(&written, &text.map_err(io::Error::from).map_err(Error::file("write", &written))?)?;
         fs::rename(&written, &path).map_err(Error::file("rename", &path))?;
         sync_names(&self.directory).map_err(Error::file("sync", &self.directory))?;
         self.manifest = manifest;
         Ok(())
     }
 
-    /// Removes segments that no manifest names; refuses what is not ours.
+    /// Removes segments that the manifest does not name, and no other file.
     fn remove_leftovers(&self) -> Result<(), Error> {
-        let listed = |source| Error::file("list", &self.directory)(source);
-        for entry in fs::read_dir(&self.directory).map_err(listed)? {
-            let name = entry.map_err(listed)?.file_name();
-            let name = name.to_string_lossy();
-            if name == MANIFEST || self.manifest.segments.iter().any(|segment| segment.name == *name) {
-                continue;
+        for name in names_in(&self.directory)? {
+            let counts =
+                name == MANIFEST || self.manifest.segments.iter().any(|segment| segment.name == name);
+            if !counts && is_part_of_a_state(&name) {
+                let path = self.directory.join(name);
+                fs::remove_file(&path).map_err(Error::file("remove", &path))?;
             }
-            if !name.starts_with(SEGMENT) && name != NEW_MANIFEST {
-                return Err(refused(&self.directory, &format!("holds {name}, which is no part of a state")));
-            }
-            let path = self.directory.join(&*name);
-            fs::remove_file(&path).map_err(Error::file("remove", &path))?;
         }
         Ok(())
     }
+}
+
+impl Manifest {
+    fn digest_of_rest(&self) -> serde_json::Result<String> {
+        let rest = Manifest { digest: String::new(), ..self.clone() };
+        Ok(blake3::hash(&serde_json::to_vec(&rest)?).to_hex().to_string())
+    }
+}
+
+/// The manifest of the state of `query`, as it was written.
+fn read_manifest(directory: &Path, query: &str, text: &[u8]) -> Result<Manifest, Error> {
+    let damaged = |why: &dyn fmt::Display| refused(directory, &format!("has a damaged {MANIFEST}: {why}"));
+    let kind: Kind = serde_json::from_slice(text).map_err(|error| damaged(&error))?;
+    if (kind.version, &kind.query[..]) != (VERSION, query) {
+        let holds = format!(
+            "holds the state of {}, version {}, and not of {query}, version {VERSION}",
+            kind.query, kind.version
+        );
+        return Err(refused(directory, &holds));
+    }
+    let manifest: Manifest = serde_json::from_slice(text).map_err(|error| damaged(&error))?;
+    if manifest.digest_of_rest().map_err(|error| damaged(&error))? != manifest.digest {
+        return Err(damaged(&"its digest is another one"));
+    }
+    Ok(manifest)
+}
+
+/// What is in a directory.
+fn names_in(directory: &Path) -> Result<Vec<String>, Error> {
+    let listed = |source| Error::file("list", directory)(source);
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    fs::read_dir(directory).map_err(listed)?.map(name).collect::<io::Result<_>>().map_err(listed)
+}
+
+/// Whether a state has a file of this name, spelled just so.
+fn is_part_of_a_state(name: &str) -> bool {
+    let number = name.strip_prefix(SEGMENT).and_then(|digits| digits.parse().ok());
+    name == MANIFEST || name == NEW_MANIFEST || number.is_some_and(|number| name == segment_name(number))
+}
+
+fn segment_name(number: u64) -> String {
+    format!("{SEGMENT}{number:06}")
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
@@ -209,9 +271,15 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     written.map_err(Error::file("write", path))
 }
 
+/// Refuses a state that is of no use.
 fn refused(directory: &Path, why: &str) -> Error {
     Error::Data(format!(
         "the state directory {} {why}\n  try: another --state, or remove it to read all files again",
         directory.display()
     ))
+}
+
+/// Refuses a directory that somebody else needs.
+fn not_ours(directory: &Path, why: &str) -> Error {
+    Error::Data(format!("the state directory {} {why}\n  try: another --state", directory.display()))
 }

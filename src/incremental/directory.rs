@@ -96,7 +96,7 @@ impl Directory {
         Ok(arrivals)
     }
 
-    /// The files that count, by name.
+    /// The files that count, by name. What is no file is an error in a single look, which may lack rows without it, and else passed over.
     fn list(&self) -> Result<BTreeMap<String, FileState>, Error> {
         let listed = |source| Error::file("list", &self.path)(source);
         let mut there = BTreeMap::new();
@@ -114,7 +114,16 @@ impl Directory {
             }
             let path = self.path.join(&name);
             match fs::metadata(&path) {
-                Ok(metadata) if metadata.len() > 0 => drop(there.insert(name, FileState::of(&metadata))),
+                Ok(metadata) if !metadata.is_file() && self.quiet.is_none() => {
+                    return Err(Error::Data(format!(
+                        "{} is not a regular file: a table's files lie in its directory, without folders between\n  try: move it \
+                         elsewhere, or give it a name that starts with . or _",
+                        path.display()
+                    )));
+                }
+                Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {
+                    there.insert(name, FileState::of(&metadata));
+                }
                 Ok(_) => {}
                 // Renamed or removed since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -34,7 +34,7 @@ pub(crate) fn stored_columns_at(
     path: &Path,
     options: &InputOptions,
 ) -> Result<Option<Vec<StoredColumn>>, Error> {
-    let listed = files::list_at(&Place::Directory(path.to_path_buf()), &unknown(""), options)?;
+    let listed = files::list_at(&Place::Directory(path.to_path_buf()), options)?;
     footers::stored_columns(listed.format, &listed.files)
 }
 
@@ -51,7 +51,7 @@ impl Input<WholeRows> {
 
     /// The same for a file, or a directory of any name.
     pub(crate) fn whole_at(path: &Path, table: &Table, options: &InputOptions) -> Result<Self, Error> {
-        let listed = files::list_at(&Place::Directory(path.to_path_buf()), table, options)?;
+        let listed = files::list_at(&Place::Directory(path.to_path_buf()), options)?;
         Self::of_columns(table, projection::all_of(table)?, listed, options)
     }
 

@@ -78,10 +78,9 @@ pub(crate) fn has_formats(data: &Path) -> bool {
 }
 
 impl FormatChoice {
-    /// The formats meant, fastest first. Pages are text only.
-    fn formats(self, layout: Layout) -> &'static [Format] {
+    /// The formats meant, fastest first.
+    fn formats(self) -> &'static [Format] {
         match self {
-            FormatChoice::Auto if layout == Layout::Pages => &[Format::Csv],
             FormatChoice::Auto => &[Format::Packed, Format::Parquet, Format::Csv],
             FormatChoice::Csv => &[Format::Csv],
             FormatChoice::Parquet => &[Format::Parquet],
@@ -116,12 +115,12 @@ pub(crate) fn names_outright(options: &InputOptions, table: &Table) -> bool {
 }
 
 /// Lists the files at a place, whatever the directory is called.
-pub(super) fn list_at(place: &Place, table: &Table, options: &InputOptions) -> Result<Listed, Error> {
+pub(super) fn list_at(place: &Place, options: &InputOptions) -> Result<Listed, Error> {
     let files = store::list(place, &options.stores)?.unwrap_or_default();
     if files.is_empty() {
         return Err(Error::Data(format!("there are no files at {}", place.shown())));
     }
-    recognized(format_of(&files, options.format.formats(table.layout))?, files)
+    recognized(format_of(&files, options.format.formats())?, files)
 }
 
 /// The text files of a table by name, as they are listed: none is opened.
@@ -162,7 +161,7 @@ pub(super) fn recognized(format: Format, mut files: Vec<InputFile>) -> Result<Li
 
 /// The files of a table, and their format.
 fn find(table: &Table, options: &InputOptions) -> Result<(Format, Vec<InputFile>), Error> {
-    let formats = options.format.formats(table.layout);
+    let formats = options.format.formats();
     if let Some(place) = store::outright(&options.data, &options.set, table.name) {
         return match store::list(&place, &options.stores)? {
             Some(files) if options.may_be_empty || !files.is_empty() => {
@@ -232,7 +231,7 @@ fn not_there(table: &Table, options: &InputOptions, looked_for: &[PathBuf]) -> E
     } else {
         tables.join(", ")
     };
-    let format = match *options.format.formats(table.layout) {
+    let format = match *options.format.formats() {
         [only] => only,
         _ => Format::Csv,
     };
@@ -295,7 +294,7 @@ pub(super) fn with_quotes(
 }
 
 /// What is to be said when a table's compressed files, which cannot be cut, leave workers without work.
-pub(super) fn too_few(table: &Table, files: &[InputFile], split_bytes: u64, peers: usize) -> Option<String> {
+pub(super) fn too_few(files: &[InputFile], split_bytes: u64, peers: usize) -> Option<String> {
     let compressed = files.iter().filter(|file| file.compression.is_some());
     let (count, bytes, largest) = compressed.fold((0, 0, 0), |(count, bytes, largest), file| {
         (count + 1, bytes + file.bytes, file.bytes.max(largest))
@@ -304,15 +303,9 @@ pub(super) fn too_few(table: &Table, files: &[InputFile], split_bytes: u64, peer
     // Smaller ones would not be cut either.
     (count > 0 && count < peers && most && largest > split_bytes).then(|| {
         let files = if count == 1 { "file" } else { "files" };
-        // A crawl is text in every format.
-        let remedy = if matches!(table.layout, Layout::Delimited(_)) {
-            "`pack --to packed`, or to parquet or csv: those are cut, and every worker has its share"
-        } else {
-            "decompressed files, which are cut, and every worker has its share"
-        };
         format!(
             "{count} compressed {files} for {peers} workers: each is read by one worker, so others have nothing to read\n  \
-             try: {remedy}"
+             try: `pack --to packed`, or to parquet or csv: those are cut, and every worker has its share"
         )
     })
 }

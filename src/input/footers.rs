@@ -71,13 +71,13 @@ fn wider(one: &Result<ColumnType, String>, other: &Result<ColumnType, String>) -
     }
 }
 
-fn at_once(files: &[InputFile]) -> usize {
+pub(super) fn at_once(files: &[InputFile]) -> usize {
     let is_far = files.iter().any(|file| file.object.is_some());
     if is_far { FAR_AT_ONCE } else { thread::available_parallelism().map_or(1, NonZero::get) }
 }
 
 /// What `make` makes of each item, so many at once. Of several errors it gives the one of the first item, whichever came first.
-fn in_order<T: Sync, R: Send, E: Send>(
+pub(super) fn in_order<T: Sync, R: Send, E: Send>(
     items: &[T],
     at_once: usize,
     make: impl Fn(&T) -> Result<R, E> + Sync,

@@ -8,14 +8,15 @@ use serde_json::json;
 
 use super::Job;
 use crate::Error;
-use crate::input::{Input, Row};
-use crate::operators::JoinStrategy;
-use crate::units::Bytes;
+use crate::input::{Input, Row, Weight};
+use crate::operators::{JoinStrategy, MOST_ROW_BYTES};
+use crate::units::{Bytes, Count};
 
 /// Bytes of the table that is held, times the processes that would have a copy, up to which a broadcast join is taken: a choice
 /// that bounds what the copies hold in memory, not a measured one.
 const BROADCAST_UP_TO_BYTES: u64 = 200_000_000;
-/// Rows in a file take so many times as much in memory, about, and are not to take all of it.
+/// What is read of a table takes so many times as much in memory at least, for all that is known: it may be compressed, and its rows
+/// be long.
 const HELD_FOR_EACH_BYTE: u64 = 4;
 
 /// How two tables meet, as it is typed: the flag `--join` of a query.
@@ -72,18 +73,42 @@ impl Size {
         Size { name: input.table().name, read: input.bytes_to_read(), expected: input.expected_bytes() }
     }
 
-    /// What [`JoinChoice::Auto`] is where this table is held by so many processes, each with so many bytes for its reducers; and
-    /// why.
-    fn strategy(&self, processes: u64, reducers_bytes: u64) -> (JoinStrategy, String) {
+    /// What [`JoinChoice::Auto`] is where this table, whose rows come to `weight`, is held by so many processes, each with so many bytes
+    /// for its reducers; and why.
+    fn strategy(
+        &self,
+        processes: u64,
+        reducers_bytes: u64,
+        weight: impl FnOnce() -> Result<Weight, Error>,
+    ) -> Result<(JoinStrategy, String), Error> {
         if self.read > reducers_bytes / HELD_FOR_EACH_BYTE {
-            return (JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(self.read)));
+            return Ok((JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(self.read))));
         }
         let copies = self.expected * processes;
-        let is_small = copies <= BROADCAST_UP_TO_BYTES;
-        let strategy = if is_small { JoinStrategy::Broadcast } else { JoinStrategy::Hash };
-        let (copies, limit) = (Bytes(copies), Bytes(BROADCAST_UP_TO_BYTES));
-        (strategy, format!("a copy in each process takes {copies} (limit {limit})"))
+        let why = format!(
+            "a copy in each process takes {} (limit {})",
+            Bytes(copies),
+            Bytes(BROADCAST_UP_TO_BYTES)
+        );
+        if copies > BROADCAST_UP_TO_BYTES {
+            return Ok((JoinStrategy::Hash, why));
+        }
+        let weight = weight()?;
+        let held = held_bytes(weight);
+        if held > reducers_bytes {
+            let (rows, held) = (Count(weight.rows), Bytes(held));
+            return Ok((
+                JoinStrategy::Hash,
+                format!("{rows} rows to read, about, may take {held}, more than --memory has"),
+            ));
+        }
+        Ok((JoinStrategy::Broadcast, why))
     }
+}
+
+/// What a join holds of such rows, at most.
+fn held_bytes(Weight { rows, bytes }: Weight) -> u64 {
+    rows.saturating_mul(MOST_ROW_BYTES).saturating_add(bytes).saturating_add(bytes / 8)
 }
 
 impl Job {
@@ -94,19 +119,21 @@ impl Job {
     /// columns that are read, in so many of the rows as the statistics of blocks say, if values are spread evenly between the limits
     /// of a block, are in the ranges of [`Input::skipping_outside`]. [`JoinChoice::Auto`] is a broadcast while the copies of that in all
     /// processes are expected to have at most 200 MB together, and while all that is read of the table, if the estimate is wrong,
-    /// takes at most a quarter of what the reducers of a process may hold.
+    /// fits into what the reducers of a process may hold: its bytes four times, and its rows, 64 bytes each and their values, as many as
+    /// the footers of column files say, or the first rows of some text files make one expect.
     ///
     /// # Errors
     ///
-    /// `held` is neither table. `Auto` with `--local-shards`: no process knows how large the tables are; the first one is held there.
+    /// `held` is neither table. `Auto` with `--local-shards`: no process knows how large the tables are; the first one is held there. A
+    /// file that is looked into cannot be read.
     pub fn choose_join<A: Row, B: Row>(
         &mut self,
         choice: JoinChoice,
         held: Option<&str>,
-        first: &Input<A>,
-        second: &Input<B>,
+        first_input: &Input<A>,
+        second_input: &Input<B>,
     ) -> Result<ChosenJoin, Error> {
-        let (first, second) = (Size::of(first), Size::of(second));
+        let (first, second) = (Size::of(first_input), Size::of(second_input));
         let knows_sizes = !self.settings.local_shards;
         let build = match held {
             Some(name) if name == first.name => JoinSide::First,
@@ -146,8 +173,14 @@ impl Job {
             JoinChoice::Hash => said(JoinStrategy::Hash),
             JoinChoice::StrictHash => said(JoinStrategy::StrictHash),
             JoinChoice::Broadcast => said(JoinStrategy::Broadcast),
-            JoinChoice::Auto => build_size
-                .strategy(self.settings.cluster.processes() as u64, self.memory().reducers_bytes() as u64),
+            JoinChoice::Auto => {
+                let (processes, most) = (self.settings.cluster.processes(), self.memory().reducers_bytes());
+                let chosen = build_size.strategy(processes as u64, most as u64, || match build {
+                    JoinSide::First => first_input.weight(),
+                    JoinSide::Second => second_input.weight(),
+                });
+                super::or_decline(&self.settings, chosen)?
+            }
         };
         let reason = format!("{why_build}; {why_strategy}");
         self.decide("join", json!({"strategy": strategy, "build": name, "reason": reason}));
@@ -161,8 +194,12 @@ mod tests {
 
     #[test]
     fn copies_up_to_the_limit_that_surely_fit_are_broadcast() {
+        let weighed = |read, expected, processes, reducers_bytes, weight| {
+            let size = Size { name: "rankings", read, expected };
+            size.strategy(processes, reducers_bytes, || Ok(weight)).expect("no error")
+        };
         let strategy = |read, expected, processes, reducers_bytes| {
-            Size { name: "rankings", read, expected }.strategy(processes, reducers_bytes)
+            weighed(read, expected, processes, reducers_bytes, Weight::default())
         };
         let plenty = 1 << 40;
         for (expected, processes, broadcast) in [
@@ -185,5 +222,11 @@ mod tests {
         assert_eq!(strategy(1_000, 10, 1, 4_000).0, JoinStrategy::Broadcast);
         let (found, why) = strategy(1_001, 10, 1, 4_000);
         assert_eq!((found, &why[..]), (JoinStrategy::Hash, "1.00 kB to read may not fit in --memory"));
+        // Rows that are short, or compressed well, take far more than they take in files.
+        let of_rows = |rows| weighed(1_000, 1_000, 1, 8_000, Weight { rows, bytes: 800 });
+        assert_eq!(of_rows(110).0, JoinStrategy::Broadcast);
+        let (found, why) = of_rows(111);
+        let expected = "111 rows to read, about, may take 8.00 kB, more than --memory has";
+        assert_eq!((found, &why[..]), (JoinStrategy::Hash, expected));
     }
 }

@@ -41,6 +41,7 @@ pub use distinct::Distinct;
 pub use first_by::FirstBy;
 pub use fold::Fold;
 pub use gather::{Gather, Gathered};
+pub(crate) use join::MOST_ROW_BYTES;
 pub use join::{Join, JoinStrategy};
 pub use notify::{Notificator, UnaryNotify};
 pub use pairs_within_key::PairsWithinKey;

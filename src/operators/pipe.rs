@@ -20,14 +20,14 @@ const PIECES_A_TURN: usize = 8;
 
 /// Sending records through a program.
 pub trait Pipe<'scope, D> {
-    /// Starts `command`, by the shell, once on every worker, feeds it the records of that worker, each as the bytes that
+    /// Starts `command`, by the shell, once on every worker when the job runs, feeds it the records of that worker, each as the bytes that
     /// `encode` appends, and gives what `decode` makes of every line it prints, without its newline: `Ok(Some(record))` for one record,
     /// an array or a vector for several, or why the line is none, which fails the job.
     ///
     /// The program must read all of its input and end with exit code 0 when that ends. Anything else fails the job, with
-    /// the end of what it wrote to stderr. It may read and write in any order. It ends with the job, whatever ends that; what
-    /// it starts itself and leaves running is killed. Input and output are streams of bytes: if records are to be lines,
-    /// `encode` writes newlines.
+    /// the end of what it wrote to stderr. It may read and write in any order. It ends with the job, whatever ends that, `kill -9`
+    /// too; what it starts itself and leaves running is killed. What has left its process group, as by `setsid`, is not, and is waited
+    /// for no longer than a second. Input and output are streams of bytes: if records are to be lines, `encode` writes newlines.
     ///
     /// Cost: a copy of all bytes into and out of two pipes; nothing is exchanged. Memory for each worker, behind a scan: the records of the
     /// rounds that it gave before it was held back, some 10 MiB of input, whatever the program does. Behind a reducer or a
@@ -84,10 +84,15 @@ impl<'scope, D: 'static> Pipe<'scope, D> for StreamVec<'scope, Round, D> {
                     let _ = woken.activate();
                 };
                 let failure = context.process.failure.clone();
-                let started = Program::start(&command, wake).map_err(|error| failure.set(error));
-                let mut running = started.ok().map(|program| (program, capability));
+                let mut unstarted = Some((wake, capability));
+                let mut running = None;
                 let mut waiting = VecDeque::new();
                 move |(input, frontier), output| {
+                    // Only where the dataflow runs: `--explain` builds one to look at it.
+                    if let Some((wake, capability)) = unstarted.take() {
+                        let started = Program::start(&command, wake).map_err(|error| failure.set(error));
+                        running = started.ok().map(|program| (program, capability));
+                    }
                     let before = bytes_of(&waiting);
                     input.for_each(|_, records| {
                         records.drain(..).for_each(|record| encode(&record, last_piece(&mut waiting)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::schema::{table_of_path, table_of_stored, type_name};
+use super::schema::{as_stored, table_of_path, table_of_stored, type_name};
 use crate::Error;
 use crate::formats::columns::{Batch, StoredColumn};
 use crate::input::{Input, InputOptions, WholeRows, stored_columns_at};
@@ -24,14 +24,15 @@ pub fn describe(
     options: &InputOptions,
     head: usize,
 ) -> Result<String, Error> {
-    let stored = if table.is_some() { None } else { stored_columns_at(path, options)? };
-    let table = match (table, &stored) {
-        (Some(table), _) => table,
-        (None, Some(stored)) => table_of_stored(String::leak(path.display().to_string()), stored),
-        (None, None) => table_of_path(path)?,
+    let stored = stored_columns_at(path, options)?;
+    let (table, stored) = match (table, stored) {
+        (Some(table), Some(stored)) => (as_stored(table, &stored), Vec::new()),
+        (Some(table), None) => (table, Vec::new()),
+        (None, Some(stored)) => (table_of_stored(String::leak(path.display().to_string()), &stored), stored),
+        (None, None) => (table_of_path(path)?, Vec::new()),
     };
     let input = Input::<WholeRows>::whole_at(path, &table, options)?;
-    let columns = described_columns(&input, &stored.unwrap_or_default())?;
+    let columns = described_columns(&input, &stored)?;
     let splits = counted(input.splits().len(), "split");
     // One reader goes through it anyway, so nothing is gained by cuts that may be wrong.
     let input = input.uncut(&(0..input.files().len()).collect());

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::Error;
 use crate::formats::columns::StoredColumn;
+use crate::formats::writer::OutputFormat;
 use crate::input::{InputOptions, stored_columns};
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
@@ -37,20 +38,28 @@ pub fn table_of_benchmark(name: &str) -> Result<Table, Error> {
     })
 }
 
-/// A table by its name: one of the benchmark, or one whose files say themselves which columns they have.
+/// A table by its name, as it is read to become files of a format: one of the benchmark, or one whose files say themselves which columns
+/// they have. A crawl is read as lines where it is text and stays text, and else as pages.
 ///
 /// Its names are kept as long as the process lives.
 ///
 /// # Errors
 ///
 /// It is neither, its files cannot be listed or read, or they have a column that no table can have.
-pub fn table_of_files(name: &str, input: &InputOptions) -> Result<Table, Error> {
+pub fn table_of_files(name: &str, input: &InputOptions, to: OutputFormat) -> Result<Table, Error> {
     let of_benchmark = table_of_benchmark(name);
-    if of_benchmark.is_ok() {
+    if let Ok(table) = of_benchmark
+        && table.in_columns() == table
+    {
         return of_benchmark;
     }
     let name = &*String::leak(name.to_owned());
-    let Some(stored) = stored_columns(name, input)? else { return of_benchmark };
+    let stored = stored_columns(name, input)?;
+    if let Ok(table) = of_benchmark {
+        let is_text = stored.is_none() && matches!(to, OutputFormat::Csv(_));
+        return Ok(if is_text { table } else { as_stored(table, &stored.unwrap_or_default()) });
+    }
+    let Some(stored) = stored else { return of_benchmark };
     let table = table_of_stored(name, &stored);
     if let Some((column, reason)) =
         stored.iter().find_map(|column| Some((column, column.kind.as_ref().err()?)))
@@ -62,6 +71,12 @@ pub fn table_of_files(name: &str, input: &InputOptions) -> Result<Table, Error> 
         ));
     }
     Ok(table)
+}
+
+/// A table of the benchmark as column files have it. A crawl was lines in all formats once.
+pub(super) fn as_stored(table: Table, stored: &[StoredColumn]) -> Table {
+    let is_there = |column: &Column| stored.iter().any(|stored| stored.name == column.name);
+    if table.columns.iter().all(is_there) { table } else { table.in_columns() }
 }
 
 /// A table of those columns of files that can be read.

@@ -93,6 +93,12 @@ impl Table {
         const LINE: &[Column] = &[Column::text("line")];
         Table { name, columns: LINE, layout: Layout::Lines }
     }
+
+    /// The table as Parquet and packed files have it: [`DOCUMENTS`] as [`PAGES`], every other one as it is.
+    #[must_use]
+    pub fn in_columns(self) -> Self {
+        if self == DOCUMENTS { PAGES } else { self }
+    }
 }
 
 impl Column {
@@ -159,7 +165,7 @@ pub const USERVISITS: Table = Table::delimited(
 /// A crawl as raw lines: header lines of five fields open a page, the lines after it are its text.
 pub const DOCUMENTS: Table = Table::lines("documents");
 
-/// The same crawl page by page: `text` has all lines of a page, header included, `url` is the address in its header. Lines before
+/// The same crawl page by page, which is what Parquet and packed files have of it: `text` has all lines of a page, header included, `url` is the address in its header. Lines before
 /// the first header of a file are a page without one; its `url` is empty.
 pub const PAGES: Table = Table {
     name: DOCUMENTS.name,

@@ -74,6 +74,45 @@ fn sessions_end_where_a_user_pauses() {
     }
 }
 
+/// Once the pause between the first and the last second there are was a small one, or a panic.
+#[test]
+fn sessions_end_at_the_longest_pause_there_is() {
+    let home = Home::new();
+    let table = home.path().join("data/csv/t/clicks");
+    fs::create_dir_all(&table).unwrap();
+    fs::write(table.join("part-0"), "ann,-2147483648,a\nann,2147483647,b\n").unwrap();
+    let mut command = Command::new(example("sessions"));
+    command.args(["--data", "data", "--set", "t", "--json", "-w", "2"]);
+    let ran = home.runner(command).run();
+    ran.check(ran.json()["answer"] == json!([{"sessions": 2, "users": 1}]), "two sessions");
+}
+
+/// Once these were bad records: from 358 times the smallest size on, orders have numbers of more than 31 bits.
+#[test]
+fn orders_of_tpch_may_be_many() {
+    let home = Home::new();
+    let table = |name: &str, rows: String| {
+        let table = home.path().join(format!("data/csv/t/{name}"));
+        fs::create_dir_all(&table).unwrap();
+        fs::write(table.join("part-0"), rows).unwrap();
+    };
+    let order = 6_000_000_000_u64;
+    table("customer", "5000000000|Ann|street|1|1-2|0.5|BUILDING|said|\n".to_owned());
+    table("orders", format!("{order}|5000000000|O|100.00|1995-03-01|1-URGENT|Clerk|0|said|\n"));
+    table(
+        "lineitem",
+        format!(
+            "{order}|4000000000|3000000000|1|301|50.00|0.10|0.02|N|O|1995-04-13|1995-04-12|1995-04-22|NONE|RAIL|said|\n"
+        ),
+    );
+    for query in ["tpch_q3", "tpch_q18"] {
+        let mut command = Command::new(example(query));
+        command.args(["--data", "data", "--set", "t", "--json", "-w", "2"]);
+        let ran = home.runner(command).run();
+        ran.check(ran.json()["answer"][0]["order"] == order, query);
+    }
+}
+
 #[test]
 fn visitors_are_counted_once_and_about_once() {
     let mut pages = BTreeMap::<_, BTreeSet<String>>::new();

@@ -226,8 +226,78 @@ fn what_cannot_be_added_is_an_error() {
     run("").failed_saying("has a damaged manifest.json");
     fs::write(home.path().join("diary"), "").unwrap();
     let ran = incremental(&home, "--state .").run();
-    ran.failed_saying("which is no part of a state");
+    ran.failed_saying("which is no part of a state\n  try: another --state\n");
     assert!(home.path().join("diary").exists());
+}
+
+/// Once every file whose name begins as those of segments do was removed, and some before another one was refused.
+#[test]
+fn files_of_others_are_never_removed() {
+    let home = Home::with(&[part(0)]);
+    let others = home.path().join("others");
+    fs::create_dir(&others).unwrap();
+    let refused = |names: &[&str], said: &str| {
+        names.iter().for_each(|name| fs::write(others.join(name), "kept").unwrap());
+        let ran = incremental(&home, "--state others").run();
+        ran.failed_saying(said).failed_saying("\n  try: another --state\n");
+        let mut there: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        there.sort();
+        ran.check(home.listing("others") == there, "what was there is there");
+        names.iter().for_each(|name| fs::remove_file(others.join(name)).unwrap());
+    };
+    for name in ["groups-2026.csv", "groups-7", "groups-+00007", "groups-", "groups-0000007"] {
+        refused(&[name, "groups-000003"], &format!("holds {name}, which is no part of a state"));
+    }
+    refused(&["groups-000003", "groups-1234567"], ", but no manifest.json");
+    // With a manifest, what is exactly a segment's is left from a process that was killed.
+    incremental(&home, "--state others").run().ended_with(0);
+    fs::write(others.join("groups-000099"), "left over").unwrap();
+    incremental(&home, "--state others").run().ended_with(0);
+    assert_eq!(home.listing("others"), ["groups-000000", "manifest.json"]);
+    fs::write(others.join("groups-000099"), "left over").unwrap();
+    fs::write(others.join("groups-2026.csv"), "kept").unwrap();
+    incremental(&home, "--state others").run().failed_saying("holds groups-2026.csv, which is no part");
+    assert_eq!(home.listing("others").len(), 4);
+}
+
+/// Once a manifest of which a segment was taken out gave smaller totals.
+#[test]
+fn a_manifest_that_was_changed_is_refused() {
+    let home = Home::with(&[part(0)]);
+    let run = || incremental(&home, "--state state").run();
+    run().ended_with(0);
+    let path = home.path().join("state/manifest.json");
+    let written = fs::read_to_string(&path).unwrap();
+    let whole: Value = serde_json::from_str(&written).unwrap();
+    let (mut fewer, mut renamed, mut older) = (whole.clone(), whole.clone(), whole.clone());
+    fewer["segments"] = Value::Array(Vec::new());
+    renamed["files"][0]["name"] = "part-00007".into();
+    for changed in [fewer, renamed] {
+        fs::write(&path, changed.to_string()).unwrap();
+        run().failed_saying("has a damaged manifest.json: its digest is another one");
+    }
+    older["version"] = 1.into();
+    older.as_object_mut().unwrap().remove("digest");
+    fs::write(&path, older.to_string()).unwrap();
+    run().failed_saying("version 1, and not of query2 -k 8, version 2\n  try: another --state, or remove it");
+    fs::write(&path, written).unwrap();
+    run().ended_with(0);
+}
+
+/// Once a folder was taken for a file, and ended who followed.
+#[test]
+fn a_folder_among_the_files_is_named_by_a_single_pass_and_passed_over_by_others() {
+    let home = Home::with(&[part(0)]);
+    fs::create_dir(home.table().join("part-more")).unwrap();
+    incremental(&home, "").run().failed_saying("part-more is not a regular file");
+    let running = incremental(&home, "-w 2 --state state --poll 0.05").start();
+    let manifest = home.path().join("state/manifest.json");
+    let taken = |name: &str| fs::read_to_string(&manifest).unwrap_or_default().contains(name);
+    let running = running.until(|| taken("part-00000"));
+    put(&home, "part-00001", &part(1).1);
+    let mut running = running.until(|| taken("part-00001"));
+    running.signal(running.pid(), Signal::INT);
+    running.end();
 }
 
 /// Files and digest of everything in the state.

@@ -467,6 +467,58 @@ fn query_3_keeps_to_its_memory() {
     ran.check(ran.stderr.contains("use JoinStrategy::Hash, which spills (--join hash,"), "what to do");
 }
 
+/// Once `auto` broadcast what takes ten times its bytes in files: short rows, rows in columns, and compressed text.
+#[test]
+fn auto_broadcasts_nothing_that_does_not_fit() {
+    let home = Home::new();
+    let data = home.path().join("data/csv/t");
+    fs::create_dir_all(data.join("rankings")).unwrap();
+    fs::create_dir_all(data.join("uservisits")).unwrap();
+    let rank = |page| format!("p{page},{},5\n", page % 9);
+    let visit = |page| format!("10.0.0.{},p{page},1980-02-02,0.5,agent,USA,en,word,1\n", page % 99);
+    fs::write(data.join("rankings/part-0"), (0..43_000).map(rank).collect::<String>()).unwrap();
+    fs::write(data.join("uservisits/part-0"), (0..43_000).map(visit).collect::<String>()).unwrap();
+    let (query3, pack) = (env!("CARGO_BIN_EXE_query3"), env!("CARGO_BIN_EXE_pack"));
+    for (to, table) in
+        [("parquet", "rankings"), ("parquet", "uservisits"), ("packed", "rankings"), ("packed", "uservisits")]
+    {
+        let mut command = Command::new(pack);
+        command.args(["--data", "data", "--set", "t", "--format", "csv", "--table", table, "--to", to]);
+        home.runner(command).run().ended_with(0);
+    }
+    let expected = query(&home, query3, "--format csv --join hash");
+    let chosen = |format: &str| {
+        let ran = query(&home, query3, &format!("--format {format} -w 2 --memory 16MB"));
+        ran.check(ran.json()["join"] == "hash", &format!("{format}: auto looks at rows"));
+        ran.check(ran.json()["hash"] == expected.json()["hash"], "another answer");
+        let plenty = query(&home, query3, &format!("--format {format} -w 2 --memory 512MB"));
+        plenty.check(plenty.json()["join"] == "broadcast", &format!("{format}: it fits"));
+    };
+    ["csv", "parquet", "packed"].into_iter().for_each(chosen);
+    for to in ["csv.gz", "csv.bz2"] {
+        let mut command = Command::new(pack);
+        command.args("--data data --set t --format csv --table rankings --overwrite".split(' '));
+        command.args(["--to", to]);
+        home.runner(command).run().ended_with(0);
+        chosen("csv");
+    }
+}
+
+#[test]
+fn a_heavy_key_of_the_build_side_is_not_counted_for_each_worker() {
+    // Once a broadcast took the part of a worker for that of every other one too, and failed with two thirds of what it may hold.
+    let home = Home::new();
+    let data = home.path().join("data/csv/t");
+    fs::create_dir_all(data.join("rankings")).unwrap();
+    fs::create_dir_all(data.join("uservisits")).unwrap();
+    fs::write(data.join("rankings/part-0"), "page,1,1\n").unwrap();
+    let visit = |visitor| format!("10.0.0.{},page,1980-02-02,0.5,agent,USA,en,word,1\n", visitor % 99);
+    fs::write(data.join("uservisits/part-0"), (0..120_000).map(visit).collect::<String>()).unwrap();
+    let query3 = env!("CARGO_BIN_EXE_query3");
+    let ran = query(&home, query3, "-w 2 --memory 64MB --join broadcast --build uservisits");
+    ran.check(ran.json()["visits"] == 120_000, "visits");
+}
+
 #[test]
 fn a_join_that_spills_keeps_its_process_within_its_limit() {
     // Once the peak was 10 to 60 % over a limit of 48 to 128 MB: of huge pages of which a part was used, and of buffers that no one counted.

@@ -30,8 +30,11 @@ fn programs_read_and_write_in_any_order() {
         ("head -c 3000000 /dev/zero >&2; cat", "floods stderr"),
         ("cat; head -c 3000000 /dev/zero >&2", "floods stderr in the end"),
         ("cat; sleep 60 &", "leaves something running"),
+        // Once it was waited for.
+        ("setsid sleep 13 & cat", "leaves something running that has left its group"),
     ];
     for (index, (program, behaviour)) in programs.into_iter().enumerate() {
+        let begun = Instant::now();
         let workers = index % 3 + 1;
         let guards = timely::execute(timely::Config::process(workers), move |worker| {
             let gathered = worker.dataflow(|scope| {
@@ -56,6 +59,7 @@ fn programs_read_and_write_in_any_order() {
         let mut found = brought.next().expect("worker 0 has what was gathered");
         found.sort_unstable();
         assert!(found == numbers(), "{behaviour}, {workers} workers");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{behaviour}, {workers} workers: waited for");
     }
 }
 
@@ -176,13 +180,32 @@ fn a_program_that_hangs_ends_with_its_job() {
     }
 }
 
+/// Once `--explain` started the program.
+#[test]
+fn a_plan_starts_no_program() {
+    let home = crawl(40);
+    for words in ["--explain -w 2", "--explain -n 2 -w 1"] {
+        let ran = query4(&home, "touch up; cat >/dev/null", words).run();
+        ran.ended_with(0).check(ran.stdout.contains("Pipe"), "a plan");
+        assert!(!home.path().join("up").exists(), "{words}");
+    }
+}
+
 #[test]
 fn a_program_does_not_outlive_a_job_that_is_killed() {
+    // Once this was so only of what the shell had become, and not of what it had started; nor where a second signal came at once.
     let home = crawl(400);
-    for words in ["-w 2", "-n 2 -w 1"] {
-        let mut running = hanging(&home, "touch up; exec sleep 1000", words);
-        running.signal(running.pid(), Signal::KILL);
-        assert_eq!(running.end().code, None);
+    for (script, words, signals) in [
+        ("touch up; sleep 1000", "-w 2", &[Signal::KILL][..]),
+        ("touch up; exec sleep 1000", "-n 2 -w 1", &[Signal::KILL]),
+        ("trap '' HUP INT QUIT TERM; touch up; sleep 1000 | cat; true", "-w 1", &[Signal::KILL]),
+        ("touch up; sleep 1000; true", "-w 2", &[Signal::TERM, Signal::TERM]),
+    ] {
+        let mut running = hanging(&home, script, words);
+        for signal in signals {
+            running.signal(running.pid(), *signal);
+        }
+        assert_ne!(running.end().code, Some(0));
         let begun = Instant::now();
         while !home.processes().is_empty() {
             assert!(begun.elapsed() < QUICK, "still running: {:?}", home.processes());

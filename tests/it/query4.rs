@@ -184,6 +184,76 @@ fn both_ways_give_what_the_judge_gives() {
     }
 }
 
+/// Runs `pack` over the crawl.
+fn pack(home: &Home, words: &str) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "data", "--set", "t", "--table", "documents"]).args(words.split_whitespace());
+    home.runner(command).run()
+}
+
+/// Once column files had the crawl as lines, which Query 4 cannot read.
+#[test]
+fn column_files_have_pages_and_give_the_text_back() {
+    let ended = |text: &Vec<u8>| match text.last() {
+        Some(b'\n') | None => text.clone(),
+        Some(_) => [&text[..], b"\n"].concat(),
+    };
+    for format in ["packed", "parquet"] {
+        let mut files = files();
+        if format == "parquet" {
+            // Whose texts are UTF-8.
+            files.iter_mut().for_each(|text| *text = String::from_utf8_lossy(text).into_owned().into_bytes());
+        }
+        let (home, judged) = (home_with(&files), judge(&files));
+        let totals = totals(&judged);
+        pack(&home, &format!("--format csv --to {format} --file-size 20K --verify")).ended_with(0);
+        for (by_script, words) in [(false, "-w 1"), (true, "-w 2"), (false, "-n 2 -w 2")] {
+            // Without --format it is the fastest that is there.
+            for chosen in [format!("--format {format}"), String::new()] {
+                let ran = query4(&home, &format!("{words} {chosen} --phase1-output out"), by_script);
+                ran.check(ran.json()["hash"] == hash_of(&totals), "hash");
+                let mut rows: Phase1 = rows_in(&home, "out")
+                    .into_iter()
+                    .map(|row| (row[0].clone(), row[1].clone(), number(&row[2])))
+                    .collect();
+                rows.sort();
+                ran.check(rows == judged, "what phase 1 counts");
+                fs::remove_dir_all(home.path().join("out")).unwrap();
+            }
+        }
+        pack(&home, &format!("--format {format} --to csv --output back")).ended_with(0);
+        let parts = home.listing("back").into_iter();
+        let back: Vec<_> = parts.map(|name| fs::read(home.path().join("back").join(name)).unwrap()).collect();
+        assert!(back.concat() == files.iter().map(ended).collect::<Vec<_>>().concat(), "{format} and back");
+        // What is in it, by itself and as the table that it is.
+        for table in ["", "--table documents"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+            command.args(["--describe", &format!("data/{format}/t/documents"), "--head", "2"]);
+            command.args(table.split_whitespace());
+            let ran = home.runner(command).run();
+            ran.ended_with(0).check(ran.stdout.contains("http://"), "pages");
+        }
+    }
+}
+
+#[test]
+fn a_crawl_stays_lines_where_it_stays_text() {
+    // Catches a conversion from text to text that reads pages, and lines that files of before have in columns.
+    let home = home_with(&[b"no header\nhttp://a/ 1 2 3 4\nhttp://b/\n".to_vec()]);
+    let said = pack(&home, "--format csv --to csv.gz --output gz/documents");
+    said.ended_with(0).check(said.stdout.starts_with("documents: 3 rows"), "lines");
+    // As it was written once.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "data/csv/t/documents/part-00000", "--table", "lines", "--columns", "line:text"]);
+    command.args(["--delimiter", "tab", "--to", "packed", "--output", "data/packed/t/documents"]);
+    home.runner(command).run().ended_with(0);
+    query4(&home, "", false).failed_saying(
+        "has no column url, which table documents has\n  its columns are: line\n  try: --format csv, or `pack --table documents",
+    );
+    let said = pack(&home, "--format packed --to csv --output back");
+    said.ended_with(0).check(said.stdout.starts_with("documents: 3 rows"), "lines");
+}
+
 #[test]
 fn one_output_at_a_time() {
     let home = home_with(&files());

@@ -33,9 +33,11 @@ pub(crate) use filter::RowFilter;
 pub(in crate::formats) use gather::{BlockSize, Gathering, LONGEST_TEXT, unfit};
 pub(crate) use reader::{ColumnReader, ColumnSource, Decode, Decoded, Misfit};
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::tables::ColumnType;
+use crate::Error;
+use crate::tables::{Column as TableColumn, ColumnType, Layout, Table};
 
 /// A column that a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,34 @@ pub(crate) enum ColumnFile {
     Parquet(Arc<super::parquet::ParquetFile>),
     /// Our own.
     Packed(Arc<super::packed::PackedFile>),
+}
+
+/// Says that a file lacks a column of a table, and which ones it has.
+#[cold]
+pub(in crate::formats) fn no_such_column(
+    path: &Path,
+    column: &TableColumn,
+    table: &Table,
+    there: &[impl AsRef<str>],
+) -> Error {
+    // A crawl was lines in every format once.
+    let remedy = match table.layout {
+        Layout::Pages => {
+            format!(
+                "\n  try: --format csv, or `pack --table {} --format csv --to packed --overwrite`",
+                table.name
+            )
+        }
+        Layout::Delimited(_) | Layout::Lines => String::new(),
+    };
+    let there: Vec<_> = there.iter().map(AsRef::as_ref).collect();
+    Error::Data(format!(
+        "{} has no column {}, which table {} has\n  its columns are: {}{remedy}",
+        path.display(),
+        column.name,
+        table.name,
+        there.join(", ")
+    ))
 }
 
 impl ColumnFile {

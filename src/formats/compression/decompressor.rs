@@ -84,8 +84,14 @@ impl Decompressor {
 
     /// The text of a file that is open, from its start.
     pub(crate) fn of_file(file: PlannedFile, compression: Compression) -> io::Result<Self> {
-        let all = 0..file.bytes();
-        file.will_read(&[all]);
+        let all = file.bytes();
+        Self::of_start(file, all, compression)
+    }
+
+    /// The same where no more than so many bytes of the file will be read.
+    pub(crate) fn of_start(file: PlannedFile, bytes: u64, compression: Compression) -> io::Result<Self> {
+        let start = 0..bytes;
+        file.will_read(&[start]);
         Self::new(Bytes::new(file), compression)
     }
 

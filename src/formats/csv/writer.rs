@@ -1,10 +1,10 @@
-//! A table as delimited text, or as plain lines.
+//! A table as delimited text, as plain lines, or as the pages it is.
 
 use std::io::{self, Write};
 
 use super::MAX_ROW_BYTES;
 use super::write::push_cell;
-use crate::formats::columns::{Batch, Cell};
+use crate::formats::columns::{Batch, Cell, Column};
 use crate::tables::{Layout, Table};
 
 /// Text gathered before it is given on.
@@ -14,33 +14,36 @@ const WRITE_BYTES: usize = 64 << 10;
 pub(crate) struct CsvWriter<W> {
     to: W,
     text: Vec<u8>,
-    /// The byte between fields; none where a row is a line.
-    delimiter: Option<u8>,
+    layout: Layout,
 }
 
 impl<W: Write> CsvWriter<W> {
-    pub(crate) fn create(to: W, table: &Table) -> io::Result<Self> {
-        let delimiter = match table.layout {
-            Layout::Delimited(delimiter) => Some(delimiter),
-            Layout::Lines => None,
-            Layout::Pages => return Err(unwritable("pages are written as the lines they are")),
-        };
-        Ok(CsvWriter { to, text: Vec::new(), delimiter })
+    pub(crate) fn create(to: W, table: &Table) -> Self {
+        CsvWriter { to, text: Vec::new(), layout: table.layout }
     }
 
     pub(crate) fn write(&mut self, batch: &Batch) -> io::Result<()> {
         for row in 0..batch.rows {
             let start = self.text.len();
-            for (index, column) in batch.columns.iter().enumerate() {
-                if index > 0 {
-                    self.text.extend(self.delimiter);
+            match self.layout {
+                Layout::Delimited(delimiter) => {
+                    for (index, column) in batch.columns.iter().enumerate() {
+                        if index > 0 {
+                            self.text.push(delimiter);
+                        }
+                        push_cell(delimiter, &mut self.text, column.cell(row))?;
+                    }
                 }
-                self.append(column.cell(row))?;
+                Layout::Lines => self.append_all(&batch.columns, row, is_line)?,
+                // The address is in the text, which ends with a newline.
+                Layout::Pages => self.append_all(&batch.columns[1..], row, |_| true)?,
             }
             if self.text.len() - start > MAX_ROW_BYTES {
                 return Err(too_long(self.text.len() - start));
             }
-            self.text.push(b'\n');
+            if self.layout != Layout::Pages || !self.text.ends_with(b"\n") {
+                self.text.push(b'\n');
+            }
             if self.text.len() >= WRITE_BYTES {
                 self.flush()?;
             }
@@ -59,20 +62,23 @@ impl<W: Write> CsvWriter<W> {
         Ok(())
     }
 
+    /// Appends texts as they are, if they may be there.
     #[inline]
-    fn append(&mut self, cell: Cell<'_>) -> io::Result<()> {
-        match (cell, self.delimiter) {
-            (Cell::Text(line), None) => {
-                if line.contains(&b'\n') || line.ends_with(b"\r") {
+    fn append_all(&mut self, columns: &[Column], row: usize, may_be: fn(&[u8]) -> bool) -> io::Result<()> {
+        for column in columns {
+            if let Cell::Text(text) = column.cell(row) {
+                if !may_be(text) {
                     return Err(unwritable("a plain line cannot hold a line break"));
                 }
-                self.text.extend_from_slice(line);
-                Ok(())
+                self.text.extend_from_slice(text);
             }
-            // Without a delimiter there is one column, and it is text.
-            (cell, delimiter) => push_cell(delimiter.unwrap_or(b','), &mut self.text, cell),
         }
+        Ok(())
     }
+}
+
+fn is_line(text: &[u8]) -> bool {
+    !text.contains(&b'\n') && !text.ends_with(b"\r")
 }
 
 #[cold]
@@ -99,7 +105,7 @@ mod tests {
         let table = Table { name: "texts", columns, layout: Layout::Delimited(b',') };
         let write = |bytes: usize| {
             let batch = Batch { rows: 1, columns: vec![column(texts([vec![b'x'; bytes]]))] };
-            CsvWriter::create(io::sink(), &table)?.write(&batch)
+            CsvWriter::create(io::sink(), &table).write(&batch)
         };
         write(MAX_ROW_BYTES).expect("as long as can be");
         let refused = write(MAX_ROW_BYTES + 1).expect_err("written").to_string();

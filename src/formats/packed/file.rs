@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, stored_kind};
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{BlockPlan, StoredColumn, Value};
+use crate::formats::columns::{BlockPlan, StoredColumn, Value, no_such_column};
 use crate::input::InputFile;
 use crate::tables::{Column, ColumnType, Table};
 
@@ -208,14 +208,9 @@ fn check_magic(file: &InputFile, found: &[u8], at: u64) -> Result<(), Error> {
 fn columns_of(file: &InputFile, table: &Table, footer: &Footer) -> Result<Vec<usize>, Error> {
     let place = |wanted: &Column| {
         let place = footer.columns.iter().position(|(name, _)| name == wanted.name);
-        let there = || footer.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let Some(place) = place else {
-            return Err(Error::Data(format!(
-                "the packed file {} has no column {}\n  its columns are: {}",
-                file.path.display(),
-                wanted.name,
-                there()
-            )));
+            let there: Vec<_> = footer.columns.iter().map(|(name, _)| name).collect();
+            return Err(no_such_column(&file.path, wanted, table, &there));
         };
         let kind = footer.columns[place].1;
         if stored_kind(kind) != stored_kind(wanted.kind) {

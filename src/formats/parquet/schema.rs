@@ -7,6 +7,7 @@ use super::footer::Leaf;
 use super::thrift::Value;
 use super::values::{Conversion, Physical};
 use crate::Error;
+use crate::formats::columns::no_such_column;
 use crate::tables::{Column, ColumnType, Table};
 
 /// The columns of a file.
@@ -68,13 +69,7 @@ impl<'a> Schema<'a> {
                 )));
             }
             let names: Vec<_> = plain.map(|(found, _)| found.shown_name()).collect();
-            return Err(Error::Data(format!(
-                "{} has no column {}, which table {} has\n  its columns are: {}",
-                path.display(),
-                column.name,
-                table.name,
-                names.join(", ")
-            )));
+            return Err(no_such_column(path, &column, table, &names));
         };
         let (physical, conversion) = Physical::of(schema)
             .and_then(|physical| Some((physical, conversion(column.kind, physical, schema)?)))

@@ -1,10 +1,28 @@
 //! What a plan knows before anything is read.
 
+use std::ops::Add;
+
 use super::Input;
-use crate::formats::columns::{BlockPlan, ColumnFile};
+use crate::Error;
+use crate::formats::columns::{BlockPlan, ColumnFile, Value, Wanted};
 use crate::input::split::Split;
-use crate::input::{InputFile, assign, files};
-use crate::tables::Table;
+use crate::input::{InputFile, assign, files, weigh};
+use crate::tables::{ColumnType, Table};
+
+/// How many rows there are, and what their values take, one behind the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Add for Weight {
+    type Output = Weight;
+
+    fn add(self, other: Weight) -> Weight {
+        Weight { rows: self.rows.saturating_add(other.rows), bytes: self.bytes.saturating_add(other.bytes) }
+    }
+}
 
 /// Whatever the rows become.
 impl<R> Input<R> {
@@ -108,6 +126,35 @@ impl<R> Input<R> {
         };
         // Whole numbers of bytes are exact up to 2^53.
         self.plan.columns.iter().map(of_file).sum::<f64>().round() as u64
+    }
+
+    /// What the rows come to that a scan of all splits reads, about. Of column files their number is exact, and their texts are taken to
+    /// be as long as the longer of the two limits of a block; text files are looked into, of which all columns count.
+    pub(crate) fn weight(&self) -> Result<Weight, Error> {
+        if self.plan.columns.is_empty() {
+            return weigh::text_files(&self.plan.files);
+        }
+        let blocks = self.plan.columns.iter().flat_map(ColumnFile::blocks);
+        let read = blocks.filter(|block| !block.is_outside(&self.plan.ranges));
+        let of_block = |block: &BlockPlan| {
+            let of_row: u64 = self.plan.wanted.iter().map(|wanted| self.value_bytes(block, wanted)).sum();
+            Weight { rows: block.rows, bytes: block.rows.saturating_mul(of_row) }
+        };
+        Ok(read.map(of_block).fold(Weight::default(), Weight::add))
+    }
+
+    /// Bytes that a value of a column takes in a block, about.
+    fn value_bytes(&self, block: &BlockPlan, wanted: &Wanted) -> u64 {
+        match self.plan.table.columns[wanted.column].kind {
+            ColumnType::Int | ColumnType::Float => 5,
+            ColumnType::Long | ColumnType::Double | ColumnType::Date => 10,
+            ColumnType::Text => {
+                let limits = block.limits.get(wanted.column).and_then(Option::as_ref);
+                let length =
+                    |value: &Value| if let Value::Text(text) = value { text.len() as u64 } else { 0 };
+                limits.map_or(0, |limits| length(&limits.least).max(length(&limits.greatest)))
+            }
+        }
     }
 
     /// A number that differs where the files' names, sizes, compressions or, in a store, versions do: processes compare it before they start.

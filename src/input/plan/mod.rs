@@ -20,6 +20,7 @@ use crate::formats::columns::{ColumnFile, ColumnRange, Wanted};
 use crate::tables::Table;
 
 pub use column_value::ColumnValue;
+pub(crate) use known::Weight;
 
 /// How much of a file is read at once: it stays in the second cache until it is parsed.
 const BLOCK_BYTES: usize = 256 << 10;
@@ -137,7 +138,7 @@ impl<R: Row> Input<R> {
             Format::Csv => files::with_quotes(table, &mut files, split_bytes)?,
             Format::Parquet | Format::Packed => BTreeSet::new(),
         };
-        warnings.extend(files::too_few(table, &files, split_bytes, options.peers));
+        warnings.extend(files::too_few(&files, split_bytes, options.peers));
         Ok(Self::planned(Plan {
             table: *table,
             format,

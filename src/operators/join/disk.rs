@@ -32,7 +32,7 @@ impl RowsOnDisk {
     }
 
     pub(super) fn write_row(&mut self, row: Row<'_>, file: &mut SpillFile) -> Result<(), Error> {
-        self.together.push_row(row);
+        self.together.push_row(row).map_err(Error::Data)?;
         if self.together.used_bytes() < TOGETHER_BYTES { Ok(()) } else { self.write_together(file) }
     }
 

@@ -39,6 +39,7 @@ use timely::dataflow::StreamVec;
 use super::context::Round;
 use operator::meet;
 use record::{ProbeRecord, decode};
+pub(crate) use table::MOST_ROW_BYTES;
 
 /// Partitions of each worker in a hash join, and buffers of a router: with many workers each has fewer partitions.
 const MOST_PARTITIONS: usize = 16;

@@ -10,6 +10,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use timely::ExchangeData;
@@ -55,14 +56,22 @@ pub(super) struct Sides {
     /// Of a broadcast join: the tables of all workers of this process, each with its part of the keys, once whole.
     published: Arc<Published>,
     tables: Vec<Arc<Table>>,
+    /// Bytes of this worker's table that the others know of.
+    told_bytes: usize,
     overflow: Overflow,
     context: Rc<WorkerContext>,
     /// Once all has come: what is joined from disk.
     spilled: Option<Spilled>,
 }
 
-/// Where the workers of a process put the tables of a broadcast join.
-type Published = Mutex<Vec<(usize, Arc<Table>)>>;
+/// What the workers of a process have of a broadcast join together.
+#[derive(Default)]
+struct Published {
+    /// Their tables, once whole.
+    tables: Mutex<Vec<(usize, Arc<Table>)>>,
+    /// Bytes of all of them, so far.
+    bytes: AtomicUsize,
+}
 
 /// Some keys of both sides.
 struct Partition {
@@ -105,6 +114,7 @@ impl Sides {
             same,
             published: context.shared(),
             tables: Vec::new(),
+            told_bytes: 0,
             overflow,
             context,
             spilled: None,
@@ -209,7 +219,7 @@ impl Sides {
                 }
             }
             JoinStrategy::Broadcast => {
-                let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut published = self.published.tables.lock().unwrap_or_else(PoisonError::into_inner);
                 if published.iter().all(|(of, _)| *of != index) {
                     let empty = Table::new(self.duplicates, self.same);
                     let whole = std::mem::replace(&mut self.partitions[0].table, empty);
@@ -300,14 +310,17 @@ impl Sides {
 
     /// A broadcast build side is whole in every process, so spilling it would take as much disk as there are processes,
     /// and each probe record as much time as with a hash join.
-    fn refuse_copies(&self) -> Result<(), Error> {
-        let (bytes, workers) = (self.partitions[0].table.bytes(), self.context.workers());
+    fn refuse_copies(&mut self) -> Result<(), Error> {
+        // Those of a heavy key are at one worker, so that one part says nothing of the others. What was published is here no more.
+        let bytes = self.partitions[0].table.bytes().max(self.told_bytes);
+        let more = bytes - std::mem::replace(&mut self.told_bytes, bytes);
+        let bytes = self.published.bytes.fetch_add(more, Ordering::Relaxed) + more;
         let most = self.context.process.memory.reducers_bytes();
-        if bytes.saturating_mul(workers) <= most {
+        if bytes <= most {
             return Ok(());
         }
         Err(Error::Data(format!(
-            "the build side of a broadcast join does not fit in memory: {workers} parts of {} so far, where {} may be held; \
+            "the build side of a broadcast join does not fit in memory: {} so far, where {} may be held; \
              use JoinStrategy::Hash, which spills (--join hash, of a program that has this flag), or raise --memory",
             Bytes(bytes as u64),
             Bytes(most as u64),

@@ -14,6 +14,9 @@ const BATCH_KEYS: usize = 32;
 /// A slot's upper half is the lower half of a hash, its lower half the number of a row, from one; zero is an empty slot.
 const NUMBER_BITS: u32 = 32;
 const NUMBER: u64 = u32::MAX as u64;
+/// What a row takes at most, besides one and an eighth of the bytes of its key and value: its head, four slots, the number of the next
+/// one of its key with room to grow, and the lengths of a few texts.
+pub(crate) const MOST_ROW_BYTES: u64 = 64;
 /// The end of the rows of a key.
 const NONE: u32 = u32::MAX;
 
@@ -123,8 +126,7 @@ impl Table {
             return Ok(());
         }
         self.vote(row.hash);
-        self.append(row);
-        Ok(())
+        self.append(row).map_err(Error::Data)
     }
 
     /// The vote of Boyer and Moore: a key that has more than half of the rows is left over in the end.
@@ -137,7 +139,7 @@ impl Table {
         }
     }
 
-    fn append(&mut self, row: Row<'_>) {
+    fn append(&mut self, row: Row<'_>) -> Result<(), String> {
         match self.chunks.last_mut() {
             Some(last) if last.len() < CHUNK_ROWS => last.push_row(row),
             last => {
@@ -147,8 +149,9 @@ impl Table {
                     self.full_bytes += last.allocated_bytes();
                     fresh = Rows::with_capacity(CHUNK_ROWS, last.text_bytes() * 9 / 8);
                 }
-                fresh.push_row(row);
+                fresh.push_row(row)?;
                 self.chunks.push(fresh);
+                Ok(())
             }
         }
     }
@@ -351,6 +354,25 @@ mod tests {
         );
         let taken: usize = table.take_rows().iter().map(Rows::len).sum();
         assert_eq!((taken, table.bytes(), table.taken()), (10_000, 0, 0));
+    }
+
+    #[test]
+    fn a_row_takes_no_more_than_it_is_said_to() {
+        // Catches an estimate of what a broadcast holds that is too low, and a broadcast that is chosen and fails.
+        for different in [20_000, 300] {
+            let rows = rows((0..20_000).map(|number| (format!("p{}", number % different), number)));
+            let mut table = table(true, &Rows::default());
+            for (count, row) in rows.iter().enumerate() {
+                table.insert(row).expect("few");
+                let most = (count as u64 + 1) * MOST_ROW_BYTES + rows.text_bytes() as u64 * 9 / 8 + 4_096;
+                assert!(
+                    table.bytes() as u64 <= most,
+                    "{} bytes of {} rows, not {most}",
+                    table.bytes(),
+                    count + 1
+                );
+            }
+        }
     }
 
     #[test]
