@@ -36,7 +36,7 @@ use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, counted};
 use output::{Files, RunOutput, Written};
 use reading::read_groups;
 
-pub use describe::describe;
+pub use describe::{Described, describe};
 pub use schema::{table_of_benchmark, table_of_columns, table_of_files};
 
 /// What to convert, and to what.
