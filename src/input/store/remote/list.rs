@@ -9,7 +9,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::super::trouble::Trouble;
-use super::super::{Found, InputFile, is_hidden, manifest, no_file, place};
+use super::super::{Found, InputFile, is_hidden, is_hidden_from, manifest, no_file, place};
 use super::{Bucket, Object, Stores, failed};
 use crate::Error;
 
@@ -69,7 +69,7 @@ impl Stores {
         let keys: BTreeSet<String> = listed.iter().map(|meta| meta.location.to_string()).collect();
         let is_meant = |meta: &ObjectMeta| {
             let key = &meta.location;
-            !is_hidden(name_of(key)) && (is_file(key) || is_below(key))
+            !is_hidden_from(inside, key.as_ref()) && (is_file(key) || is_below(key))
         };
         let mut meant: Vec<_> = listed.into_iter().filter(is_meant).collect();
         bucket.leave_out_marks(&mut meant, &keys).map_err(failed("list", directory))?;
