@@ -26,7 +26,7 @@ use super::whole;
 use crate::Error;
 
 pub use form::{Form, Part};
-pub(crate) use names::sync_names;
+pub(crate) use names::{LIST, is_of_table, sync_names};
 pub use names::{MANIFEST, MARKER};
 pub use writer::PartWriter;
 

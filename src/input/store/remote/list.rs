@@ -12,6 +12,7 @@ use super::super::trouble::Trouble;
 use super::super::{Found, InputFile, is_hidden, is_hidden_from, manifest, no_file, place};
 use super::{Bucket, Object, Stores, failed};
 use crate::Error;
+use crate::formats::parts::LIST;
 
 /// First bytes of so many files are asked for at once.
 const HEADS_AT_ONCE: usize = 64;
@@ -128,7 +129,7 @@ impl Bucket {
 
     /// What a manifest says is in a directory.
     fn manifest(self: &Arc<Self>, directory: &str, key: &Key) -> Found {
-        let list = key.clone().join(manifest::NAME);
+        let list = key.clone().join(LIST);
         let shown = self.shown(&list);
         let read = self.shared.wait_for(async || {
             let got = self.store.get(&list).await?;
@@ -151,7 +152,7 @@ impl Bucket {
         };
         let files = files.into_iter().map(file).collect::<Result<Vec<_>, Error>>()?;
         if files.is_empty() {
-            return Err(Error::Data(format!("{directory}: its {} names no files", manifest::NAME)));
+            return Err(Error::Data(format!("{directory}: its {LIST} names no files")));
         }
         Ok(Some(files))
     }
