@@ -83,10 +83,6 @@ impl Stores {
 }
 
 impl Bucket {
-    fn is_s3(&self) -> bool {
-        self.root.starts_with("s3:")
-    }
-
     fn shown(&self, key: &Key) -> String {
         format!("{}/{key}", self.root)
     }
@@ -177,7 +173,8 @@ pub(in super::super) fn heads(
         });
         let asked = futures_util::future::join_all(asked);
         let heads = shared.wait(async { Ok(asked.await) });
-        let heads = heads.map_err(|trouble| Error::Data(trouble.to_string()))?;
+        let heads =
+            heads.map_err(|trouble| failed("read", &files[indices[0]].path.to_string_lossy())(trouble))?;
         for (index, head) in heads {
             let file = &mut files[index];
             let head = head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;
