@@ -78,7 +78,7 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "HOW")]
     compression: Option<Compression>,
 
-    /// Replace tables that exist already
+    /// Replace tables that exist already; a directory with anything else in it is refused
     #[arg(long)]
     overwrite: bool,
 

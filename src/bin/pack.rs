@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME:TYPE,…")]
     columns: Option<String>,
 
-    /// What is between the fields of text, where --columns says what they are
+    /// What is between the fields of text, where --columns says what they are. Text is not written with letters, digits, +, - or . there
     #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter, requires = "columns")]
     delimiter: u8,
 
@@ -68,7 +68,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     bad_records: BadRecords,
 
-    /// Directory that the table becomes [default: DIR/FORMAT/SET/TABLE/ beside the table as it is]
+    /// Directory that the table becomes, or a link to it [default: DIR/FORMAT/SET/TABLE/ beside the table as it is]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 
@@ -84,7 +84,7 @@ struct Arguments {
     #[arg(long)]
     verify: bool,
 
-    /// Replace the table if it exists already
+    /// Replace the table if it exists already; a directory with anything else in it is refused
     #[arg(long)]
     overwrite: bool,
 
@@ -165,8 +165,12 @@ fn run(arguments: Arguments) -> Result<(), Error> {
     let stop = Stop::on_signals()?;
     let job = arguments.into_job(to, &stop)?;
     let converted = pack::run(&job, &progress, &stop)?;
-    converted.warnings.iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
+    tell(&converted.warnings);
     cli::print(format_args!("{converted}\n"))
+}
+
+fn tell(warnings: &[String]) {
+    warnings.iter().for_each(|warning| cli::note(format_args!("warning: {warning}")));
 }
 
 fn describe(arguments: &Arguments) -> Result<(), Error> {
@@ -175,8 +179,9 @@ fn describe(arguments: &Arguments) -> Result<(), Error> {
     };
     // A signal ends the process at once: there is nothing to clean up.
     let input = arguments.input(FirstFailure::default())?;
-    let said = pack::describe(path, arguments.table(pack::table_of_benchmark)?, &input, arguments.head)?;
-    cli::print(said)
+    let described = pack::describe(path, arguments.table(pack::table_of_benchmark)?, &input, arguments.head)?;
+    tell(&described.warnings);
+    cli::print(described)
 }
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::columns::{Batch, BatchBuilder, Cell};
 use super::csv::{push_cell, push_date, push_double, push_float, push_integer};
 use super::field_error::beyond_int;
-use super::writer::{OutputFormat, TableWriter};
+use super::writer::{OutputFormat, TableWriter, check_names};
 use crate::tables::{Column, ColumnType, Date, Layout, Table};
 
 /// Text gathered before it is given on.
@@ -72,6 +72,7 @@ enum To<W: Write + Send> {
 impl<W: Write + Send> RowWriter<W> {
     /// Starts a file of rows with these columns.
     pub(crate) fn create(format: RowFormat, columns: &'static [Column], to: W) -> io::Result<Self> {
+        check_names(columns)?;
         let table = Table { name: "output", columns, layout: Layout::Delimited(b',') };
         let (form, to) = match format {
             RowFormat::Csv => (Form::Csv(Vec::new()), To::Text(to)),

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-use super::columns::Batch;
+use super::columns::{Batch, unfit};
 use super::compression::{Compression, Encoder};
 use super::csv::CsvWriter;
 use super::packed::PackedWriter;
 use super::parquet::ParquetWriter;
-use crate::tables::Table;
+use crate::tables::{Column, Table, repeated};
 
 /// A format that can be written: `packed`, `parquet`, `csv`, or `csv.gz` and the like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,14 @@ impl fmt::Display for OutputFormat {
     }
 }
 
+/// Refuses columns of which two have one name: a reader could not tell them apart.
+pub(super) fn check_names(columns: &[Column]) -> io::Result<()> {
+    match repeated(columns.iter().map(|column| column.name)) {
+        Some(name) => Err(unfit(format!("more than one column is called {name}"))),
+        None => Ok(()),
+    }
+}
+
 /// Writes rows of a table to `W`; which format is chosen once a batch, never a row.
 pub(crate) enum TableWriter<W: Write + Send> {
     Csv(CsvWriter<W>),
@@ -85,6 +93,7 @@ pub(crate) enum TableWriter<W: Write + Send> {
 impl<W: Write + Send> TableWriter<W> {
     /// Starts a file.
     pub(crate) fn create(format: OutputFormat, to: W, table: &Table) -> io::Result<Self> {
+        check_names(table.columns)?;
         Ok(match format {
             OutputFormat::Csv(None) => TableWriter::Csv(CsvWriter::create(to, table)),
             OutputFormat::Csv(Some(compression)) => {
@@ -122,6 +131,28 @@ impl<W: Write + Send> TableWriter<W> {
             TableWriter::Compressed(writer) => writer.finish()?.finish(),
             TableWriter::Packed(writer) => writer.finish(),
             TableWriter::Parquet(writer) => writer.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::row_writer::{RowFormat, RowWriter};
+
+    /// Catches a file of which every reader takes another column for the one that is meant.
+    #[test]
+    fn columns_of_one_name_are_not_written() {
+        const COLUMNS: &[Column] = &[Column::text("a"), Column::int("b"), Column::long("a")];
+        let twice = Table::delimited("twice", b',', COLUMNS);
+        let said = |written: Option<io::Error>| {
+            assert_eq!(written.expect("refused").to_string(), "more than one column is called a");
+        };
+        for format in [OutputFormat::Packed, OutputFormat::Parquet, OutputFormat::Csv(None)] {
+            said(TableWriter::create(format, Vec::new(), &twice).err());
+        }
+        for format in [RowFormat::Csv, RowFormat::Jsonl, RowFormat::Parquet, RowFormat::Packed] {
+            said(RowWriter::create(format, COLUMNS, Vec::new()).err());
         }
     }
 }

@@ -17,7 +17,7 @@ mod documents;
 mod java_random;
 mod pages;
 pub(crate) mod parallel;
-pub(crate) mod place;
+mod place;
 mod rankings;
 mod sizes;
 mod strict_log;
@@ -39,6 +39,7 @@ use crate::formats::compression::Compression;
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed};
 
 pub use parallel::Stop;
+pub(crate) use place::Target;
 pub(crate) use sizes::command;
 pub use sizes::{PublishedSet, RowCount, Sizes, TableName};
 
@@ -108,7 +109,7 @@ pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, 
     outcome
 }
 
-/// Says what keeps the tables of `job` from being made, before anything is: sizes that cannot be, or tables that are there.
+/// Says what keeps the tables of `job` from being made, before anything is: sizes that cannot be, or what is where they go.
 pub fn check(job: &Job) -> Result<(), Error> {
     if job.sizes.uservisits > 0 && job.sizes.rankings == 0 && job.tables.contains(&TableName::Uservisits) {
         return Err(Error::usage("visits need pages to go to", "--rankings 1 or more"));
@@ -116,28 +117,31 @@ pub fn check(job: &Job) -> Result<(), Error> {
     if job.sizes.rankings > u64::from(u32::MAX) || job.sizes.documents > u64::from(u32::MAX) {
         return Err(Error::usage("page numbers have 32 bits here", "4294967295 pages or fewer"));
     }
-    for table in &job.tables {
-        let target = job.directory.join(table.table().name);
-        if !job.overwrite {
-            place::check_free(&target, "--name NAME for a set of another name")?;
-        }
-    }
-    Ok(())
+    targets(job).map(drop)
+}
+
+/// Where each table goes.
+fn targets(job: &Job) -> Result<Vec<(TableName, Target)>, Error> {
+    let target = |table: &TableName| {
+        let path = job.directory.join(table.table().name);
+        Ok((*table, Target::at(&path, job.overwrite, "--name NAME for a set of another name")?))
+    };
+    job.tables.iter().map(target).collect()
 }
 
 fn make_all(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Vec<Made>, Error> {
     fs::create_dir_all(&job.directory).map_err(Error::file("create", &job.directory))?;
     let mut rooms = Vec::new();
     let mut all_made = Vec::new();
-    for &table in &job.tables {
+    for (table, target) in targets(job)? {
         progress.set_message(table.table().name);
-        let room = place::temporary_room(&job.directory, table.table().name)?;
+        let room = target.temporary_room()?;
         all_made.push(make(job, table, room.path(), progress, stop)?);
-        rooms.push((table, room));
+        rooms.push((target, room));
     }
     stop.check()?;
-    for (table, room) in rooms {
-        place::put_in_place(room, &job.directory, table.table().name, job.overwrite)?;
+    for (target, room) in rooms {
+        target.put_in_place(room)?;
     }
     Ok(all_made)
 }

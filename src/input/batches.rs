@@ -46,10 +46,11 @@ fn unknown(name: &'static str) -> Table {
 impl Input<WholeRows> {
     /// Lists the table's files and cuts splits.
     pub(crate) fn whole(table: &Table, options: &InputOptions) -> Result<Self, Error> {
+        projection::check_columns(table)?;
         Self::of_columns(table, projection::all_of(table)?, files::list(table, options)?, options)
     }
 
-    /// The same for a file, or a directory of any name.
+    /// The same for a file, or a directory of any name. Of no columns, no rows are read.
     pub(crate) fn whole_at(path: &Path, table: &Table, options: &InputOptions) -> Result<Self, Error> {
         let listed = files::list_at(&Place::Directory(path.to_path_buf()), options)?;
         Self::of_columns(table, projection::all_of(table)?, listed, options)

@@ -7,10 +7,10 @@ use std::thread;
 
 use super::files::{Format, InputFile};
 use crate::Error;
-use crate::formats::columns::{ColumnFile, StoredColumn, Wanted};
+use crate::formats::columns::{ColumnFile, StoredColumn, Wanted, has_twice};
 use crate::formats::packed::PackedFile;
 use crate::formats::parquet::ParquetFile;
-use crate::tables::{ColumnType, Table};
+use crate::tables::{ColumnType, Table, repeated};
 
 /// So many are read of a store at once: each takes two requests, one after the other, and nearly all of their time is waiting.
 const FAR_AT_ONCE: usize = 32;
@@ -37,8 +37,12 @@ pub(super) fn footers(
     footers.map(Into::into)
 }
 
-/// The columns of these files by what their footers say, as the first one has them, with their bytes in all files; `None` of text, which has no
-/// footer.
+/// The columns of these files by what their footers say, in the order of the first one, with their bytes in all files; `None` of text, which
+/// has no footer.
+///
+/// # Errors
+///
+/// A footer cannot be read, a file has a name twice, or one has a column that the first one has not: nobody would miss it.
 pub(super) fn stored_columns(
     format: Format,
     files: &[InputFile],
@@ -48,9 +52,24 @@ pub(super) fn stored_columns(
         Format::Parquet => ParquetFile::stored_columns,
         Format::Packed => PackedFile::stored_columns,
     };
-    let mut read = in_order(files, at_once(files), read)?.into_iter();
-    let mut columns = read.next().unwrap_or_default();
-    for others in read {
+    let read = in_order(files, at_once(files), |file| {
+        let columns = read(file)?;
+        let twice = repeated(columns.iter().map(|column| column.name.as_str()));
+        twice.map_or(Ok(()), |name| Err(has_twice(&file.path, name)))?;
+        Ok(columns)
+    })?;
+    let mut read = files.iter().zip(read);
+    let Some((first, mut columns)) = read.next() else { return Ok(Some(Vec::new())) };
+    for (file, others) in read {
+        let is_known = |other: &StoredColumn| columns.iter().any(|column| column.name == other.name);
+        if let Some(new) = others.iter().find(|other| !is_known(other)) {
+            return Err(Error::Data(format!(
+                "{} has a column {}, which {} has not\n  try: --columns 'name:type,…' with columns that all files have",
+                file.path.display(),
+                new.name,
+                first.path.display()
+            )));
+        }
         for column in &mut columns {
             let Some(other) = others.iter().find(|other| other.name == column.name) else { continue };
             column.bytes = column.bytes.saturating_add(other.bytes);

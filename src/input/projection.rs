@@ -4,10 +4,11 @@ use super::Row;
 use super::probe::{self, Asked, Kind, ProbeError, Shape};
 use crate::Error;
 use crate::formats::columns::Wanted;
-use crate::tables::{Column, ColumnType, Layout, Table};
+use crate::tables::{Column, ColumnType, Layout, Table, repeated};
 
 /// Which column each field of `R` reads, and how, in the struct's order.
 pub(super) fn resolve<R: Row>(table: &Table) -> Result<Vec<Wanted>, Error> {
+    check_columns(table)?;
     check_layout(table)?;
     let shape = probe::shape_of::<R>().map_err(|(shape, error)| no_row(&shape, &error))?;
     if shape.names.len() != shape.asked.len() {
@@ -25,10 +26,19 @@ pub(super) fn all_of(table: &Table) -> Result<Vec<Wanted>, Error> {
     Ok((0..table.columns.len()).map(|column| Wanted { column, as_text: false }).collect())
 }
 
+/// Whether rows can be made of its columns.
+pub(super) fn check_columns(table: &Table) -> Result<(), Error> {
+    let name = table.name;
+    match repeated(table.columns.iter().map(|column| column.name)) {
+        _ if table.columns.is_empty() => Err(Error::Data(format!("table {name} has no columns"))),
+        Some(twice) => Err(Error::Data(format!("table {name} has more than one column {twice}"))),
+        None => Ok(()),
+    }
+}
+
 fn check_layout(table: &Table) -> Result<(), Error> {
     let name = table.name;
     match table.layout {
-        _ if table.columns.is_empty() => Err(Error::Data(format!("table {name} has no columns"))),
         Layout::Delimited(byte @ (b'"' | b'\n' | b'\r')) => {
             Err(Error::Data(format!("table {name} cannot have {:?} between its fields", char::from(byte))))
         }

@@ -1,15 +1,30 @@
 //! What is in files: columns, rows, blocks, how values are written, and the first rows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use super::schema::{as_stored, table_of_path, table_of_stored, type_name};
 use crate::Error;
-use crate::formats::columns::{Batch, StoredColumn};
+use crate::formats::columns::{Batch, StoredColumn, legible};
 use crate::input::{Input, InputOptions, WholeRows, stored_columns_at};
 use crate::report::AnswerRows;
 use crate::tables::Table;
 use crate::units::{Bytes, Count, counted};
+
+/// What is in files.
+#[derive(Debug, Clone)]
+pub struct Described {
+    text: String,
+    /// What the user should know of them.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
 
 /// Describes a file, or all files of a directory, and shows the first `head` rows. Column files say themselves which columns they have, and
 /// those that no table can have are described too, but not shown. Text has no footer that knows: its table is the one that the path
@@ -23,16 +38,17 @@ pub fn describe(
     table: Option<Table>,
     options: &InputOptions,
     head: usize,
-) -> Result<String, Error> {
-    let stored = stored_columns_at(path, options)?;
-    let (table, stored) = match (table, stored) {
-        (Some(table), Some(stored)) => (as_stored(table, &stored), Vec::new()),
-        (Some(table), None) => (table, Vec::new()),
-        (None, Some(stored)) => (table_of_stored(String::leak(path.display().to_string()), &stored), stored),
-        (None, None) => (table_of_path(path)?, Vec::new()),
+) -> Result<Described, Error> {
+    let is_as_given = table.is_some_and(|table| table.in_columns() == table);
+    let stored = if is_as_given { None } else { stored_columns_at(path, options)? };
+    let table = match (table, &stored) {
+        (Some(table), Some(stored)) => as_stored(table, stored),
+        (Some(table), None) => table,
+        (None, Some(stored)) => table_of_stored(String::leak(path.display().to_string()), stored),
+        (None, None) => table_of_path(path)?,
     };
     let input = Input::<WholeRows>::whole_at(path, &table, options)?;
-    let columns = described_columns(&input, &stored)?;
+    let columns = described_columns(&input, &stored.unwrap_or_default())?;
     let splits = counted(input.splits().len(), "split");
     // One reader goes through it anyway, so nothing is gained by cuts that may be wrong.
     let input = input.uncut(&(0..input.files().len()).collect());
@@ -51,7 +67,7 @@ pub fn describe(
     if head > 0 && !table.columns.is_empty() {
         said += &format!("\n{}", first_rows(&input, head)?);
     }
-    Ok(said)
+    Ok(Described { text: said, warnings: input.warnings().to_vec() })
 }
 
 fn rows_of(input: &Input<WholeRows>) -> Result<u64, Error> {
@@ -81,16 +97,17 @@ fn described_columns(input: &Input<WholeRows>, of_files: &[StoredColumn]) -> Res
             *ways.entry(way).or_default() += 1;
         }
         let ways: Vec<_> = ways.iter().map(|(way, blocks)| format!("{way} {blocks}")).collect();
-        (column.name, type_name(column.kind), bytes, ways.join(", "))
+        (legible(column.name.as_bytes()), type_name(column.kind), bytes, ways.join(", "))
     });
-    if stored.is_empty() {
+    if stored.is_empty() && of_files.is_empty() {
         let plain: Vec<_> = columns.map(|(name, kind, ..)| (name, kind)).collect();
         return Ok(AnswerRows::new(&["column", "type"], &plain)?.text());
     }
     let mut columns: Vec<_> = columns.collect();
     for (place, column) in of_files.iter().enumerate() {
         if let Err(kind) = &column.kind {
-            columns.insert(place, (&column.name, kind, column.bytes, "not read by queries".to_owned()));
+            let name = legible(column.name.as_bytes());
+            columns.insert(place, (name, kind, column.bytes, "not read by queries".to_owned()));
         }
     }
     Ok(AnswerRows::new(&["column", "type", "bytes", "written as (blocks)"], &columns)?.text())

@@ -28,15 +28,15 @@ use indicatif::ProgressBar;
 
 use crate::Error;
 use crate::formats::writer::OutputFormat;
-use crate::generate::{Stop, place};
-use crate::input::{Input, InputOptions, WholeRows, is_remote, names_outright};
+use crate::generate::{Stop, Target};
+use crate::input::{Input, InputOptions, WholeRows, check_data, is_remote, names_outright};
 use crate::report::AnswerHash;
-use crate::tables::Table;
+use crate::tables::{Layout, Table};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, counted};
 use output::{Files, RunOutput, Written};
 use reading::read_groups;
 
-pub use describe::describe;
+pub use describe::{Described, describe};
 pub use schema::{table_of_benchmark, table_of_columns, table_of_files};
 
 /// What to convert, and to what.
@@ -48,7 +48,7 @@ pub struct Job {
     pub input: InputOptions,
     /// What it becomes.
     pub to: OutputFormat,
-    /// The directory it becomes, which must not be there or be empty unless `overwrite`.
+    /// The directory it becomes, or a link to it, which must not be there or be empty unless `overwrite`.
     pub target: PathBuf,
     /// About how large the files are to be, in bytes.
     pub file_bytes: u64,
@@ -56,7 +56,7 @@ pub struct Job {
     pub threads: usize,
     /// Whether to read all rows back and compare them before the table gets its name.
     pub verify: bool,
-    /// Replace what is there.
+    /// Replace the table that is there.
     pub overwrite: bool,
 }
 
@@ -109,6 +109,7 @@ impl fmt::Display for Converted {
 ///
 /// The table is not in a directory of formats and sets of this machine, so there is no such place.
 pub fn default_target(input: &InputOptions, table: &Table, to: OutputFormat) -> Result<PathBuf, Error> {
+    check_data(&input.data)?;
     if is_remote(&input.data) || names_outright(input, table) {
         return Err(Error::usage(
             format!(
@@ -129,20 +130,13 @@ pub fn default_target(input: &InputOptions, table: &Table, to: OutputFormat) -> 
 /// what was written reads back as something else. Who waits for a store gives up at a signal if the input's stores were made with
 /// [`Stop::failure`].
 pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, Error> {
-    let (Some(parent), Some(name)) = (job.target.parent(), job.target.file_name()) else {
-        return Err(Error::usage(
-            format!("{} is no directory to make", job.target.display()),
-            "--output with a path that ends in a name",
-        ));
-    };
-    if !job.overwrite {
-        place::check_free(&job.target, "--output DIR for another place")?;
-    }
+    let target = Target::at(&job.target, job.overwrite, "--output DIR for another place")?;
+    check_delimiter(job)?;
     let input_options =
         InputOptions { split_bytes: Some(runs::split_bytes(job.file_bytes)), ..job.input.clone() };
     let input = Input::<WholeRows>::whole(&job.table, &input_options).map_err(|error| stop.before(error))?;
-    let made = MadeDirectories::create(parent)?;
-    let outcome = convert(job, &input, (parent, &name.to_string_lossy()), progress, stop);
+    let made = MadeDirectories::create(target.parent())?;
+    let outcome = convert(job, &input, &target, progress, stop);
     progress.finish_and_clear();
     if outcome.is_err() {
         made.remove();
@@ -150,21 +144,39 @@ pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, 
     outcome.map_err(|error| stop.before(error))
 }
 
+/// Refuses text whose fields would run together: numbers and dates are never quoted.
+fn check_delimiter(job: &Job) -> Result<(), Error> {
+    match (job.to, job.table.layout) {
+        (OutputFormat::Csv(_), Layout::Delimited(byte))
+            if byte.is_ascii_alphanumeric() || b"+-.".contains(&byte) =>
+        {
+            Err(Error::usage(
+                format!(
+                    "--delimiter {} may be a part of a number or a date, and such text could not be read back",
+                    char::from(byte)
+                ),
+                "--delimiter ';', or tab",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn convert(
     job: &Job,
     input: &Input<WholeRows>,
-    (parent, name): (&Path, &str),
+    target: &Target,
     progress: &ProgressBar,
     stop: &Stop,
 ) -> Result<Converted, Error> {
     let start = Instant::now();
-    let room = place::temporary_room(parent, name)?;
+    let room = target.temporary_room()?;
     let Written { rows, bytes, files, hash, bad_records } =
         write_all(job, input, room.path(), progress, stop)?;
     let elapsed = start.elapsed();
     let verified = if job.verify { Some(verify(job, room.path(), hash, progress, stop)?) } else { None };
     stop.check()?;
-    place::put_in_place(room, parent, name, job.overwrite)?;
+    target.put_in_place(room)?;
     Ok(Converted {
         table: job.table,
         to: job.to,

@@ -64,11 +64,15 @@ pub fn table_of_files(name: &str, input: &InputOptions, to: OutputFormat) -> Res
     if let Some((column, reason)) =
         stored.iter().find_map(|column| Some((column, column.kind.as_ref().err()?)))
     {
+        let what = format!("column {} of table {name} cannot be read: it is {reason}", column.name);
+        if table.columns.is_empty() {
+            return Err(Error::Data(format!(
+                "{what}, and there is none that can\n  try: write it with a cast"
+            )));
+        }
         let typed = table.columns.iter().map(|column| format!("{}:{}", column.name, type_name(column.kind)));
-        return Err(Error::usage(
-            format!("column {} of table {name} cannot be read: it is {reason}", column.name),
-            format!("--columns '{}' to leave it out", typed.collect::<Vec<_>>().join(",")),
-        ));
+        let remedy = format!("--columns '{}' to leave it out", typed.collect::<Vec<_>>().join(","));
+        return Err(Error::usage(what, remedy));
     }
     Ok(table)
 }

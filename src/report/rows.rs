@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::AnswerHash;
 use crate::Error;
+use crate::formats::columns::legible;
 
 /// Rows with named columns, ready to be printed.
 #[derive(Debug)]
@@ -51,7 +52,8 @@ impl AnswerRows {
     /// A line of names and one for each row, numbers to the right.
     pub fn text(&self) -> String {
         let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let mut widths: Vec<_> = self.columns.iter().map(|name| name.chars().count()).collect();
+        let names: Vec<_> = self.columns.iter().map(|name| legible(name.as_bytes())).collect();
+        let mut widths: Vec<_> = names.iter().map(|name| name.chars().count()).collect();
         for row in &self.rows {
             for (width, value) in widths.iter_mut().zip(row) {
                 *width = shown(value).chars().count().max(*width);
@@ -68,7 +70,7 @@ impl AnswerRows {
             text += whole.trim_end();
             text.push('\n');
         };
-        line(&mut self.columns.iter().map(|&name| name.to_owned()));
+        line(&mut names.iter().cloned());
         self.rows.iter().for_each(|row| line(&mut row.iter().map(shown)));
         text
     }

@@ -3,6 +3,8 @@
 //! A table says how its rows are laid out in text and which type each column has. Queries never see it row
 //! by row: a query's struct names the columns it wants, and the input layer resolves them against the table once.
 
+use std::collections::BTreeSet;
+
 mod date;
 pub mod pages;
 
@@ -136,6 +138,12 @@ impl Column {
     pub const fn date(name: &'static str) -> Self {
         Column::new(name, ColumnType::Date)
     }
+}
+
+/// The first of some names that was there before.
+pub(crate) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut before = BTreeSet::new();
+    names.into_iter().find(|name| !before.insert(*name))
 }
 
 /// Pages and their rank: one row a page, sorted by roughly decreasing rank in each file.

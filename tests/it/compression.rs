@@ -342,6 +342,27 @@ fn damage_of_zstd_is_told_where_it_is() {
     }
 }
 
+/// Catches a file that is whole and is called damaged, and a reason that says nothing.
+#[test]
+fn what_cannot_be_decoded_is_told_as_what_it_is() {
+    // A frame without text whose window has 256 MiB.
+    let large_window = b"\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00";
+    let said = message(lines("part-0.zst", large_window));
+    let expected =
+        "its zstd data has a window of more than 128 MiB, which is not supported\n  try: compress it again";
+    assert!(said.contains(expected), "{said}");
+    let whole = compress(Compression::Deflate, &[&small_text(2_000)]);
+    let mut told = 0;
+    for at in (200..whole.len()).step_by(97) {
+        let mut file = whole.clone();
+        file[at] ^= 0xff;
+        let said = message(lines("part-0.deflate", &file));
+        assert!(!said.contains("repeated call"), "{said}");
+        told += usize::from(said.ends_with("a code is none, or a distance goes too far back"));
+    }
+    assert!(told > 0, "none was of that kind");
+}
+
 #[test]
 fn a_bad_record_has_its_place_in_the_decompressed_text() {
     let good = "a,1,2\n".repeat(100_000);

@@ -213,3 +213,77 @@ fn columns_that_no_table_can_have_are_described_and_left_out() {
     assert_eq!(home.listing("made"), ["absent"]);
     pack(&home, &[&words[..], &["--columns", columns]].concat()).ended_with(0);
 }
+
+/// Catches a file that is whole and is refused, or is read as something else: without rows, without a column that can be read, with two
+/// columns of one name, with a name of two lines, with decimals of 256 bits.
+#[test]
+fn odd_files_of_other_programs_are_described_and_converted_or_refused_with_the_reason() {
+    let home = Home::new();
+    pyarrow("odd.py", &[home.path().join("odd").as_os_str()]);
+    let described = |name: &str| pack(&home, &["--describe", &format!("odd/{name}.parquet"), "--head", "3"]);
+    let converted = |name: &str, words: &[&str]| {
+        let (data, output) = (format!("odd/{name}.parquet"), format!("made-{name}"));
+        let fixed = ["--data", &data, "--table", "own", "--to", "csv", "--output", &output];
+        let ran = pack(&home, &[&fixed[..], words].concat());
+        (ran, fs::read_to_string(home.path().join(output).join("part-00000")).unwrap_or_default())
+    };
+    let ran = described("empty");
+    ran.ended_with(0)
+        .check(ran.stdout.contains(", 0 rows, ") && ran.stdout.ends_with("\nid  name\n"), "no rows");
+    converted("empty", &[]).0.ended_with(0).check(true, "a table without rows");
+
+    let said = "error: odd/twice.parquet has more than one column id\n  try: write it again with a name for each column\n";
+    described("twice").failed_saying(said);
+    converted("twice", &[]).0.failed_saying(said);
+    converted("twice", &["--columns", "id:long"]).0.failed_saying(said);
+    let (ran, text) = converted("twice", &["--columns", "name:text"]);
+    ran.ended_with(0).check(text == "x\ny\n", "the column that is meant");
+
+    let ran = described("unread");
+    let unread = |line: &str| line.ends_with("not read by queries");
+    ran.ended_with(0).check(ran.stdout.contains(", 2 rows, "), "rows");
+    ran.check(ran.stdout.lines().filter(|line| unread(line)).count() == 2, "both columns");
+    converted("unread", &[])
+        .0
+        .failed_saying("column truth of table own cannot be read: it is BOOLEAN, and there is none");
+
+    let ran = described("lines");
+    ran.ended_with(0).check(
+        ran.stdout.contains("\ntwo\\nlines  long") && ran.stdout.ends_with("\ntwo\\nlines\n1\n2\n"),
+        "a line each",
+    );
+
+    let (ran, text) = converted("wide", &[]);
+    ran.ended_with(0).check(text == "1.25\n\n-3.5\n", "decimals of few digits");
+}
+
+/// Catches a column that nobody misses, as only files behind the first one have it.
+#[test]
+fn a_column_that_only_a_later_file_has_is_an_error() {
+    let home = Home::new();
+    pyarrow("odd.py", &[home.path().join("odd").as_os_str()]);
+    fs::create_dir(home.path().join("more")).unwrap();
+    for name in ["more-1.parquet", "more-2.parquet"] {
+        fs::rename(home.path().join("odd").join(name), home.path().join("more").join(name)).unwrap();
+    }
+    let said =
+        "error: more/more-2.parquet has a column later, which more/more-1.parquet has not\n  try: --columns ";
+    pack(&home, &["--describe", "more"]).failed_saying(said);
+    let words = ["--data", "more/*", "--table", "own", "--to", "csv", "--output", "made"];
+    pack(&home, &words).failed_saying(said);
+    pack(&home, &[&words[..], &["--columns", "id:long,name:text"]].concat()).ended_with(0);
+    assert_eq!(fs::read_to_string(home.path().join("made/part-00000")).unwrap(), "1,x\n2,y\n");
+}
+
+#[test]
+fn a_name_that_says_another_compression_is_told() {
+    let home = Home::new();
+    let (path, _) = people(&home, "csv.gz");
+    fs::rename(home.path().join(&path).join("part-00000.gz"), home.path().join(&path).join("part-00000.zst"))
+        .unwrap();
+    let ran = pack(&home, &["--describe", &path, "--table", "people", "--columns", COLUMNS]);
+    ran.ended_with(0).check(
+        ran.stderr.contains("warning: csv.gz/people/part-00000.zst is read as gzip, which its first bytes are; its name says zstd"),
+        "a warning",
+    );
+}

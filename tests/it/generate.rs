@@ -318,6 +318,13 @@ fn tables_that_exist_are_replaced_only_on_demand() {
     assert!(files_below(data.path()) == before);
 
     let replace = ["--seed", "1", "--files", "4", "--overwrite"];
+    let own = data.path().join("csv/set/rankings/notes.txt");
+    std::fs::write(&own, "").unwrap();
+    let output = generate(data.path(), &[&arguments[..], &replace].concat());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("csv/set/rankings holds notes.txt, which is no part of a table"), "{text}");
+    std::fs::remove_file(own).unwrap();
     assert!(generate(data.path(), &[&arguments[..], &replace].concat()).status.success());
     let after = files_below(data.path());
     assert_eq!(after.len(), 4, "only the new files: {:?}", after.keys());

@@ -277,10 +277,31 @@ fn a_table_that_is_there_is_kept_unless_it_may_go() {
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("out already holds data\n  try: --overwrite"), "{}", ran.stderr);
     fs::write(home.path().join("out/other"), "old").unwrap();
-    packed(&home, &[&words[..], &["--overwrite"]].concat());
+    let again = [&words[..], &["--overwrite"]].concat();
+    let ran = pack(&home, &again);
+    ran.ended_with(2)
+        .check(ran.stderr.contains("out holds other, which is no part of a table"), "it is named");
+    assert_eq!(home.listing("out"), ["other", "part-00000.gz"], "nothing is lost");
+    fs::rename(home.path().join("out/other"), home.path().join("out/part-00001.gz")).unwrap();
+    packed(&home, &again);
     assert_eq!(home.listing("out"), ["part-00000.gz"]);
     assert!(text_of(&home.path().join("out")) == before);
     assert_eq!(home.listing("."), ["data", "out"], "nothing else is left");
+}
+
+#[test]
+fn text_is_not_written_between_what_may_be_in_a_number() {
+    let home = Home::new();
+    fs::create_dir_all(home.path().join("data/csv/t/own")).unwrap();
+    fs::write(home.path().join("data/csv/t/own/part-0"), "ann-1\n").unwrap();
+    let columns = ["--table", "own", "--set", "t", "--columns", "name:text,age:int", "--delimiter"];
+    for delimiter in ["-", "+", ".", "0", "e", "N"] {
+        let ran = pack(&home, &[&columns[..], &[delimiter, "--to", "csv.gz", "--output", "text"]].concat());
+        let said = format!("error: --delimiter {delimiter} may be a part of a number or a date");
+        ran.ended_with(2).check(ran.stderr.starts_with(&said), &said);
+    }
+    packed(&home, &[&columns[..], &["-", "--to", "packed", "--output", "read"]].concat());
+    assert_eq!(home.listing("."), ["data", "read"]);
 }
 
 #[test]

@@ -323,6 +323,7 @@ fn faults_that_last_name_the_file_and_the_reason() {
             "the credentials have expired (400 ExpiredToken: The provided token has expired.)",
         ),
         (Fate::Answer(403, ""), "access is denied (403)"),
+        (Fate::Answer(301, ""), "the bucket is in another region\n  try: the variable AWS_REGION"),
         (Fate::Answer(404, ""), "it is not there (404)"),
         (Fate::Answer(412, ""), "it changed since the job was planned"),
         (Fate::Answer(416, ""), "it changed since the job was planned"),
@@ -574,9 +575,14 @@ fn a_conversion_is_verified_by_what_is_on_the_disk() {
 
 /// Files in folders of their own, below `logs`.
 fn logs(below: &Path) {
-    for (name, seed) in
-        [("2026-01/part-0", 1), ("2026-02/part-0", 2), ("2025-12/part-0", 3), ("2026-02/_SUCCESS", 4)]
-    {
+    for (name, seed) in [
+        ("2026-01/part-0", 1),
+        ("2026-02/part-0", 2),
+        ("2025-12/part-0", 3),
+        ("2026-02/_SUCCESS", 4),
+        ("2026-02/_temporary/0/part-0", 5),
+        (".2026-03-half/part-0", 6),
+    ] {
         let path = below.join("logs").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, rows(seed, 500).concat()).unwrap();
@@ -593,10 +599,16 @@ fn patterns_and_tables_named_outright() {
     let visits = local(&home);
     let both = hash(&query(&home, "", "logs/2026-*/").run());
     assert!(both.starts_with("1000 "), "{both}");
+    let all = hash(&query(&home, "", "logs/*/").run());
+    assert!(all.starts_with("1500 "), "{all}");
     for (data, expected) in [
         ("logs/2026-*", &both),
         ("logs/2026-??/part-[0-9]", &both),
         ("logs/**/2026-*/", &both),
+        ("logs/**/[p]art-*", &all),
+        ("logs/*/part-*", &all),
+        ("s3://visits/logs/**/part-*", &all),
+        ("s3://visits/logs/*/part-*", &all),
         ("s3://visits/logs/2026-*/", &both),
         ("s3://visits/logs/2026-*/part-*", &both),
         ("data/csv/{set}/{table}", &visits),
@@ -689,6 +701,9 @@ fn http_servers_with_a_manifest() {
     ran.check(hash(&ran) == expected, "the table's own address");
     assert_eq!(local(&home), expected, "a manifest is no data where it lies beside a local table");
 
+    let denied = proxy(server, |_, _| Fate::Answer(403, ""));
+    let ran = query(&home, "", &format!("http://{denied}/data")).run();
+    ran.failed_saying("_manifest.txt: access is denied (403)\n  try: a server that asks for no credentials");
     let ignorant = files(home.path().to_path_buf(), false);
     let ran = query(&home, "", &format!("http://{ignorant}/data")).run();
     ran.failed_saying("the server does not give parts of files (it ignores the header Range)");

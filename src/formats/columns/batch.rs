@@ -145,7 +145,7 @@ fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
 }
 
 /// A text for people: cut where it is long, and escaped where it would break the line or is no text.
-fn legible(bytes: &[u8]) -> String {
+pub(crate) fn legible(bytes: &[u8]) -> String {
     const SHOWN: usize = 80;
     let Ok(text) = str::from_utf8(bytes) else { return BadRecord::shorten(bytes) };
     let end = text.char_indices().nth(SHOWN).map_or(text.len(), |(at, _)| at);

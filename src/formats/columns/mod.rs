@@ -24,7 +24,7 @@ mod reader;
 pub(in crate::formats) mod testing;
 
 pub(in crate::formats) use batch::push_day;
-pub(crate) use batch::{Batch, Column, Texts, Values};
+pub(crate) use batch::{Batch, Column, Texts, Values, legible};
 pub(crate) use blocks::{BlockPlan, ColumnRange, Limits, Value};
 pub(crate) use build::BatchBuilder;
 pub(in crate::formats) use cell::Cell;
@@ -56,6 +56,15 @@ pub(crate) struct StoredColumn {
     pub(crate) kind: Result<ColumnType, String>,
     /// Bytes in the file.
     pub(crate) bytes: u64,
+}
+
+/// An error about a file of which nobody can say which column is meant by a name.
+#[cold]
+pub(crate) fn has_twice(path: &Path, name: &str) -> Error {
+    Error::Data(format!(
+        "{} has more than one column {name}\n  try: write it again with a name for each column",
+        path.display()
+    ))
 }
 
 /// A column file whose footer was read.

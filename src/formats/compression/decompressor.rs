@@ -66,6 +66,8 @@ pub(super) enum Fault {
     CutOff,
     /// Something in a stream is wrong.
     Damaged(String),
+    /// It has something that is not read though nothing is wrong with it; and what to do instead.
+    Unsupported(&'static str, &'static str),
     /// What follows a stream is none.
     Garbage,
 }
@@ -153,6 +155,10 @@ impl Decompressor {
             Fault::Damaged(reason) => (
                 io::ErrorKind::InvalidData,
                 format!("its {name} data is damaged, which shows at byte {byte}: {reason}"),
+            ),
+            Fault::Unsupported(what, remedy) => (
+                io::ErrorKind::Unsupported,
+                format!("its {name} data has {what}, which is not supported\n  try: {remedy}"),
             ),
             Fault::Garbage => (
                 io::ErrorKind::InvalidData,

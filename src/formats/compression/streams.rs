@@ -24,7 +24,7 @@ pub(super) struct Stepped {
     taken: usize,
     written: usize,
     /// Whether the stream has ended, or what is wrong with it.
-    ended: Result<bool, String>,
+    ended: Result<bool, Fault>,
 }
 
 /// Streams, one after the other.
@@ -67,7 +67,7 @@ impl<C: Codec> Stream for Streams<C> {
         let at_end = from.is_empty();
         let Stepped { taken, written, ended } = self.codec.step(from, into);
         self.bytes.take(taken);
-        if ended.map_err(Fault::Damaged)? {
+        if ended? {
             self.place = Place::Between;
         } else if (taken, written) == (0, 0) {
             return Err(if at_end { Fault::CutOff } else { Fault::Damaged("it does not go on".to_owned()) });
@@ -115,8 +115,13 @@ impl Codec for Inflate {
             ended: match done {
                 Ok(status) => Ok(status == Status::StreamEnd),
                 Err(error) if error.needs_dictionary().is_some() => Err("it needs a dictionary".to_owned()),
+                // Its library has written this over the reason, in the same call.
+                Err(error) if error.message() == Some("repeated call with bad state") => {
+                    Err("a code is none, or a distance goes too far back".to_owned())
+                }
                 Err(error) => Err(error.message().unwrap_or("it cannot be decoded").to_owned()),
-            },
+            }
+            .map_err(Fault::Damaged),
         }
     }
 }
@@ -133,6 +138,8 @@ const LEAST_FRAME_BYTES: usize = 5;
 /// Of a block's head. A decoder wants each block with the head of the next one, so as not to be called twice; but in two steps, both
 /// have their place.
 const BLOCK_HEAD_BYTES: usize = 3;
+/// So its library calls a window that is larger than what it takes of a stranger.
+const WINDOW_TOO_LARGE: &str = "Frame requires too much memory for decoding";
 
 impl Zstd {
     pub(super) fn new() -> io::Result<Self> {
@@ -164,7 +171,16 @@ impl Codec for Zstd {
                     ended: Ok(done.remaining == 0),
                 }
             }
-            Err(error) => Stepped { taken: 0, written: 0, ended: Err(error.to_string()) },
+            Err(error) => {
+                let fault = match error.to_string() {
+                    reason if reason == WINDOW_TOO_LARGE => Fault::Unsupported(
+                        "a window of more than 128 MiB",
+                        "compress it again with one of 128 MiB at most (zstd --long=27)",
+                    ),
+                    reason => Fault::Damaged(reason),
+                };
+                Stepped { taken: 0, written: 0, ended: Err(fault) }
+            }
         }
     }
 }
@@ -198,7 +214,8 @@ impl Codec for Bzip2 {
                 Ok(status) => Ok(status == bzip2::Status::StreamEnd),
                 Err(bzip2::Error::DataMagic) => Err("it does not start as bzip2 data does".to_owned()),
                 Err(_) => Err("a checksum or a block is wrong".to_owned()),
-            },
+            }
+            .map_err(Fault::Damaged),
         }
     }
 }

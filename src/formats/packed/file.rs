@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::footer::{Encoding, Footer, MAGIC, Region, TAIL_BYTES, stored_kind};
 use crate::Error;
 use crate::formats::checksum::checksum;
-use crate::formats::columns::{BlockPlan, StoredColumn, Value, no_such_column};
+use crate::formats::columns::{BlockPlan, StoredColumn, Value, has_twice, no_such_column};
 use crate::input::InputFile;
 use crate::tables::{Column, ColumnType, Table};
 
@@ -207,7 +207,11 @@ fn check_magic(file: &InputFile, found: &[u8], at: u64) -> Result<(), Error> {
 /// Where in the file each column of the table is.
 fn columns_of(file: &InputFile, table: &Table, footer: &Footer) -> Result<Vec<usize>, Error> {
     let place = |wanted: &Column| {
-        let place = footer.columns.iter().position(|(name, _)| name == wanted.name);
+        let mut places = (0..footer.columns.len()).filter(|place| footer.columns[*place].0 == wanted.name);
+        let place = places.next();
+        if places.next().is_some() {
+            return Err(has_twice(&file.path, wanted.name));
+        }
         let Some(place) = place else {
             let there: Vec<_> = footer.columns.iter().map(|(name, _)| name).collect();
             return Err(no_such_column(&file.path, wanted, table, &there));

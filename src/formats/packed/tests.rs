@@ -244,6 +244,13 @@ fn columns_are_found_by_name_and_checked() {
         says(const { &[TableColumn::new("text", ColumnType::Int)] })
             .contains("is text, but text of table mixed is an integer")
     );
+    let twice = Table { columns: const { &[TABLE.columns[1], TABLE.columns[0], TABLE.columns[1]] }, ..TABLE };
+    let rows = Batch { rows: 0, columns: [1, 0, 1].map(|at| mixed(0, 0).columns[at].clone()).into() };
+    let bytes_of_twice = pack(&twice, &[rows]);
+    let said =
+        open(&bytes_of_twice, &Table { columns: &TABLE.columns[..2], ..TABLE }).err().unwrap().to_string();
+    assert!(said.contains(" has more than one column int\n  try: "), "{said}");
+    open(&bytes_of_twice, &Table { columns: &TABLE.columns[..1], ..TABLE }).expect("nobody asks for it");
     let newer = [b"MRP2", &bytes[4..]].concat();
     assert!(open(&newer, &TABLE).err().unwrap().to_string().contains("is of version 2"));
 }

@@ -68,36 +68,51 @@ fn fill(mut from: impl Read, into: &mut [u8]) -> io::Result<usize> {
     if from.read(&mut [0])? == 0 { Ok(into.len()) } else { Err(other_length()) }
 }
 
-/// Blocks, each behind its two lengths; `None` where it is not that.
+/// Blocks, each behind the length of its text: chunks, each behind its own, until they have that text. `None` where it is not that.
 fn hadoop_lz4(mut from: &[u8], mut into: &mut [u8]) -> Option<()> {
     while !from.is_empty() {
-        let (whole, rest) = from.split_first_chunk()?;
-        let (compressed, rest) = rest.split_first_chunk()?;
-        let block = rest.get(..u32::from_be_bytes(*compressed) as usize)?;
-        let (out, behind) = into.split_at_mut_checked(u32::from_be_bytes(*whole) as usize)?;
-        if lz4_flex::block::decompress_into(block, out).ok()? != out.len() {
-            return None;
+        let (mut block, behind) = into.split_at_mut_checked(length(&mut from)?)?;
+        into = behind;
+        // At its end, Hadoop may have a block of no text in no chunk.
+        if block.is_empty() && from.is_empty() {
+            break;
         }
-        (from, into) = (&rest[block.len()..], behind);
+        loop {
+            let compressed = length(&mut from)?;
+            let chunk = from.split_off(..compressed)?;
+            let written = lz4_flex::block::decompress_into(chunk, block).ok()?;
+            block = &mut block[written..];
+            if block.is_empty() {
+                break;
+            }
+        }
     }
     into.is_empty().then_some(())
+}
+
+/// Takes a length from the front.
+fn length(from: &mut &[u8]) -> Option<usize> {
+    from.split_off(..4)?.try_into().ok().map(|length| u32::from_be_bytes(length) as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Under the number 5, pages are blocks as Hadoop frames them, one or several, or one lz4 frame, or a bare block.
+    /// Under the number 5, pages are blocks as Hadoop frames them, one or several, of one chunk or several, or one lz4 frame, or a bare block.
     #[test]
     fn every_framing_of_the_old_lz4_is_read() {
         let text: Vec<u8> = (0..9_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
-        let framed = |parts: &[&[u8]]| {
+        let framed = |blocks: &[&[&[u8]]]| {
             let mut framed = Vec::new();
-            for part in parts {
-                let block = lz4_flex::block::compress(part);
-                framed.extend_from_slice(&(part.len() as u32).to_be_bytes());
-                framed.extend_from_slice(&(block.len() as u32).to_be_bytes());
-                framed.extend_from_slice(&block);
+            for chunks in blocks {
+                let whole: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+                framed.extend_from_slice(&(whole as u32).to_be_bytes());
+                for chunk in *chunks {
+                    let chunk = lz4_flex::block::compress(chunk);
+                    framed.extend_from_slice(&(chunk.len() as u32).to_be_bytes());
+                    framed.extend_from_slice(&chunk);
+                }
             }
             framed
         };
@@ -105,8 +120,12 @@ mod tests {
         io::Write::write_all(&mut frame, &text).expect("into memory");
         let (first, second) = text.split_at(10_001);
         for page in [
-            framed(&[&text]),
-            framed(&[first, second]),
+            framed(&[&[&text]]),
+            framed(&[&[first], &[second]]),
+            framed(&[&[first, second]]),
+            framed(&[&[first, second], &[]]),
+            framed(&[&[&text], &[b""]]),
+            framed(&[&[&first[..9]], &[&first[9..], second]]),
             frame.finish().expect("into memory"),
             lz4_flex::block::compress(&text),
         ] {

@@ -99,6 +99,15 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
             // Where such a column is stands here all the same, so that it is no obstacle to who does not read it.
             leaf.encrypted |= is_encrypted(&group.list(1)[*index]);
         }
+        let rows = group.size(3).ok_or_else(no_group)?;
+        let values = |index: usize| group.list(1)[index].get(3).and_then(|meta| meta.size(5));
+        if columns.iter().any(|(index, _)| values(*index) != Some(rows)) {
+            return Err(no_group());
+        }
+        // Where nothing is, pyarrow says that it is at the start of the file.
+        if rows == 0 {
+            continue;
+        }
         let places = group
             .list(1)
             .iter()
@@ -106,7 +115,6 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         let places = places.collect::<Option<Vec<_>>>().ok_or_else(no_group)?;
         let start = places.iter().map(|place| place.0).min().unwrap_or(before);
         let end = places.iter().map(|place| place.1).max().unwrap_or(before);
-        let rows = group.size(3).ok_or_else(no_group)?;
         if start < before {
             let what = "the order of its row groups, which do not follow one another";
             return Err(
@@ -118,9 +126,6 @@ pub(super) fn read(file: &InputFile, table: &Table) -> Result<Footer, Error> {
         let mut limits = Vec::with_capacity(columns.len());
         for (index, leaf) in &columns {
             let meta = group.list(1)[*index].get(3).ok_or_else(no_group)?;
-            if meta.size(5) != Some(rows) {
-                return Err(no_group());
-            }
             let number = meta.int(4).ok_or_else(no_group)?;
             let codec = Codec::of(number).ok_or_else(|| {
                 let codec = if number == 3 { "LZO".to_owned() } else { format!("of number {number}") };

@@ -7,7 +7,7 @@ use super::footer::Leaf;
 use super::thrift::Value;
 use super::values::{Conversion, Physical};
 use crate::Error;
-use crate::formats::columns::no_such_column;
+use crate::formats::columns::{has_twice, no_such_column};
 use crate::tables::{Column, ColumnType, Table};
 
 /// The columns of a file.
@@ -58,6 +58,9 @@ impl<'a> Schema<'a> {
 
     /// Where a column of the table is among all, and how it is read.
     pub(super) fn resolve(&self, path: &Path, table: &Table, column: Column) -> Result<(usize, Leaf), Error> {
+        if self.columns.iter().filter(|found| found.name == column.name.as_bytes()).count() > 1 {
+            return Err(has_twice(path, column.name));
+        }
         let plain = self.columns.iter().filter_map(|found| Some((found, found.plain?)));
         let Some((found, schema)) = plain.clone().find(|(found, _)| found.name == column.name.as_bytes())
         else {

@@ -301,6 +301,11 @@ fn decimals<T: Default>(raw: Raw, float: impl Fn(i128) -> T) -> Option<(Vec<T>, 
         Raw::I64(values) => all(values.into_iter().map(|value| float(value.into())).collect()),
         Raw::Texts(texts) => each_text(&texts, |bytes| {
             let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { -1 } else { 0 };
+            // A wide type repeats the sign of a number that needs fewer bytes.
+            let extends = |pair: &[u8]| pair[0] == sign as u8 && (pair[1] ^ pair[0]) < 0x80;
+            let beyond = bytes.len().saturating_sub(16);
+            let repeated = bytes.windows(2).take(beyond).take_while(|pair| extends(pair)).count();
+            let bytes = &bytes[repeated..];
             if bytes.len() > 16 {
                 return Err("a decimal has more than 38 digits".to_owned());
             }
@@ -342,11 +347,13 @@ mod tests {
     /// Of as many bytes as they need, which no writer among the tests' has.
     #[test]
     fn decimals_of_any_bytes_are_floats() {
-        let numbers: [(&[u8], f64); 6] = [
+        let numbers: [(&[u8], f64); 8] = [
             (&[], 0.0),
             (&[0x7f], 1.27),
             (&[0x80], -1.28),
             (&[0xff, 0xff, 0xff], -0.01),
+            (&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80], 1.28),
+            (&[0xff; 32], -0.01),
             (&[0x20, 0, 0, 0, 0, 0, 1], 90_071_992_547_409.93),
             (&[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 23_611_832_414_348_226_068.47),
         ];

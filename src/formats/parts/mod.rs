@@ -26,8 +26,10 @@ use super::whole;
 use crate::Error;
 
 pub use form::{Form, Part};
-pub(crate) use names::sync_names;
+#[cfg(feature = "object-store")]
+pub(crate) use names::LIST;
 pub use names::{MANIFEST, MARKER};
+pub(crate) use names::{is_of_table, sync_names};
 pub use writer::PartWriter;
 
 const BUFFER_BYTES: usize = 256 << 10;

@@ -10,6 +10,8 @@ use crate::Error;
 pub const MANIFEST: &str = "_SUCCESS";
 /// Name of the file that says that the parts beside it belong to a run which has not ended well, or not yet.
 pub const MARKER: &str = ".millrace-run";
+/// Name of the list of a table's files that an HTTP server has to have.
+pub(crate) const LIST: &str = "_manifest.txt";
 pub(super) const MARKER_TEXT: &str = "A run of Millrace writes its output here. Where no _SUCCESS appears, the files are no result, \
                            and the next run with this --output removes them.\n";
 /// A further line of the marker where a run also made the directory, which then goes with it.
@@ -31,6 +33,16 @@ pub(super) fn is_part(name: &str) -> bool {
     numbered.is_some_and(|(index, extension)| {
         index.len() >= 5 && index.bytes().all(|byte| byte.is_ascii_digit()) && !extension.is_empty()
     })
+}
+
+/// Whether a file has a name as those in a table's directory have, whichever program wrote them: parts, a list of them, what is hidden while
+/// they are written, and checksums.
+pub(crate) fn is_of_table(name: &str) -> bool {
+    let hidden = name
+        .strip_prefix('.')
+        .and_then(|name| [".tmp", ".crc"].into_iter().find_map(|end| name.strip_suffix(end)));
+    let name = hidden.unwrap_or(name);
+    name.starts_with("part-") || [MANIFEST, MARKER, LIST].contains(&name)
 }
 
 /// The names in a directory; what is no text is no name of ours, however it is shown.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Found, InputFile, is_hidden, no_file};
+use super::{Found, InputFile, is_hidden, is_hidden_from, no_file};
 use crate::Error;
 
 /// The regular files in a directory, or a file by itself.
@@ -44,7 +44,7 @@ pub(super) fn list_matching(pattern: &str) -> Found {
             let path = error.path().to_path_buf();
             Error::file("list", path)(error.into())
         })?;
-        if path.file_name().is_some_and(|name| is_hidden(&name.to_string_lossy())) {
+        if is_hidden_from(pattern, &path.to_string_lossy()) {
             continue;
         }
         if path.is_dir() {

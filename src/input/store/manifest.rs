@@ -1,10 +1,8 @@
 //! The list of files that an HTTP server has for a table, since HTTP itself lists nothing.
 //!
-//! It is the file [`NAME`] in the table's directory: a line for each file, with its size in bytes, a space, and its name,
+//! It is the file [`LIST`](crate::formats::parts::LIST) in the table's directory: a line for each file, with its size in bytes, a space, and its name,
 //! which may lead into folders below the directory. Empty lines and those that start with `#` are passed over.
 
-/// The list's own name; as any name that starts with `_`, it is no file of the table.
-pub(super) const NAME: &str = "_manifest.txt";
 /// A longer list is none: it would hold some ten million files.
 pub(super) const MOST_BYTES: u64 = 1 << 30;
 

@@ -142,6 +142,13 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with(['.', '_']) || name.ends_with("_$folder$")
 }
 
+/// Whether a wildcard of a pattern stands for a hidden name in what it matched, be it that of a directory on the way: what is spelled out is
+/// meant.
+fn is_hidden_from(pattern: &str, matched: &str) -> bool {
+    let is_spelled = |name: &str| pattern.split('/').any(|part| part == name);
+    matched.split('/').any(|name| is_hidden(name) && !is_spelled(name))
+}
+
 #[cold]
 fn no_file(path: &str) -> Error {
     // To pass over it could mean to pass over rows.
@@ -149,4 +156,27 @@ fn no_file(path: &str) -> Error {
         "{path} is not a regular file: a table's files lie in its directory, without folders between\n  try: a pattern \
          that ends in /*/ to read the files of all folders"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches the files of a run that has not ended, counted beside those of the table.
+    #[test]
+    fn wildcards_match_no_hidden_directories() {
+        for (pattern, path, is_meant) in [
+            ("data/*/part-*", "data/visits/part-0", true),
+            ("data/*/part-*", "data/_temporary/part-0", false),
+            ("data/**/part-*", "data/visits/.hidden/0/part-0", false),
+            ("data/**/part-*", "data/visits/_temporary/0/part-0", false),
+            ("data/_*/part-*", "data/_temporary/part-0", false),
+            ("data/visits/*", "data/visits/_SUCCESS", false),
+            ("data/_old/*/part-*", "data/_old/visits/part-0", true),
+            ("/home/.cache/*", "/home/.cache/part-0", true),
+            ("../*/part-0", "../visits/part-0", true),
+        ] {
+            assert_eq!(!is_hidden_from(pattern, path), is_meant, "{pattern} {path}");
+        }
+    }
 }

@@ -108,6 +108,10 @@ impl Object {
         &self.0.listed_version
     }
 
+    pub(super) fn is_s3(&self) -> bool {
+        self.0.bucket.is_s3()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.0.bytes
     }

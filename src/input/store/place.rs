@@ -42,9 +42,24 @@ fn has_wildcards(text: &str) -> bool {
     text.contains(WILDCARDS)
 }
 
+/// Where credentials start in front of a host, and what stands behind them: they are never shown.
+fn credentials(text: &str) -> Option<(usize, &str)> {
+    let (scheme, rest) = text.split_once(":/")?;
+    let address = rest.trim_start_matches('/');
+    let is_address = !scheme.contains('/') && (SCHEMES.contains(&scheme) || rest.starts_with('/'));
+    let host = address.split('/').next().filter(|_| is_address)?;
+    Some((text.len() - address.len(), &address[host.rfind('@')?..]))
+}
+
 /// Refuses what no store can mean, with what to type instead.
 pub(crate) fn check(data: &Path) -> Result<(), Error> {
     let Some(text) = data.to_str() else { return Ok(()) };
+    if let Some((secret, address)) = credentials(text) {
+        return Err(Error::usage(
+            format!("--data {}…{address} has credentials in it, which are not sent", &text[..secret]),
+            "an address without them: those for S3 are in the environment, and an HTTP server has to want none",
+        ));
+    }
     if let Some(scheme) = scheme(text).filter(|scheme| !SCHEMES.contains(scheme)) {
         return Err(Error::usage(
             format!("--data {text}: there is no store {scheme}://"),
@@ -124,7 +139,29 @@ mod tests {
             let said = check(Path::new(data)).expect_err(data).to_string();
             assert!(said.contains(remedy), "{said}");
         }
-        for data in ["data", "/a/b", "s3://bucket/x*", "http://host", "a:/b", "logs/*"] {
+        // And what nobody may see is not shown.
+        for (data, shown) in [
+            ("http://user:secret@host/x", "--data http://…@host/x has credentials"),
+            ("http:/user:secret@host/x", "--data http:/…@host/x has credentials"),
+            ("https://se@cret@host:1", "--data https://…@host:1 has credentials"),
+            ("s3://key:secret@bucket/{table}", "--data s3://…@bucket/{table} has credentials"),
+            ("ftp://user:secret@host", "--data ftp://…@host has credentials"),
+        ] {
+            let said = check(Path::new(data)).expect_err(data).to_string();
+            assert!(said.contains(shown) && !said.contains("cret@"), "{said}");
+        }
+        for data in [
+            "s3://bucket/a@b",
+            "/a:/b@c",
+            "a:/b@c",
+            "me@home/data",
+            "data",
+            "/a/b",
+            "s3://bucket/x*",
+            "http://host",
+            "a:/b",
+            "logs/*",
+        ] {
             assert!(check(Path::new(data)).is_ok(), "{data}");
         }
     }

@@ -1,7 +1,6 @@
 //! What went wrong at a server, in words, and whether it may pass.
 
 use std::error::Error as _;
-use std::fmt;
 use std::time::Duration;
 
 /// Why a request brought nothing.
@@ -13,6 +12,10 @@ pub(super) enum Trouble {
     Lasting(String),
     /// Another request may help.
     Passing(String),
+    /// Whoever asks may not have it.
+    Denied(String),
+    /// The server says that it is elsewhere, and not where.
+    Elsewhere,
 }
 
 impl Trouble {
@@ -29,12 +32,25 @@ impl Trouble {
             timeout.as_secs_f64()
         ))
     }
-}
 
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Trouble::NotThere(text) | Trouble::Lasting(text) | Trouble::Passing(text)) = self;
-        f.write_str(text)
+    /// In words, with what to do about it at S3 or at an HTTP server.
+    pub(super) fn told(self, is_s3: bool) -> String {
+        match self {
+            Trouble::NotThere(text) | Trouble::Lasting(text) | Trouble::Passing(text) => text,
+            Trouble::Denied(answer) if is_s3 => format!(
+                "access is denied ({answer})\n  try: other credentials, or --s3-anonymous for a public bucket"
+            ),
+            Trouble::Denied(answer) => format!(
+                "access is denied ({answer})\n  try: a server that asks for no credentials, or a local copy"
+            ),
+            Trouble::Elsewhere if is_s3 => {
+                "the bucket is in another region\n  try: the variable AWS_REGION".to_owned()
+            }
+            Trouble::Elsewhere => {
+                "the server says that it is elsewhere, and not where\n  try: the address where it is"
+                    .to_owned()
+            }
+        }
     }
 }
 
@@ -65,17 +81,13 @@ impl From<object_store::Error> for Trouble {
                 )
             }
             (E::PermissionDenied { .. } | E::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
-                Trouble::Lasting(format!(
-                    "access is denied ({}{said})\n  try: other credentials, or --s3-anonymous for a public bucket",
-                    status.unwrap_or(403)
-                ))
+                Trouble::Denied(format!("{}{said}", status.unwrap_or(403)))
             }
             // What is asked for lies within the size it had: it is shorter now.
             (_, Some(416)) => Trouble::changed(),
-            (_, Some(301 | 307)) => {
-                Trouble::Lasting("the bucket is in another region\n  try: the variable AWS_REGION".to_owned())
-            }
+            (_, Some(301 | 307)) => Trouble::Elsewhere,
             (_, Some(status)) => Trouble::Lasting(format!("the server answered {status}{said}")),
+            (_, None) if text.contains("redirect without LOCATION") => Trouble::Elsewhere,
             (_, None) if text.contains("non-partial response") || text.contains("Range request not supported") => Trouble::Lasting(
                 "the server does not give parts of files (it ignores the header Range)\n  try: another server, or a local copy"
                     .to_owned(),
@@ -126,4 +138,34 @@ fn answer(text: &str) -> Option<String> {
         Some(message) => format!("{code}: {message}"),
         None => code.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(said: &str) -> Trouble {
+        object_store::Error::Generic { store: "S3", source: said.into() }.into()
+    }
+
+    /// Catches a request that is made again and again where no answer can be another.
+    #[test]
+    fn a_redirect_to_nowhere_is_told_at_once_with_its_remedy() {
+        let nowhere =
+            "Received redirect without LOCATION, this normally indicates an incorrectly configured region";
+        for said in [nowhere, "Server returned non-2xx status code: 301 Moved Permanently: "] {
+            assert_eq!(trouble(said), Trouble::Elsewhere);
+        }
+        assert!(Trouble::Elsewhere.told(true).ends_with("\n  try: the variable AWS_REGION"));
+        assert!(!Trouble::Elsewhere.told(false).contains("AWS"));
+        assert!(matches!(trouble("connection reset"), Trouble::Passing(_)));
+    }
+
+    #[test]
+    fn who_is_denied_by_an_http_server_is_not_told_what_helps_at_s3() {
+        let denied = trouble("Server returned non-2xx status code: 403 Forbidden: ");
+        assert_eq!(denied, Trouble::Denied("403".to_owned()));
+        assert!(denied.clone().told(true).contains("--s3-anonymous"));
+        assert!(!denied.told(false).contains("s3"));
+    }
 }

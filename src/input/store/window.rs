@@ -145,7 +145,7 @@ impl Window {
             if let Err(trouble) = object.fetch(range, give).await
                 && let Some(window) = window.upgrade()
             {
-                window.give_up(id, trouble.to_string());
+                window.give_up(id, trouble.told(object.is_s3()));
             }
         });
         chunk.task = Some(Task(fetched.abort_handle()));

@@ -43,6 +43,9 @@ def main(source, target):
                                use_dictionary=False, column_encoding=encodings, row_group_size=1000)
     # A dictionary that becomes too large half way, and no column that may be null.
     pq.write_table(table, path("pyarrow-small-dictionary"), dictionary_pagesize_limit=500, data_page_size=500, write_batch_size=50)
+    with pq.ParquetWriter(path("pyarrow-groups-without-rows"), table.schema) as groups:
+        for rows in (table[:0], table[:700], table[:0], table[700:], table[:0]):
+            groups.write_table(rows)
     required = pa.schema([pa.field(name, kind, nullable=False) for name, kind in TYPES.items()])
     pq.write_table(table.cast(required), path("pyarrow-required"))
 

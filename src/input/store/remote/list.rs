@@ -9,9 +9,10 @@ use object_store::path::Path as Key;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::super::trouble::Trouble;
-use super::super::{Found, InputFile, is_hidden, manifest, no_file, place};
+use super::super::{Found, InputFile, is_hidden, is_hidden_from, manifest, no_file, place};
 use super::{Bucket, Object, Stores, failed};
 use crate::Error;
+use crate::formats::parts::LIST;
 
 /// First bytes of so many files are asked for at once.
 const HEADS_AT_ONCE: usize = 64;
@@ -69,7 +70,7 @@ impl Stores {
         let keys: BTreeSet<String> = listed.iter().map(|meta| meta.location.to_string()).collect();
         let is_meant = |meta: &ObjectMeta| {
             let key = &meta.location;
-            !is_hidden(name_of(key)) && (is_file(key) || is_below(key))
+            !is_hidden_from(inside, key.as_ref()) && (is_file(key) || is_below(key))
         };
         let mut meant: Vec<_> = listed.into_iter().filter(is_meant).collect();
         bucket.leave_out_marks(&mut meant, &keys).map_err(failed("list", directory))?;
@@ -82,10 +83,6 @@ impl Stores {
 }
 
 impl Bucket {
-    fn is_s3(&self) -> bool {
-        self.root.starts_with("s3:")
-    }
-
     fn shown(&self, key: &Key) -> String {
         format!("{}/{key}", self.root)
     }
@@ -128,7 +125,7 @@ impl Bucket {
 
     /// What a manifest says is in a directory.
     fn manifest(self: &Arc<Self>, directory: &str, key: &Key) -> Found {
-        let list = key.clone().join(manifest::NAME);
+        let list = key.clone().join(LIST);
         let shown = self.shown(&list);
         let read = self.shared.wait_for(async || {
             let got = self.store.get(&list).await?;
@@ -151,7 +148,7 @@ impl Bucket {
         };
         let files = files.into_iter().map(file).collect::<Result<Vec<_>, Error>>()?;
         if files.is_empty() {
-            return Err(Error::Data(format!("{directory}: its {} names no files", manifest::NAME)));
+            return Err(Error::Data(format!("{directory}: its {LIST} names no files")));
         }
         Ok(Some(files))
     }
@@ -176,7 +173,8 @@ pub(in super::super) fn heads(
         });
         let asked = futures_util::future::join_all(asked);
         let heads = shared.wait(async { Ok(asked.await) });
-        let heads = heads.map_err(|trouble| Error::Data(trouble.to_string()))?;
+        let heads =
+            heads.map_err(|trouble| failed("read", &files[indices[0]].path.to_string_lossy())(trouble))?;
         for (index, head) in heads {
             let file = &mut files[index];
             let head = head.map_err(|trouble| failed("read", &file.path.to_string_lossy())(trouble))?;

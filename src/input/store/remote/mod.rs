@@ -69,6 +69,12 @@ pub(super) struct Bucket {
     pub(super) shared: Arc<Shared>,
 }
 
+impl Bucket {
+    pub(super) fn is_s3(&self) -> bool {
+        is_s3(&self.root)
+    }
+}
+
 impl Default for Stores {
     fn default() -> Self {
         Stores::new(StoreOptions::default())
@@ -159,9 +165,13 @@ impl Shared {
     }
 }
 
+fn is_s3(address: &str) -> bool {
+    address.starts_with("s3:")
+}
+
 /// An error about one address, for `map_err`.
 fn failed(action: &'static str, address: &str) -> impl FnOnce(Trouble) -> Error {
-    move |trouble| Error::file(action, address)(std::io::Error::other(trouble.to_string()))
+    move |trouble| Error::file(action, address)(std::io::Error::other(trouble.told(is_s3(address))))
 }
 
 #[cfg(test)]
