@@ -45,12 +45,12 @@ impl<R> BufferPool<R> {
         self.records.max(1).ilog2()
     }
 
-    /// So many slots, all zeros; no more than a container has records.
+    /// So many slots, all zeros: those of a segment, or at most half as many.
     pub(super) fn zeroed(&self, slots: usize) -> Vec<R>
     where
         R: Zeroable + Copy,
     {
-        let mut buffer = if slots * 2 > self.records { self.take() } else { Vec::with_capacity(slots) };
+        let mut buffer = if slots >> self.shift() > 0 { self.take() } else { Vec::with_capacity(slots) };
         // Some at a time, which is a copy of bytes; one at a time would be written field by field.
         let zeros = [R::zeroed(); ZEROS];
         while buffer.len() < slots {
@@ -73,7 +73,7 @@ mod tests {
         }
         pool.give(vec![[7; 3]; 99]);
         assert_eq!(pool.spare.borrow().len(), 2);
-        for (slots, left) in [(64, 1), (50, 1), (100, 0), (51, 0), (0, 0)] {
+        for (slots, left) in [(32, 2), (64, 1), (1, 1), (64, 0), (64, 0)] {
             assert_eq!(pool.zeroed(slots), vec![[0; 3]; slots]);
             assert_eq!(pool.spare.borrow().len(), left);
         }

@@ -11,8 +11,10 @@ use crate::cluster::outbox::Outbox;
 
 /// Between two heartbeats; what is less is lost among the pauses of any machine.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
-/// A silence of less than ten heartbeats may be of a process that lives.
-pub const LEAST_PEER_TIMEOUT: Duration = Duration::from_millis(10 * LEAST_PAUSE.as_millis() as u64);
+/// Of so many heartbeats all but one may be lost to a busy machine before silence means death.
+const BEATS: u32 = 8;
+/// A round number with room for [`BEATS`]: in a shorter silence there might not be one.
+pub const LEAST_PEER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What the threads of this process know of the job, and say to the other processes.
 pub(super) struct Shared {
@@ -121,8 +123,7 @@ impl Shared {
     }
 
     pub(super) fn beat(&self) {
-        // Several beats may be lost to a busy machine before silence means death.
-        let pause = (self.silence / 8).clamp(LEAST_PAUSE, Duration::from_secs(2));
+        let pause = (self.silence / BEATS).clamp(LEAST_PAUSE, Duration::from_secs(2));
         let mut state = lock(&self.state);
         while !state.finished {
             drop(state);

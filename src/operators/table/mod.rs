@@ -195,7 +195,8 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
         // A segment that is not whole cannot stay.
         let short = if old.size < whole { std::mem::take(&mut self.segments) } else { Vec::new() };
         let kept = self.segments.len();
-        if size > whole {
+        // More than half of a buffer is a whole one.
+        if size * 2 > whole {
             self.places.size = size.next_multiple_of(whole);
             self.segments.resize_with(self.places.size / whole, || pool.zeroed(whole));
         } else {

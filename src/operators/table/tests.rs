@@ -31,6 +31,9 @@ proptest! {
             *model.entry(key).or_default() += value;
         }
         prop_assert_eq!(table.len(), model.len());
+        // Catches memory that no budget knows of.
+        let slots: usize = table.segments.iter().map(Vec::capacity).sum();
+        prop_assert!(!buffer.is_power_of_two() || table.allocated_bytes() == slots * 16);
         let mut groups: Vec<_> = table.groups().collect();
         groups.sort_unstable();
         prop_assert_eq!(&groups, &model.into_iter().collect::<Vec<_>>());
