@@ -24,7 +24,7 @@ pub struct Finished<A> {
 
 impl<A> Finished<A> {
     /// Ends the run: prints the answer on stdout, as `text` or as one JSON object with `fields` in it, and on stderr what the run
-    /// took; then writes the report if one was asked for.
+    /// took; then writes the report if one was asked for, even where the answer could not be printed.
     pub fn tell(
         mut self,
         hash: AnswerHash,
@@ -32,7 +32,7 @@ impl<A> Finished<A> {
         text: impl Display,
     ) -> Result<(), Error> {
         self.report.answer = AnswerFigures { rows: hash.rows(), hash: hash.to_string() };
-        if self.settings.json {
+        let printed = if self.settings.json {
             let mut object = serde_json::json!({
                 "query": self.report.query,
                 "rows": self.report.input.rows,
@@ -41,15 +41,16 @@ impl<A> Finished<A> {
             if let (Some(object), serde_json::Value::Object(fields)) = (object.as_object_mut(), fields) {
                 object.extend(fields);
             }
-            cli::print(format_args!("{object}\n"))?;
+            cli::print(format_args!("{object}\n"))
         } else {
-            cli::print(text)?;
-        }
+            cli::print(text)
+        };
         cli::note(&self.report);
         if let Some(profile) = self.report.profile.as_ref().filter(|_| self.settings.verbose) {
             cli::note(format_args!("\n{}", profile.tree()));
         }
-        self.reports.write(&self.report)
+        let reported = self.reports.write(&self.report);
+        printed.and(reported)
     }
 }
 

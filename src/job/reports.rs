@@ -23,7 +23,7 @@ pub(super) struct Reports {
 struct Place {
     flag: &'static str,
     typed: PathBuf,
-    /// The same, by whatever links and dots it was typed.
+    /// What is written there, by whatever links and dots it was typed.
     path: PathBuf,
 }
 
@@ -82,7 +82,7 @@ impl Reports {
     pub(super) fn spare_input(&self, files: &[InputFile]) -> Result<(), Error> {
         self.places().try_for_each(|place| {
             // What is not there is no file of the input, however many those are.
-            let Ok(report) = fs::symlink_metadata(&place.typed) else { return Ok(()) };
+            let Ok(report) = fs::symlink_metadata(&place.path) else { return Ok(()) };
             let mut local = files.iter().filter(|file| file.object.is_none());
             match local.find(|file| is_same(&report, &file.path)) {
                 None => Ok(()),
@@ -112,7 +112,7 @@ impl Reports {
         })
     }
 
-    /// Writes them. What a run has brought is told before, so that it is not lost where this fails.
+    /// Writes them, both even where one fails. What a run has brought is told before, so that it is not lost then.
     pub(super) fn write(&self, report: &RunReport) -> Result<(), Error> {
         let json = self.json.as_ref().map_or(Ok(()), |place| report.write(&place.typed));
         let page = self.page.as_ref().map_or(Ok(()), |place| report.write_page(&place.typed));

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use crate::error::{Failure, FirstFailure};
 use crate::exchange::MALFORMED;
-use crate::{Error, cli, signals};
+use crate::{Error, cli, report, signals};
 
 /// The failure that panics of timely's threads are turned into: that of the job that runs. With it, the index of its
 /// first worker in this process.
@@ -86,6 +86,8 @@ pub(super) fn decided(failure: &FirstFailure) -> Result<(), Error> {
 fn end(cause: Error) -> ! {
     let (said, heard) = mpsc::channel();
     let speak = move || {
+        // Held until the end, so that no other one begins.
+        std::mem::forget(report::abandon());
         cli::report(&cause);
         let _ = said.send(());
     };

@@ -27,7 +27,7 @@ pub trait Pipe<'scope, D> {
     /// The program must read all of its input and end with exit code 0 when that ends. Anything else fails the job, with
     /// the end of what it wrote to stderr. It may read and write in any order. It ends with the job, whatever ends that, `kill -9`
     /// too; what it starts itself and leaves running is killed. What has left its process group, as by `setsid`, is not, and is waited
-    /// for no longer than a second. Input and output are streams of bytes: if records are to be lines, `encode` writes newlines.
+    /// for no longer than a second; if it still writes to the program's output then, or has left a line unfinished there, the job fails. Input and output are streams of bytes: if records are to be lines, `encode` writes newlines.
     ///
     /// Cost: a copy of all bytes into and out of two pipes; nothing is exchanged. Memory for each worker, behind a scan: the records of the
     /// rounds that it gave before it was held back, some 10 MiB of input, whatever the program does. Behind a reducer or a

@@ -1,6 +1,7 @@
 //! What a run says: progress on a terminal, the report as JSON and as a page, the answer's hash.
 
 mod answer;
+mod file;
 mod joins;
 mod machine;
 mod page;
@@ -9,15 +10,14 @@ mod profile;
 mod progress;
 mod rows;
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
+pub(crate) use file::abandon;
+pub use file::{canonical, check_path, write_whole};
 pub(crate) use joins::HEAVY_PART;
 pub use joins::{HeavyKey, JoinFigures, JoinShare};
 pub(crate) use machine::proc_field;
@@ -32,7 +32,6 @@ pub use rows::AnswerRows;
 
 use crate::Error;
 use crate::cost::RunCost;
-use crate::formats::whole::file_name;
 use crate::input::{Fetched, SplitAssignment};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, RowsPerSecond};
 
@@ -272,8 +271,8 @@ impl std::fmt::Display for RunReport {
 }
 
 impl RunReport {
-    /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as `/dev/stderr`
-    /// or a pipe, is written to and not replaced.
+    /// Writes the report as JSON; a file appears whole or not at all. What exists and is no file, as a pipe, and what
+    /// `/dev/stderr` and its like lead to, is written to and not replaced.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write_whole(path, |mut to| {
             serde_json::to_writer_pretty(&mut to, self)?;
@@ -285,56 +284,6 @@ impl RunReport {
     pub fn write_page(&self, path: &Path) -> Result<(), Error> {
         write_whole(path, |to| page::write(self, to))
     }
-}
-
-/// Refuses a path that [`write_whole`] could not write to, before there is anything to write; `flag` is where it was typed.
-pub fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => {
-            return Err(Error::file("write the report", path)(io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(found) if !found.is_file() => return Ok(()),
-        _ => {}
-    }
-    file_name(flag, path)?;
-    let directory = directory_of(path);
-    // A file is the only proof that files can be made; it has no name and leaves nothing.
-    tempfile::tempfile_in(directory).map(drop).map_err(Error::file("write a report in", directory))
-}
-
-/// A path whose file need not exist, by the names that its directory really has. A link at its end stays: a report replaces it, and not
-/// what it leads to.
-pub fn canonical(path: &Path) -> Result<PathBuf, Error> {
-    let directory = directory_of(path);
-    let found = fs::canonicalize(directory).map_err(Error::file("look at", directory))?;
-    Ok(found.join(path.file_name().unwrap_or_default()))
-}
-
-/// Gives a report's file its new contents once all of them are on disk; a pipe or device gets them as they come.
-pub fn write_whole(path: &Path, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
-    // serde_json writes each name, comma and line break on its own.
-    let write = |file: &mut File| {
-        let mut buffered = BufWriter::new(file);
-        write(&mut buffered)?;
-        buffered.flush()
-    };
-    let written = || match fs::metadata(path) {
-        Ok(found) if !found.is_file() => write(&mut File::options().write(true).open(path)?),
-        _ => {
-            // Not for the owner alone, as temporary files are: as the user's other files.
-            let mode = Permissions::from_mode(0o666);
-            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory_of(path))?;
-            write(file.as_file_mut())?;
-            file.as_file().sync_all()?;
-            file.persist(path).map(drop).map_err(|error| error.error)
-        }
-    };
-    written().map_err(Error::file("write the report", path))
-}
-
-/// The directory that a file is in, or is to be in.
-pub(crate) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -128,6 +128,12 @@ fn a_program_that_does_not_do_its_part_fails_the_job() {
         ("cat >/dev/null; printf 'a\\tb\\tmany'", "`many` is no count below 2^32\n  line: a\\tb\\tmany"),
         ("cat >/dev/null; printf 'a\\tb\\t4294967296'", "`4294967296` is no count below 2^32\n"),
         ("head -c 70000000 /dev/zero; cat >/dev/null", "printed a line of more than 64 MiB"),
+        // Once its half line was the last one, with another count.
+        (
+            "setsid sh -c 'printf \"a\\tb\\t1\\na\\tb\\t2\"; touch left; sleep 2; echo 2' & cat >/dev/null; \
+             until [ -e left ]; do sleep 0.01; done",
+            "cannot be read to its end: it left a process outside its group that still writes to its output",
+        ),
         ("no-such-program", "failed with exit status: 127; its stderr ends with\n"),
     ];
     for (index, (script, failure)) in failures.into_iter().enumerate() {
@@ -199,6 +205,12 @@ fn a_program_does_not_outlive_a_job_that_is_killed() {
         ("touch up; sleep 1000", "-w 2", &[Signal::KILL][..]),
         ("touch up; exec sleep 1000", "-n 2 -w 1", &[Signal::KILL]),
         ("trap '' HUP INT QUIT TERM; touch up; sleep 1000 | cat; true", "-w 1", &[Signal::KILL]),
+        (
+            "signals='USR1 USR2 ALRM PIPE TSTP TTIN TTOU'; trap '' $signals; for each in $signals; do kill -$each 0; done; \
+             touch up; sleep 1000; true",
+            "-w 1",
+            &[Signal::KILL],
+        ),
         ("touch up; sleep 1000; true", "-w 2", &[Signal::TERM, Signal::TERM]),
     ] {
         let mut running = hanging(&home, script, words);

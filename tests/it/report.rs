@@ -336,6 +336,9 @@ fn a_report_took_the_place_of_what_was_written_or_read() {
     home.query("--report link --output op --report-html op.html").run().ended_with(0);
     assert_eq!(json(&home, "link")["input"]["rows"], 2_000);
     assert_eq!(home.query("").run().ended_with(0).code, Some(0));
+    // What a link of the system leads to is written to and not replaced: that must not be read either.
+    let ran = home.query_in_shell("exec \"$@\" <data/csv/t/uservisits/part-0", "--report /dev/fd/0").run();
+    ran.ended_with(2).check(ran.stderr.contains("part-0, which is read"), "the input");
     // And one report that of the other.
     for (report, page) in [("r.json", "r.json"), ("r.json", "./r.json"), ("dir/../r.json", "r.json")] {
         let ran = home.query(&format!("--report {report} --report-html {page}")).run();
@@ -364,6 +367,33 @@ fn a_report_that_failed_took_the_answer_with_it() {
     ran.check(ran.stderr.ends_with(end), end);
     assert!(home.listing("out").contains(&"_SUCCESS".to_owned()));
     assert!(home.path().join("r.html").exists(), "the other report");
+}
+
+#[test]
+fn an_answer_that_could_not_be_printed_took_the_report_with_it() {
+    let home = home(2_000);
+    for form in ["", "--json"] {
+        let ran = home
+            .query_in_shell("exec \"$@\" >/dev/full", &format!("{form} --report r.json --report-html r.html"))
+            .run();
+        ran.failed_saying("error: cannot write to standard output: No space left on device");
+        assert_eq!(json(&home, "r.json")["input"]["rows"], 2_000);
+        assert!(home.path().join("r.html").exists());
+        fs::remove_file(home.path().join("r.json")).unwrap();
+        fs::remove_file(home.path().join("r.html")).unwrap();
+    }
+}
+
+#[test]
+fn a_report_on_stderr_took_the_place_of_stderr() {
+    let home = home(2_000);
+    let ran = home.query_in_shell("exec 2>log; echo first >&2; exec \"$@\"", "--report /dev/fd/2").run();
+    ran.ended_with(0);
+    let log = fs::read_to_string(home.path().join("log")).unwrap();
+    let (told, report) = log.split_once("\n{").expect("the report behind the last lines");
+    assert!(told.starts_with("first\n") && told.contains(" rows, "), "{log}");
+    let report: Value = serde_json::from_str(&format!("{{{report}")).unwrap();
+    assert_eq!(report["input"]["rows"], 2_000);
 }
 
 #[test]

@@ -204,6 +204,19 @@ fn files_that_cannot_be_written_are_refused_before_the_first_run() {
 }
 
 #[test]
+fn a_table_that_could_not_be_printed_took_the_files_with_it() {
+    let home = Home::new();
+    let query = pretender(&home, "echo 1");
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$@\" >/dev/full", "sh", env!("CARGO_BIN_EXE_sweep"), "--query", &query]);
+    command.args("--workers 1 --rounds 1 --json t.json --svg t.svg".split_whitespace());
+    home.runner(command)
+        .run()
+        .failed_saying("error: cannot write to standard output: No space left on device");
+    assert!(home.path().join("t.json").exists() && home.path().join("t.svg").exists());
+}
+
+#[test]
 fn a_query_that_fails_says_so_in_its_own_words() {
     let home = Home::new();
     let ran = sweep(&home, "--query query2 --workers 1 -- --data data --set t").run();

@@ -93,19 +93,19 @@ fn run(options: &Options) -> Result<(), Error> {
         }
     }
     let outcome = Outcome::of(options.query.display().to_string(), &options.arguments, cases, &runs)?;
-    // First of all what would be lost with a disk that has become full.
-    cli::print(&outcome)?;
-    if let Some(path) = &options.json {
+    // First of all what would be lost with a disk that has become full; and where one fails, the others nevertheless.
+    let printed = cli::print(&outcome);
+    let json = options.json.as_ref().map_or(Ok(()), |path| {
         write_whole(path, |mut to| {
             serde_json::to_writer_pretty(&mut to, &outcome)?;
             writeln!(to)
-        })?;
-    }
-    if let Some(path) = &options.svg {
+        })
+    });
+    let svg = options.svg.as_ref().map_or(Ok(()), |path| {
         let drawn = plot::speed_up(&outcome);
-        write_whole(path, |to| to.write_all(drawn.as_bytes()))?;
-    }
-    Ok(())
+        write_whole(path, |to| to.write_all(drawn.as_bytes()))
+    });
+    printed.and(json).and(svg)
 }
 
 /// Refuses files that could not be written, or of which one would take the place of the other, before minutes are spent on what goes there.

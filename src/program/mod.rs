@@ -13,21 +13,22 @@
 //! A program is in a process group of its own, which is killed when its [`Program`] is dropped, and when it ends itself, with whatever it
 //! has started and left there. The group is that of a watcher, a shell that reads a pipe to which this process alone could write: when
 //! this process ends, however it does, the watcher comes to the end of the pipe and kills the group. What has left the group lives on, and
-//! nobody waits for it.
+//! nobody waits for it; if it still writes to the program's output, that is an error, as rows lost would be.
+
+mod until_ended;
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use memchr::memrchr;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use until_ended::UntilEnded;
 
 use crate::{Error, cluster};
 
@@ -39,12 +40,10 @@ pub(crate) const PIECE_BYTES: usize = 64 << 10;
 const MAX_LINE_BYTES: usize = 64 << 20;
 /// How much of the end of stderr an error shows; failures are told to other processes in 4 KiB.
 const TAIL_BYTES: usize = 2 << 10;
-/// What the watcher does: waits, whatever signals its group is sent, until nobody can write to its stdin, and ends the group.
-const WATCH: &str = "trap '' HUP INT QUIT TERM; read -r nothing; kill -KILL 0";
-/// How long others may go on writing to what a program has left open.
-const GRACE: Duration = Duration::from_secs(1);
-/// What a pipe holds at most, unless the system was told otherwise: so much of it may be from before.
-const FULL_PIPE_BYTES: usize = 1 << 20;
+/// What the watcher does: says that it is ready, waits, whatever signals its group is sent, until nobody can write to its stdin, and ends
+/// the group.
+const WATCH: &str =
+    "trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE TSTP TTIN TTOU; echo; read -r nothing; kill -KILL 0";
 
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
@@ -85,11 +84,12 @@ impl Program {
         let (input, pieces) = sync_channel(PIECES);
         let (sender, output) = sync_channel(PIECES);
         let named = || thread::Builder::new().name("program".into());
-        let (child, watcher) = spawn(command, stdin).map_err(refused)?;
-        let program = Program { input: Some(input), output, group: Arc::clone(&watcher.group) };
+        let started = spawn(command, stdin).map_err(refused)?;
+        let group = Arc::clone(&started.watcher.group);
+        let program = Program { input: Some(input), output, group };
         let (command_text, woken) = (command.to_owned(), wake.clone());
         let supervisor = named().spawn(move || {
-            let ended = supervise(child, unread, watcher, &sender, &woken);
+            let ended = supervise(started, unread, &sender, &woken);
             // Without a receiver the job has ended already.
             let _ = sender.send(Output::Ended(ended.map_err(|failing| failed(&command_text, failing))));
             woken();
@@ -132,16 +132,33 @@ pub(crate) fn failed(command: &str, failing: String) -> Error {
 }
 
 /// Starts the watcher first: there is no moment in which the program could outlive this process.
-fn spawn(command: &str, stdin: PipeReader) -> io::Result<(Child, Watcher)> {
+fn spawn(command: &str, stdin: PipeReader) -> io::Result<Started> {
     let (end, alive) = io::pipe()?;
     let mut shell_that_waits = shell(WATCH);
-    shell_that_waits.stdin(end).stdout(Stdio::null()).stderr(Stdio::null());
-    let process = shell_that_waits.process_group(0).spawn()?;
+    shell_that_waits.stdin(end).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = shell_that_waits.process_group(0).spawn()?;
     let leader = Pid::from_child(&process);
+    let ready = process.stdout.take();
     let watcher = Watcher { process, _alive: alive, group: Arc::new(Group(Mutex::new(Some(leader)))) };
+    // Until then a signal to the group would end it.
+    ready.map_or(Ok(()), |mut ready| ready.read_exact(&mut [0]))?;
     let mut program = shell(command);
     program.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok((program.process_group(leader.as_raw_pid()).spawn()?, watcher))
+    let child = program.process_group(leader.as_raw_pid()).spawn()?;
+    Ok(Started { child, watcher })
+}
+
+/// A program and its watcher. Dropping it ends both, and what else is in their group.
+struct Started {
+    child: Child,
+    watcher: Watcher,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.watcher.group.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The process group of a program, while its id cannot be anybody else's.
@@ -175,23 +192,22 @@ impl Drop for Watcher {
 
 /// Passes on what the program gives until it has ended; if it has not done its part, how so.
 fn supervise(
-    mut child: Child,
+    mut started: Started,
     mut unread: PipeReader,
-    watcher: Watcher,
     lines: &SyncSender<Output>,
     wake: &(impl Fn() + Sync),
 ) -> Result<(), String> {
     let lost = |error: io::Error| format!("was lost: {error}");
     let (ended, running) = io::pipe().map_err(lost)?;
-    let group = Arc::clone(&watcher.group);
-    let stdout = UntilEnded::new(child.stdout.take(), &ended).map_err(lost)?;
-    let stderr = UntilEnded::new(child.stderr.take(), &ended).map_err(lost)?;
+    let group = Arc::clone(&started.watcher.group);
+    let stdout = UntilEnded::new(started.child.stdout.take(), &ended).map_err(lost)?;
+    let stderr = UntilEnded::new(started.child.stderr.take(), &ended).map_err(lost)?;
     let (status, passed, tail) = thread::scope(|scope| {
         let tail = scope.spawn(|| stderr.map(tail_of).unwrap_or_default());
         let passed =
             scope.spawn(|| stdout.map_or(Ok(Vec::new()), |stdout| pass_on(stdout, lines, wake, &group)));
-        let status: io::Result<ExitStatus> = child.wait();
-        drop((watcher, running));
+        let status: io::Result<ExitStatus> = started.child.wait();
+        drop((started, running));
         (status, passed.join(), tail.join())
     });
     let tail = shown(&tail.unwrap_or_default());
@@ -209,54 +225,6 @@ fn supervise(
         Ok(0) => Ok(()),
         Ok(_) => Err(format!("ended with exit code 0, but has not read all of its input{tail}")),
         Err(error) => Err(format!("may not have read all of its input: {error}{tail}")),
-    }
-}
-
-/// What a program writes, and whoever has its end of the pipe from it: until all have closed it, or little longer than the program
-/// lives. What it has written itself is all read.
-struct UntilEnded<R> {
-    from: R,
-    /// A pipe that nobody writes to, and that has come to its end when the program has.
-    ended: PipeReader,
-    deadline: Option<Instant>,
-    /// Bytes that may be read behind the deadline.
-    left: usize,
-}
-
-impl<R> UntilEnded<R> {
-    fn new(from: Option<R>, ended: &PipeReader) -> io::Result<Option<Self>> {
-        let until =
-            |from| Ok(UntilEnded { from, ended: ended.try_clone()?, deadline: None, left: FULL_PIPE_BYTES });
-        from.map(until).transpose()
-    }
-}
-
-impl<R: Read + AsFd> Read for UntilEnded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let wait = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let timeout = wait.and_then(|wait| Timespec::try_from(wait).ok());
-            let mut waited_for =
-                [PollFd::new(&self.from, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
-            let count = if self.deadline.is_some() { 1 } else { 2 };
-            poll(&mut waited_for[..count], timeout.as_ref())?;
-            let [from, ended] = waited_for.map(|of| !of.revents().is_empty());
-            if from {
-                let got = self.from.read(into)?;
-                if wait == Some(Duration::ZERO) {
-                    let left = self.left.checked_sub(got);
-                    self.left = left.unwrap_or_default();
-                    return Ok(if left.is_some() { got } else { 0 });
-                }
-                return Ok(got);
-            }
-            if self.deadline.is_some() {
-                return Ok(0);
-            }
-            if ended {
-                self.deadline = Some(Instant::now() + GRACE);
-            }
-        }
     }
 }
 
@@ -318,8 +286,8 @@ fn pass_on(
     loop {
         let start = pending.len();
         pending.resize(start + PIECE_BYTES, 0);
-        let got =
-            read(&mut stdout, &mut pending[start..]).map_err(|error| format!("cannot be read: {error}"))?;
+        let got = read(&mut stdout, &mut pending[start..])
+            .map_err(|error| format!("cannot be read to its end: {error}"))?;
         pending.truncate(start + got);
         if got == 0 {
             break;
@@ -345,5 +313,42 @@ fn write_all(pieces: &Receiver<Vec<u8>>, mut pipe: PipeWriter, wake: &impl Fn())
         if pipe.write_all(&piece).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::test_kill_process;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_was_always_behind_waited_without_end_for_what_had_left_the_group() {
+        let mut program = Program::start("setsid yes & cat; sleep 0.5", || ()).unwrap();
+        program.close();
+        let begun = Instant::now();
+        let ended = loop {
+            assert!(begun.elapsed() < Duration::from_secs(10), "waited for");
+            match program.try_read() {
+                Some(Output::Ended(ended)) => break ended,
+                _ => sleep(Duration::from_millis(20)),
+            }
+        };
+        let told = ended.unwrap_err().to_string();
+        assert!(
+            told.contains("`setsid yes & cat; sleep 0.5` cannot be read to its end: it left a process"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_nobody_came_to_supervise_stayed_as_a_zombie() {
+        let started = spawn("sleep 1000", io::pipe().unwrap().0).unwrap();
+        let processes = [&started.child, &started.watcher.process].map(Pid::from_child);
+        drop(started);
+        assert!(processes.iter().all(|process| test_kill_process(*process).is_err()));
     }
 }
