@@ -5,13 +5,13 @@ line of reason, so that a run records it and goes on.
 """
 
 import json
-import math
 import os
 import queue
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -65,8 +65,8 @@ def figure(result, key, above=None):
     value = result.get(key)
     if value is None and above is None:
         return None
-    # True is an int.
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0 or above is not None and value <= above:
+    # True is an int, and an int may be greater than any float.
+    if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max or above is not None and value <= above:
         raise ValueError(f"{key} is {value!r}")
     return value
 

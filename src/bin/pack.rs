@@ -47,7 +47,8 @@ struct Arguments {
     #[arg(long, value_name = "NAME:TYPE,…")]
     columns: Option<String>,
 
-    /// What is between the fields of text, where --columns says what they are. Text is not written with letters, digits, +, - or . there
+    /// What is between the fields of text, read and written, where --columns says what they are. Text with numbers or dates is not
+    /// written with letters, digits, +, - or . there
     #[arg(long, value_name = "C", default_value = ",", value_parser = delimiter, requires = "columns")]
     delimiter: u8,
 
@@ -120,7 +121,7 @@ impl Arguments {
     fn input(&self, failure: FirstFailure) -> Result<InputOptions, Error> {
         let stores = StoreOptions { failure, ..self.stores.options(1, None)? };
         Ok(InputOptions {
-            data: self.data.clone().unwrap_or_else(cli::bundled_data),
+            data: cli::data_directory(self.data.as_deref())?,
             set: cli::set_name(&self.set)?,
             format: self.format,
             split_bytes: None,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use millrace::cli::{self, StoreArguments, bundled_data};
+use millrace::cli::{self, StoreArguments, data_directory};
 use millrace::incremental::{Changes, Checkpoint, Follower, Running, UNITS};
 use millrace::input::{FormatChoice, Input, InputOptions, Row, Stores};
 use millrace::keys::Prefix;
@@ -105,7 +105,7 @@ fn run<const WIDTH: usize>(options: &Options) -> Result<(), Error> {
     }
     let workers = cli::workers(options.workers, 1)?;
     let input = InputOptions {
-        data: options.data.clone().unwrap_or_else(bundled_data),
+        data: data_directory(options.data.as_deref())?,
         set: cli::set_name(&options.set)?,
         format: FormatChoice::Csv,
         peers: workers,

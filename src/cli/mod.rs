@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use arguments::{JobArguments, OutputArguments, StoreArguments, seconds};
-pub use settings::{JobSettings, bundled_data, set_name, workers};
+pub use settings::{JobSettings, data_directory, set_name, workers};
 
 use crate::{Error, cluster, signals};
 

@@ -164,8 +164,7 @@ impl JobArguments {
 
     /// Where this process looks for its tables.
     fn data(&self, cluster: &Membership) -> Result<PathBuf, Error> {
-        let data = self.data.clone().unwrap_or_else(bundled_data);
-        input::check_data(&data)?;
+        let data = data_directory(self.data.as_deref())?;
         let own = data.to_str().filter(|text| text.contains(PROCESS));
         match (own, self.local_shards) {
             (Some(text), true) => Ok(text.replace(PROCESS, &cluster.index().to_string()).into()),
@@ -298,9 +297,18 @@ pub fn set_name(typed: &str) -> Result<String, Error> {
     Ok(typed.to_owned())
 }
 
-/// Where tables are looked for unless `--data` says so: in `data` in the current directory where that holds a directory of a format, or
+/// Where tables are looked for: where `--data` says, or else in `data` in the current directory where that holds a directory of a format, or
 /// else among those that come with Millrace, where this was built.
-pub fn bundled_data() -> PathBuf {
+///
+/// # Errors
+///
+/// No store can be at what was typed, or it has credentials in it.
+pub fn data_directory(typed: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(typed) = typed {
+        input::check_data(typed)?;
+        return Ok(typed.to_path_buf());
+    }
     let beside = PathBuf::from("data");
-    if input::has_formats(&beside) { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") }
+    let has_formats = input::has_formats(&beside);
+    Ok(if has_formats { beside } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("data") })
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::columns::{Batch, unfit};
 use super::compression::{Compression, Encoder};
-use super::csv::CsvWriter;
+use super::csv::{CsvWriter, begins_file};
 use super::packed::PackedWriter;
 use super::parquet::ParquetWriter;
 use crate::tables::{Column, Table, repeated};
@@ -42,6 +42,11 @@ impl OutputFormat {
             OutputFormat::Packed => format!("part-{number:05}.mrp"),
             OutputFormat::Parquet => format!("part-{number:05}.parquet"),
         }
+    }
+
+    /// Whether a row can only be the first one of a file.
+    pub(crate) fn begins_file(self, table: &Table, batch: &Batch, row: usize) -> bool {
+        matches!(self, OutputFormat::Csv(_)) && begins_file(table, batch, row)
     }
 }
 

@@ -27,6 +27,8 @@ impl Target {
     ///
     /// It is no directory, it holds a table that is not to be replaced, or anything that is no part of one.
     pub(crate) fn at(path: &Path, overwrite: bool, other_place: &'static str) -> Result<Self, Error> {
+        // With a slash or a dot behind it, a link is taken for what it leads to, and no directory can be renamed to it.
+        let path = &*path.components().collect::<PathBuf>();
         let refused = |what: &str| Error::usage(format!("{} {what}", path.display()), other_place);
         if path.file_name().is_none() {
             return Err(refused("is no name of a directory to make"));
@@ -212,6 +214,7 @@ mod tests {
             (file.clone(), "file is no directory"),
             (link("to-file", &file), "to-file is no directory"),
             (link("to-nothing", &home.path().join("nothing")), "to-nothing is a link to what is not there"),
+            (home.path().join("to-nothing/"), "to-nothing is a link to what is not there"),
             (Path::new("..").to_owned(), ".. is no name of a directory"),
         ] {
             for said in refused(&path) {
@@ -222,13 +225,22 @@ mod tests {
         fs::create_dir(&elsewhere).unwrap();
         let target = table(&elsewhere, "visits", "old");
         let linked = link("visits", &target);
-        let of_link = Target::at(&linked, true, OTHER).unwrap();
-        let room = of_link.temporary_room().unwrap();
-        fs::write(room.path().join("part-00000"), "new").unwrap();
-        of_link.put_in_place(room).unwrap();
-        assert!(linked.is_symlink());
-        assert_eq!(fs::read_to_string(target.join("part-00000")).unwrap(), "new");
-        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1, "nothing else is left");
+        // Once all work was lost in the end where a path ended in a slash or a dot.
+        for (path, text) in [
+            (linked.clone(), "by its link"),
+            (linked.join(""), "with a slash"),
+            (linked.join("."), "with a dot"),
+            (target.join(""), "by its name with a slash"),
+            (target.join("."), "by its name with a dot"),
+        ] {
+            let of_path = Target::at(&path, true, OTHER).unwrap();
+            let room = of_path.temporary_room().unwrap();
+            fs::write(room.path().join("part-00000"), text).unwrap();
+            of_path.put_in_place(room).unwrap();
+            assert!(linked.is_symlink());
+            assert_eq!(fs::read_to_string(target.join("part-00000")).unwrap(), text);
+            assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1, "nothing else is left");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use serde::de::IgnoredAny;
 
+use super::footers::StoredColumns;
 use super::reader::FormatReader;
 use super::store::Place;
 use super::{Block, Input, InputOptions, Row, Split, SplitReader, files, footers, projection};
 use crate::Error;
-use crate::formats::columns::{Batch, BatchBuilder, StoredColumn};
+use crate::formats::columns::{Batch, BatchBuilder};
 use crate::tables::Table;
 
 /// All columns of a table, whichever they are: an input of these is read in batches.
@@ -24,16 +25,13 @@ impl Row for WholeRows {
 pub(crate) fn stored_columns(
     name: &'static str,
     options: &InputOptions,
-) -> Result<Option<Vec<StoredColumn>>, Error> {
+) -> Result<Option<StoredColumns>, Error> {
     let listed = files::list(&unknown(name), options)?;
     footers::stored_columns(listed.format, &listed.files)
 }
 
 /// The same of a file, or a directory of any name.
-pub(crate) fn stored_columns_at(
-    path: &Path,
-    options: &InputOptions,
-) -> Result<Option<Vec<StoredColumn>>, Error> {
+pub(crate) fn stored_columns_at(path: &Path, options: &InputOptions) -> Result<Option<StoredColumns>, Error> {
     let listed = files::list_at(&Place::Directory(path.to_path_buf()), options)?;
     footers::stored_columns(listed.format, &listed.files)
 }

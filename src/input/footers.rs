@@ -37,46 +37,64 @@ pub(super) fn footers(
     footers.map(Into::into)
 }
 
-/// The columns of these files by what their footers say, in the order of the first one, with their bytes in all files; `None` of text, which
-/// has no footer.
+/// The columns of files by what their footers say.
+pub(crate) struct StoredColumns {
+    /// Those of the first file in its order, and then those that only others have; with their bytes in all files.
+    pub(crate) columns: Vec<StoredColumn>,
+    /// Why they are not the columns of a table.
+    fault: Option<Error>,
+}
+
+impl StoredColumns {
+    /// The columns, if they can be those of a table that the files themselves tell.
+    ///
+    /// # Errors
+    ///
+    /// A file has a name twice, or a column that the first one has not: nobody would miss it.
+    pub(crate) fn of_all_files(self) -> Result<Vec<StoredColumn>, Error> {
+        self.fault.map_or(Ok(self.columns), Err)
+    }
+}
+
+/// The columns of these files; `None` of text, which has no footer.
 ///
 /// # Errors
 ///
-/// A footer cannot be read, a file has a name twice, or one has a column that the first one has not: nobody would miss it.
-pub(super) fn stored_columns(
-    format: Format,
-    files: &[InputFile],
-) -> Result<Option<Vec<StoredColumn>>, Error> {
+/// A footer cannot be read.
+pub(super) fn stored_columns(format: Format, files: &[InputFile]) -> Result<Option<StoredColumns>, Error> {
     let read = match format {
         Format::Csv => return Ok(None),
         Format::Parquet => ParquetFile::stored_columns,
         Format::Packed => PackedFile::stored_columns,
     };
-    let read = in_order(files, at_once(files), |file| {
-        let columns = read(file)?;
-        let twice = repeated(columns.iter().map(|column| column.name.as_str()));
-        twice.map_or(Ok(()), |name| Err(has_twice(&file.path, name)))?;
-        Ok(columns)
-    })?;
-    let mut read = files.iter().zip(read);
-    let Some((first, mut columns)) = read.next() else { return Ok(Some(Vec::new())) };
-    for (file, others) in read {
-        let is_known = |other: &StoredColumn| columns.iter().any(|column| column.name == other.name);
-        if let Some(new) = others.iter().find(|other| !is_known(other)) {
-            return Err(Error::Data(format!(
-                "{} has a column {}, which {} has not\n  try: --columns 'name:type,…' with columns that all files have",
-                file.path.display(),
-                new.name,
-                first.path.display()
-            )));
+    let read = in_order(files, at_once(files), read)?;
+    let (mut columns, mut fault) = (Vec::<StoredColumn>::new(), None);
+    for (file, of_file) in files.iter().zip(read) {
+        if let Some(name) = repeated(of_file.iter().map(|column| column.name.as_str())) {
+            fault.get_or_insert_with(|| has_twice(&file.path, name));
         }
-        for column in &mut columns {
-            let Some(other) = others.iter().find(|other| other.name == column.name) else { continue };
-            column.bytes = column.bytes.saturating_add(other.bytes);
-            column.kind = wider(&column.kind, &other.kind);
+        for found in of_file {
+            let Some(known) = columns.iter_mut().find(|known| known.name == found.name) else {
+                if file.path != files[0].path {
+                    fault.get_or_insert_with(|| not_in_all(file, &found.name, &files[0]));
+                }
+                columns.push(found);
+                continue;
+            };
+            known.bytes = known.bytes.saturating_add(found.bytes);
+            known.kind = wider(&known.kind, &found.kind);
         }
     }
-    Ok(Some(columns))
+    Ok(Some(StoredColumns { columns, fault }))
+}
+
+#[cold]
+fn not_in_all(file: &InputFile, column: &str, first: &InputFile) -> Error {
+    Error::Data(format!(
+        "{} has a column {column}, which {} has not\n  try: --columns 'name:type,…' with columns that all files have",
+        file.path.display(),
+        first.path.display()
+    ))
 }
 
 /// The type that a column has in both of two files.

@@ -39,6 +39,7 @@ pub(crate) use assign::SplitQueue;
 pub(crate) use batches::{WholeRows, stored_columns, stored_columns_at};
 pub use files::{InputFile, QUOTES_LOOKED_FOR_BYTES};
 pub(crate) use files::{has_formats, list_text_files, names_outright, set_of};
+pub(crate) use footers::StoredColumns;
 pub(crate) use plan::Weight;
 pub use plan::{ColumnValue, Input};
 pub use reader::{Block, PassedOver, SplitReader};

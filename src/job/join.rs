@@ -79,7 +79,7 @@ impl Size {
         &self,
         processes: u64,
         reducers_bytes: u64,
-        weight: impl FnOnce() -> Result<Weight, Error>,
+        weight: impl FnOnce() -> Result<Option<Weight>, Error>,
     ) -> Result<(JoinStrategy, String), Error> {
         if self.read > reducers_bytes / HELD_FOR_EACH_BYTE {
             return Ok((JoinStrategy::Hash, format!("{} to read may not fit in --memory", Bytes(self.read))));
@@ -93,7 +93,10 @@ impl Size {
         if copies > BROADCAST_UP_TO_BYTES {
             return Ok((JoinStrategy::Hash, why));
         }
-        let weight = weight()?;
+        let Some(weight) = weight()? else {
+            let why = "its files do not say how long its texts are, so it may not fit in --memory";
+            return Ok((JoinStrategy::Hash, why.to_owned()));
+        };
         let held = held_bytes(weight);
         if held > reducers_bytes {
             let (rows, held) = (Count(weight.rows), Bytes(held));
@@ -120,7 +123,8 @@ impl Job {
     /// of a block, are in the ranges of [`Input::skipping_outside`]. [`JoinChoice::Auto`] is a broadcast while the copies of that in all
     /// processes are expected to have at most 200 MB together, and while all that is read of the table, if the estimate is wrong,
     /// fits into what the reducers of a process may hold: its bytes four times, and its rows, 64 bytes each and their values, as many as
-    /// the footers of column files say, or the first rows of some text files make one expect.
+    /// the footers of column files say, or the first rows of some text files make one expect. Where statistics of texts are missing, it is
+    /// no broadcast.
     ///
     /// # Errors
     ///
@@ -194,9 +198,9 @@ mod tests {
 
     #[test]
     fn copies_up_to_the_limit_that_surely_fit_are_broadcast() {
-        let weighed = |read, expected, processes, reducers_bytes, weight| {
+        let weighed = |read, expected, processes, reducers_bytes, weight: Weight| {
             let size = Size { name: "rankings", read, expected };
-            size.strategy(processes, reducers_bytes, || Ok(weight)).expect("no error")
+            size.strategy(processes, reducers_bytes, || Ok(Some(weight))).expect("no error")
         };
         let strategy = |read, expected, processes, reducers_bytes| {
             weighed(read, expected, processes, reducers_bytes, Weight::default())

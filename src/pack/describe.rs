@@ -41,14 +41,17 @@ pub fn describe(
 ) -> Result<Described, Error> {
     let is_as_given = table.is_some_and(|table| table.in_columns() == table);
     let stored = if is_as_given { None } else { stored_columns_at(path, options)? };
-    let table = match (table, &stored) {
-        (Some(table), Some(stored)) => as_stored(table, stored),
-        (Some(table), None) => table,
-        (None, Some(stored)) => table_of_stored(String::leak(path.display().to_string()), stored),
-        (None, None) => table_of_path(path)?,
+    let (table, stored) = match (table, stored) {
+        (Some(table), Some(stored)) => (as_stored(table, &stored), stored.columns),
+        (Some(table), None) => (table, Vec::new()),
+        (None, Some(stored)) => {
+            let stored = stored.of_all_files()?;
+            (table_of_stored(String::leak(path.display().to_string()), &stored), stored)
+        }
+        (None, None) => (table_of_path(path)?, Vec::new()),
     };
     let input = Input::<WholeRows>::whole_at(path, &table, options)?;
-    let columns = described_columns(&input, &stored.unwrap_or_default())?;
+    let columns = described_columns(&input, &stored)?;
     let splits = counted(input.splits().len(), "split");
     // One reader goes through it anyway, so nothing is gained by cuts that may be wrong.
     let input = input.uncut(&(0..input.files().len()).collect());
@@ -85,7 +88,7 @@ fn rows_of(input: &Input<WholeRows>) -> Result<u64, Error> {
     Ok(rows)
 }
 
-/// The columns of the table, and between them, in the order of the files, those `of_files` that the table cannot have.
+/// The columns of the table; where those `of_files` are known, in their order, and with those of them that no table can have.
 fn described_columns(input: &Input<WholeRows>, of_files: &[StoredColumn]) -> Result<String, Error> {
     let stored = input.stored();
     let columns = input.table().columns.iter().enumerate().map(|(index, column)| {
@@ -104,11 +107,17 @@ fn described_columns(input: &Input<WholeRows>, of_files: &[StoredColumn]) -> Res
         return Ok(AnswerRows::new(&["column", "type"], &plain)?.text());
     }
     let mut columns: Vec<_> = columns.collect();
-    for (place, column) in of_files.iter().enumerate() {
-        if let Err(kind) = &column.kind {
-            let name = legible(column.name.as_bytes());
-            columns.insert(place, (name, kind, column.bytes, "not read by queries".to_owned()));
-        }
+    if !of_files.is_empty() {
+        let shown = of_files.iter().filter_map(|column| {
+            let place = input.table().columns.iter().position(|of_table| of_table.name == column.name);
+            let Some(place) = place else {
+                let kind = &**column.kind.as_ref().err()?;
+                let name = legible(column.name.as_bytes());
+                return Some((name, kind, column.bytes, "not read by queries".to_owned()));
+            };
+            Some(columns[place].clone())
+        });
+        columns = shown.collect();
     }
     Ok(AnswerRows::new(&["column", "type", "bytes", "written as (blocks)"], &columns)?.text())
 }

@@ -27,11 +27,12 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 
 use crate::Error;
+use crate::formats::columns::Batch;
 use crate::formats::writer::OutputFormat;
 use crate::generate::{Stop, Target};
 use crate::input::{Input, InputOptions, WholeRows, check_data, is_remote, names_outright};
 use crate::report::AnswerHash;
-use crate::tables::{Layout, Table};
+use crate::tables::{ColumnType, Layout, Table};
 use crate::units::{Bytes, BytesPerSecond, Count, Elapsed, counted};
 use output::{Files, RunOutput, Written};
 use reading::read_groups;
@@ -58,6 +59,17 @@ pub struct Job {
     pub verify: bool,
     /// Replace the table that is there.
     pub overwrite: bool,
+}
+
+impl Job {
+    /// Adds rows to a hash by which what was written is compared with what was read. A page is as good with the last newline that text
+    /// gives it as without.
+    fn add_rows(&self, batch: &Batch, hash: &mut AnswerHash) {
+        match (self.to, self.table.layout) {
+            (OutputFormat::Csv(_), Layout::Pages) => batch.add_pages_to(hash),
+            _ => batch.add_to(hash),
+        }
+    }
 }
 
 /// A table that was converted.
@@ -131,10 +143,10 @@ pub fn default_target(input: &InputOptions, table: &Table, to: OutputFormat) -> 
 /// [`Stop::failure`].
 pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, Error> {
     let target = Target::at(&job.target, job.overwrite, "--output DIR for another place")?;
-    check_delimiter(job)?;
     let input_options =
         InputOptions { split_bytes: Some(runs::split_bytes(job.file_bytes)), ..job.input.clone() };
     let input = Input::<WholeRows>::whole(&job.table, &input_options).map_err(|error| stop.before(error))?;
+    check_delimiter(job, input.format())?;
     let made = MadeDirectories::create(target.parent())?;
     let outcome = convert(job, &input, &target, progress, stop);
     progress.finish_and_clear();
@@ -145,18 +157,23 @@ pub fn run(job: &Job, progress: &ProgressBar, stop: &Stop) -> Result<Converted, 
 }
 
 /// Refuses text whose fields would run together: numbers and dates are never quoted.
-fn check_delimiter(job: &Job) -> Result<(), Error> {
+fn check_delimiter(job: &Job, from: &str) -> Result<(), Error> {
+    let is_plain = job.table.columns.iter().any(|column| column.kind != ColumnType::Text);
     match (job.to, job.table.layout) {
-        (OutputFormat::Csv(_), Layout::Delimited(byte))
-            if byte.is_ascii_alphanumeric() || b"+-.".contains(&byte) =>
+        (to @ OutputFormat::Csv(_), Layout::Delimited(byte))
+            if is_plain && (byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) =>
         {
-            Err(Error::usage(
-                format!(
-                    "--delimiter {} may be a part of a number or a date, and such text could not be read back",
-                    char::from(byte)
-                ),
-                "--delimiter ';', or tab",
-            ))
+            let what = format!(
+                "--delimiter {} may be a part of a number or a date, and such text could not be read back",
+                char::from(byte)
+            );
+            // It is that of the text which is read, too.
+            let remedy = if from == to.directory() {
+                format!("--to packed, and of what that makes --to {to} with --delimiter ';'")
+            } else {
+                "--delimiter ';', or tab".to_owned()
+            };
+            Err(Error::usage(what, remedy))
         }
         _ => Ok(()),
     }
@@ -260,7 +277,7 @@ fn verify(
             (progress, stop),
             |_| Ok(AnswerHash::default()),
             |hash, batch, _| {
-                batch.add_to(hash);
+                job.add_rows(batch, hash);
                 Ok(())
             },
             |hash| {

@@ -50,10 +50,23 @@ impl<'a> RunOutput<'a> {
         if batch.rows == 0 {
             return Ok(());
         }
+        let job = self.files.job;
         self.written.rows += batch.rows as u64;
-        if self.files.job.verify {
-            batch.add_to(&mut self.written.hash);
+        if job.verify {
+            job.add_rows(batch, &mut self.written.hash);
         }
+        let mut from = 0;
+        for row in (0..batch.rows).filter(|row| job.to.begins_file(&job.table, batch, *row)) {
+            if row > from {
+                self.write_rows(&batch.part(from..row))?;
+            }
+            self.close()?;
+            from = row;
+        }
+        if from == 0 { self.write_rows(batch) } else { self.write_rows(&batch.part(from..batch.rows)) }
+    }
+
+    fn write_rows(&mut self, batch: &Batch) -> Result<(), Error> {
         let limit = self.files.job.file_bytes / 4 * 5;
         let (writer, path) = self.opened()?;
         writer.write(batch).map_err(Error::file("write", &*path))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::Error;
 use crate::formats::columns::StoredColumn;
 use crate::formats::writer::OutputFormat;
-use crate::input::{InputOptions, stored_columns};
+use crate::input::{InputOptions, StoredColumns, stored_columns};
 use crate::tables::{BENCHMARK, Column, ColumnType, Layout, Table};
 
 /// Types as they are typed and shown.
@@ -56,10 +56,14 @@ pub fn table_of_files(name: &str, input: &InputOptions, to: OutputFormat) -> Res
     let name = &*String::leak(name.to_owned());
     let stored = stored_columns(name, input)?;
     if let Ok(table) = of_benchmark {
-        let is_text = stored.is_none() && matches!(to, OutputFormat::Csv(_));
-        return Ok(if is_text { table } else { as_stored(table, &stored.unwrap_or_default()) });
+        return Ok(match (stored, to) {
+            (Some(stored), _) => as_stored(table, &stored),
+            (None, OutputFormat::Csv(_)) => table,
+            (None, _) => table.in_columns(),
+        });
     }
     let Some(stored) = stored else { return of_benchmark };
+    let stored = stored.of_all_files()?;
     let table = table_of_stored(name, &stored);
     if let Some((column, reason)) =
         stored.iter().find_map(|column| Some((column, column.kind.as_ref().err()?)))
@@ -78,8 +82,8 @@ pub fn table_of_files(name: &str, input: &InputOptions, to: OutputFormat) -> Res
 }
 
 /// A table of the benchmark as column files have it. A crawl was lines in all formats once.
-pub(super) fn as_stored(table: Table, stored: &[StoredColumn]) -> Table {
-    let is_there = |column: &Column| stored.iter().any(|stored| stored.name == column.name);
+pub(super) fn as_stored(table: Table, stored: &StoredColumns) -> Table {
+    let is_there = |column: &Column| stored.columns.iter().any(|stored| stored.name == column.name);
     if table.columns.iter().all(is_there) { table } else { table.in_columns() }
 }
 

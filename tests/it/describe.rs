@@ -275,6 +275,35 @@ fn a_column_that_only_a_later_file_has_is_an_error() {
     assert_eq!(fs::read_to_string(home.path().join("made/part-00000")).unwrap(), "1,x\n2,y\n");
 }
 
+/// Once `--describe` panicked where columns stand in front of those of the table, and a column that the table has not, of a later file,
+/// was an error.
+#[test]
+fn columns_beside_those_of_a_crawl_are_no_obstacle() {
+    let home = Home::new();
+    pyarrow("odd.py", &[home.path().join("odd").as_os_str()]);
+    fs::create_dir(home.path().join("crawl")).unwrap();
+    for name in ["crawl-1.parquet", "crawl-2.parquet"] {
+        fs::rename(home.path().join("odd").join(name), home.path().join("crawl").join(name)).unwrap();
+    }
+    for path in ["crawl/crawl-1.parquet", "crawl"] {
+        let ran = pack(&home, &["--describe", path, "--table", "documents", "--head", "1"]);
+        let names: Vec<_> =
+            ran.ended_with(0).stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names[1..], ["column", "ok", "url", "text", "", "url", "http://a/"], "{}", ran.stdout);
+        ran.check(ran.stdout.contains("not read by queries"), "it is told");
+    }
+    let words = ["--data", "crawl/*", "--table", "documents", "--to", "csv", "--output", "made", "--verify"];
+    pack(&home, &words).ended_with(0);
+    assert_eq!(
+        fs::read_to_string(home.path().join("made/part-00000")).unwrap(),
+        "http://a/ 1 2 3 4\n".repeat(2)
+    );
+    // Once everything without an address was said to be a crawl of before.
+    let ran = pack(&home, &["--describe", "odd/more-1.parquet", "--table", "documents"]);
+    ran.failed_saying("has no column url, which table documents has\n  its columns are: id, name\n");
+    ran.check(!ran.stderr.contains("try: "), "no remedy");
+}
+
 #[test]
 fn a_name_that_says_another_compression_is_told() {
     let home = Home::new();

@@ -179,6 +179,16 @@ fn extreme_values_survive_every_format() {
     }
 }
 
+/// Once a text that begins with what marks the start of a file lost it there.
+#[test]
+fn byte_order_marks_of_texts_survive_every_format() {
+    let text = "\"\u{feff}a\",\"\u{feff}b\"\n\"\u{feff}\",c\u{feff}\n";
+    for format in FORMATS {
+        let back = there_and_back("name:text,other:text", text.as_bytes(), format);
+        assert_eq!(String::from_utf8_lossy(&back), text, "{format}");
+    }
+}
+
 #[test]
 fn a_table_without_rows_is_a_table() {
     for format in FORMATS {
@@ -299,9 +309,41 @@ fn text_is_not_written_between_what_may_be_in_a_number() {
         let ran = pack(&home, &[&columns[..], &[delimiter, "--to", "csv.gz", "--output", "text"]].concat());
         let said = format!("error: --delimiter {delimiter} may be a part of a number or a date");
         ran.ended_with(2).check(ran.stderr.starts_with(&said), &said);
+        // The text that is there is read by the same one.
+        let remedy = "try: --to packed, and of what that makes --to csv.gz with --delimiter ';'";
+        ran.check(ran.stderr.contains(remedy), remedy);
     }
-    packed(&home, &[&columns[..], &["-", "--to", "packed", "--output", "read"]].concat());
+    packed(&home, &[&columns[..], &["-", "--to", "packed", "--output", "read/own"]].concat());
     assert_eq!(home.listing("."), ["data", "read"]);
+    let of_packed = |delimiter: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command
+            .args(["--data", "read/own", "--to", "csv.gz", "--output", "text"])
+            .args(columns)
+            .arg(delimiter);
+        home.runner(command).run()
+    };
+    let ran = of_packed("-");
+    ran.ended_with(2).check(ran.stderr.contains("try: --delimiter ';', or tab"), "what to type");
+    of_packed(";").ended_with(0);
+    // Texts are quoted where they have what is between them.
+    fs::write(home.path().join("data/csv/t/own/part-0"), "anne\"b-e\"\n").unwrap();
+    let texts = ["--table", "own", "--set", "t", "--columns", "a:text,b:text", "--delimiter", "e"];
+    packed(&home, &[&texts[..], &["--to", "csv", "--output", "same", "--verify"]].concat());
+    assert_eq!(fs::read_to_string(home.path().join("same/part-00000")).unwrap(), "anne\"b-e\"\n");
+}
+
+/// Once they stood in errors, and a part of a password with a slash in those of queries.
+#[test]
+fn credentials_are_never_shown() {
+    let home = Home::new();
+    for data in ["s3://key:se/cret@bucket/x", "http:/me:secret@host/x"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--data", data, "--table", "uservisits", "--to", "csv", "--output", "out"]);
+        let ran = home.runner(command).run();
+        ran.ended_with(2).check(!ran.stderr.contains("cret@"), "no secret");
+        ran.check(ran.stderr.contains(" has credentials in it, which are not sent"), "why");
+    }
 }
 
 #[test]

@@ -248,10 +248,78 @@ fn a_crawl_stays_lines_where_it_stays_text() {
     command.args(["--delimiter", "tab", "--to", "packed", "--output", "data/packed/t/documents"]);
     home.runner(command).run().ended_with(0);
     query4(&home, "", false).failed_saying(
-        "has no column url, which table documents has\n  its columns are: line\n  try: --format csv, or `pack --table documents",
+        "has no column url, which table documents has\n  its columns are: line\n  try: --format csv where its text is, or make pages",
     );
     let said = pack(&home, "--format packed --to csv --output back");
     said.ended_with(0).check(said.stdout.starts_with("documents: 3 rows"), "lines");
+}
+
+/// Packs rows of a table with columns `url` and `text` as the crawl.
+fn write_pages(home: &Home, rows: &str) {
+    fs::write(home.path().join("rows"), rows).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.args(["--data", "rows", "--table", "pages", "--columns", "url:text,text:text", "--to", "packed"]);
+    command.args(["--output", "data/packed/t/documents", "--overwrite"]);
+    home.runner(command).run().ended_with(0);
+}
+
+fn files_in(home: &Home, directory: &str) -> Vec<String> {
+    let read = |name: String| fs::read_to_string(home.path().join(directory).join(name)).unwrap();
+    home.listing(directory).into_iter().map(read).collect()
+}
+
+/// Once they were a part of the page before them, and `--verify` failed.
+#[test]
+fn pages_without_an_address_begin_a_file_of_text() {
+    let home = home_with(&[
+        b"http://a/ 1 2 3 4\nx".to_vec(),
+        b"more\nhttp://b/ 1 2 3 4\nhttp://c/ 1 2 3 4\n".to_vec(),
+        b"alone\n".to_vec(),
+    ]);
+    pack(&home, "--format csv --to packed --verify").ended_with(0);
+    pack(&home, "--format packed --to csv --output back --verify").ended_with(0);
+    let expected = ["http://a/ 1 2 3 4\nx\n", "more\nhttp://b/ 1 2 3 4\nhttp://c/ 1 2 3 4\n", "alone\n"];
+    assert_eq!(files_in(&home, "back"), expected);
+    // A last newline that a page of another program lacks is no difference.
+    write_pages(&home, "http://a/,\"http://a/ 1 2 3 4\nx\"\nhttp://b/,http://b/ 1 2 3 4\n");
+    pack(&home, "--format packed --to csv --output back --overwrite --verify").ended_with(0);
+    assert_eq!(files_in(&home, "back"), ["http://a/ 1 2 3 4\nx\nhttp://b/ 1 2 3 4\n"]);
+}
+
+/// Once an empty page was no row of the text, and another one's address was lost.
+#[test]
+fn pages_that_text_cannot_tell_are_refused() {
+    let home = home_with(&[]);
+    let first = "http://a/,\"http://a/ 1 2 3 4\n\"\n";
+    for second in
+        ["http://b/,", ",", "http://b/,no header", "http://b/,http://c/ 1 2 3 4", ",http://c/ 1 2 3 4"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["http://b/,\"http://b/ 1 2 3 4\nhttp://c/ 1 2 3 4\"".to_owned()])
+    {
+        write_pages(&home, &format!("{first}{second}\n"));
+        let ran = pack(&home, "--format packed --to csv --output back");
+        // Without an address it is the first row of another file.
+        let row = if second.starts_with(',') { 1 } else { 2 };
+        ran.failed_saying(&format!("row {row}: a page of text begins with a header that has its address"));
+        assert_eq!(home.listing("back"), ["absent"]);
+    }
+}
+
+/// Once a first line that begins with what marks the start of a file lost it.
+#[test]
+fn byte_order_marks_of_lines_and_pages_are_kept() {
+    let marked = "\u{feff}\u{feff}http://a/\n\u{feff}b\nhttp://a/ 1 2 3 4\n";
+    let home = home_with(&[marked.as_bytes().to_vec()]);
+    for to in ["packed", "csv.gz"] {
+        let output = format!("{}/documents", &to[..3]);
+        pack(&home, &format!("--format csv --to {to} --output {output} --verify")).ended_with(0);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args(["--data", &output, "--table", "documents", "--to", "csv", "--output", "back"]);
+        command.args(["--verify", "--overwrite"]);
+        home.runner(command).run().ended_with(0);
+        assert_eq!(files_in(&home, "back"), [marked], "{to}");
+    }
 }
 
 #[test]

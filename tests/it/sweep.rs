@@ -169,6 +169,23 @@ fn the_plain_loop_of_query_4_finds_pages_and_links() {
     assert_eq!(agreed(&home, "query4", "--data data --set t"), 50 + 700 + 1 + 4);
 }
 
+/// Once the loops took it for a part of the first row, and differed from the queries.
+#[test]
+fn the_plain_loops_pass_over_a_byte_order_mark() {
+    let marked = |text: &str| format!("\u{feff}{text}").into_bytes();
+    let visits = marked("1.1.1.1,p,1980-01-02,0.5,agent,USA,en,word,1\n");
+    let (rankings, documents) = (marked("p,10,1\nr,20,1\n"), marked("http://a/ 1 2 3 4\nhttp://b/\n"));
+    let home = with_tables(&[
+        ("rankings", &[&rankings, "\u{feff}".as_bytes()]),
+        ("uservisits", &[&visits]),
+        ("documents", &[&documents]),
+    ]);
+    for (query, rows) in [("query1 -- -x 1", 2), ("query2 --", 1), ("query3 --", 1), ("query4 --", 2)] {
+        let (query, words) = query.split_once(" --").unwrap();
+        assert_eq!(agreed(&home, query, &format!("{words} --data data --set t")), rows, "{query}");
+    }
+}
+
 #[test]
 fn a_wrong_answer_is_an_error_and_no_time_is_told() {
     let home = Home::new();

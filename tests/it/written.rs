@@ -355,6 +355,11 @@ fn text_has_every_type_too() {
     for (read, record) in read_back::<Other>(&data, 1).iter().zip(records) {
         assert_eq!((read.float, read.double), (f64::from(record.float), record.double as f32));
     }
+    // Once a text that begins with what marks the start of a file lost it there.
+    let marked = [All { text: "\u{feff}a".to_owned(), ..all(1).remove(0) }];
+    let of_marked = home.path().join("marked");
+    write_all(&of_marked, &marked, 1, RowFormat::Csv, true);
+    assert!(read_back::<All>(&of_marked.join("all"), 1) == marked);
 }
 
 #[test]

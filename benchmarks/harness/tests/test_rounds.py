@@ -162,12 +162,17 @@ class Rounds(unittest.TestCase):
         self.peer("start", "exit")
         start = self.root / "start" / "query"
         start.write_text(start.read_text().replace("0.1", '"soon"'))
+        self.peer("far", "exit")
+        far = self.root / "far" / "query"
+        far.write_text(far.read_text().replace("0.1", "1" + "0" * 400))
         self.peer("bytes", r"printf '\377\n'; printf '\377\n' >&2")
         # Those that answer badly come first, so that they would be the judges.
-        rows = self.run_with(*lines, "start", "bytes", "judge", repeat=1)
+        rows = self.run_with(*lines, "start", "far", "bytes", "judge", repeat=1)
         self.assertEqual([row["seconds"] for row in rows["judge"]], [0.5, 0.5])
-        for name in (*lines, "start", "bytes"):
+        for name in (*lines, "start", "far", "bytes"):
             self.assertTrue(all(row["failure"] and row["seconds"] is None for row in rows[name]), (name, rows[name]))
+        for name in ("start", "far"):
+            self.assertIn("gave a start that cannot be read", rows[name][0]["failure"])
 
     def test_a_crash_after_the_check_costs_one_round(self):
         mark = self.root / "crashed"

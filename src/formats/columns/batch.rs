@@ -97,6 +97,38 @@ impl Batch {
         }
     }
 
+    /// The same of pages, whose texts have their last newline or lack it.
+    pub(crate) fn add_pages_to(&self, hash: &mut AnswerHash) {
+        for row in 0..self.rows {
+            let cells = self.columns.iter().map(|column| column.cell(row));
+            let unended = cells.map(|cell| match cell {
+                Cell::Text(text) => Cell::Text(text.strip_suffix(b"\n").unwrap_or(text)),
+                other => other,
+            });
+            hash.add_columns(unended.map(Cell::hashed));
+        }
+    }
+
+    /// Some of its rows, texts where they are.
+    pub(crate) fn part(&self, rows: Range<usize>) -> Batch {
+        fn some<T: Clone>(values: &[T], rows: &Range<usize>) -> Vec<T> {
+            values.get(rows.clone()).unwrap_or_default().to_vec()
+        }
+        let part = |column: &Column| Column {
+            values: match &column.values {
+                Values::Int(values) => Values::Int(some(values, &rows)),
+                Values::Float(values) => Values::Float(some(values, &rows)),
+                Values::Double(values) => Values::Double(some(values, &rows)),
+                Values::Date(values) => Values::Date(some(values, &rows)),
+                Values::Text(Texts { bytes, spans }) => {
+                    Values::Text(Texts { bytes: Arc::clone(bytes), spans: some(spans, &rows) })
+                }
+            },
+            present: some(&column.present, &rows),
+        };
+        Batch { rows: rows.len(), columns: self.columns.iter().map(part).collect() }
+    }
+
     /// The values of a row as text for people; `None` where there is no value.
     pub(crate) fn texts(&self, row: usize) -> Vec<Option<String>> {
         let text = |column: &Column| match column.cell(row) {

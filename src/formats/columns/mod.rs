@@ -84,17 +84,14 @@ pub(in crate::formats) fn no_such_column(
     table: &Table,
     there: &[impl AsRef<str>],
 ) -> Error {
-    // A crawl was lines in every format once.
-    let remedy = match table.layout {
-        Layout::Pages => {
-            format!(
-                "\n  try: --format csv, or `pack --table {} --format csv --to packed --overwrite`",
-                table.name
-            )
-        }
-        Layout::Delimited(_) | Layout::Lines => String::new(),
-    };
     let there: Vec<_> = there.iter().map(AsRef::as_ref).collect();
+    // A crawl was lines in every format once.
+    let remedy = match (table.layout, &there[..]) {
+        (Layout::Pages, ["line"]) => {
+            "\n  try: --format csv where its text is, or make pages of that text: pack it with --to packed and another --output"
+        }
+        _ => "",
+    };
     Error::Data(format!(
         "{} has no column {}, which table {} has\n  its columns are: {}{remedy}",
         path.display(),

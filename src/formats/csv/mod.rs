@@ -34,7 +34,7 @@ pub(crate) use filter::FieldFilter;
 pub(in crate::formats) use number::{parse_f32, parse_f64, parse_i64};
 pub use write::write_field;
 pub(in crate::formats) use write::{push_cell, push_date, push_double, push_float, push_integer};
-pub(crate) use writer::CsvWriter;
+pub(crate) use writer::{CsvWriter, begins_file};
 
 use std::ops::Range;
 use std::path::Path;

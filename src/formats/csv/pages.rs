@@ -23,6 +23,16 @@ const BEFORE_HEADER: &[u8] = b"\nhttp";
 /// How far behind a split's end its last page's end is looked for at first.
 const TAIL_BYTES: usize = 16 << 10;
 
+/// Whether this text is read as one page with this address; without one, at the start of a file.
+pub(super) fn is_one_page(url: &[u8], text: &[u8]) -> bool {
+    let line =
+        |start: usize| &text[start..memchr(b'\n', &text[start..]).map_or(text.len(), |end| start + end)];
+    let mut others = memmem::find_iter(text, BEFORE_HEADER).map(|newline| line(newline + 1));
+    !text.is_empty()
+        && page_url(line(0)).unwrap_or_default() == url
+        && others.all(|line| page_url(line).is_none())
+}
+
 /// Reads the pages of one split.
 pub(crate) struct PageReader {
     source: Source,

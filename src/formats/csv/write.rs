@@ -2,10 +2,12 @@
 
 use std::io;
 
+use super::text::BYTE_ORDER_MARK;
 use crate::formats::columns::Cell;
 use crate::tables::Date;
 
-/// Appends a field to a row, quoted by RFC 4180 where it must be: with a comma, a quote or a line break inside.
+/// Appends a field to a row, quoted by RFC 4180 where it must be: with a comma, a quote or a line break inside, and where it begins with a
+/// byte order mark, which at the start of a text would be no part of it.
 pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
     write_field_between(b',', row, field);
 }
@@ -13,7 +15,7 @@ pub fn write_field(row: &mut Vec<u8>, field: &[u8]) {
 /// The same where another byte is between fields.
 #[inline]
 fn write_field_between(delimiter: u8, row: &mut Vec<u8>, field: &[u8]) {
-    if has_special(delimiter, field) {
+    if has_special(delimiter, field) || field.starts_with(BYTE_ORDER_MARK) {
         row.push(b'"');
         for &byte in field {
             if byte == b'"' {
@@ -125,6 +127,8 @@ mod tests {
         assert_eq!(written(b""), "");
         assert_eq!(written(b"a,b"), "\"a,b\"");
         assert_eq!(written(b"say \"hi\"\n"), "\"say \"\"hi\"\"\n\"");
+        assert_eq!(written("\u{feff}a".as_bytes()), "\"\u{feff}a\"");
+        assert_eq!(written("a\u{feff}".as_bytes()), "a\u{feff}");
     }
 
     #[test]

@@ -129,30 +129,33 @@ impl<R> Input<R> {
     }
 
     /// What the rows come to that a scan of all splits reads, about. Of column files their number is exact, and their texts are taken to
-    /// be as long as the longer of the two limits of a block; text files are looked into, of which all columns count.
-    pub(crate) fn weight(&self) -> Result<Weight, Error> {
+    /// be as long as the longer of the two limits of a block, `None` where there are none; text files are looked into, of which all columns count.
+    pub(crate) fn weight(&self) -> Result<Option<Weight>, Error> {
         if self.plan.columns.is_empty() {
-            return weigh::text_files(&self.plan.files);
+            return weigh::text_files(&self.plan.files).map(Some);
         }
         let blocks = self.plan.columns.iter().flat_map(ColumnFile::blocks);
         let read = blocks.filter(|block| !block.is_outside(&self.plan.ranges));
         let of_block = |block: &BlockPlan| {
-            let of_row: u64 = self.plan.wanted.iter().map(|wanted| self.value_bytes(block, wanted)).sum();
-            Weight { rows: block.rows, bytes: block.rows.saturating_mul(of_row) }
+            let of_row: u64 =
+                self.plan.wanted.iter().map(|wanted| self.value_bytes(block, wanted)).sum::<Option<_>>()?;
+            Some(Weight { rows: block.rows, bytes: block.rows.saturating_mul(of_row) })
         };
-        Ok(read.map(of_block).fold(Weight::default(), Weight::add))
+        Ok(read.map(of_block).try_fold(Weight::default(), |sum, block| Some(sum + block?)))
     }
 
-    /// Bytes that a value of a column takes in a block, about.
-    fn value_bytes(&self, block: &BlockPlan, wanted: &Wanted) -> u64 {
+    /// Bytes that a value of a column takes in a block, about; `None` of texts of which nothing is known.
+    fn value_bytes(&self, block: &BlockPlan, wanted: &Wanted) -> Option<u64> {
         match self.plan.table.columns[wanted.column].kind {
-            ColumnType::Int | ColumnType::Float => 5,
-            ColumnType::Long | ColumnType::Double | ColumnType::Date => 10,
+            ColumnType::Int | ColumnType::Float => Some(5),
+            ColumnType::Long | ColumnType::Double | ColumnType::Date => Some(10),
             ColumnType::Text => {
-                let limits = block.limits.get(wanted.column).and_then(Option::as_ref);
-                let length =
-                    |value: &Value| if let Value::Text(text) = value { text.len() as u64 } else { 0 };
-                limits.map_or(0, |limits| length(&limits.least).max(length(&limits.greatest)))
+                let limits = block.limits.get(wanted.column)?.as_ref()?;
+                let length = |value: &Value| match value {
+                    Value::Text(text) => Some(text.len() as u64),
+                    _ => None,
+                };
+                Some(length(&limits.least)?.max(length(&limits.greatest)?))
             }
         }
     }

@@ -48,7 +48,11 @@ fn credentials(text: &str) -> Option<(usize, &str)> {
     let address = rest.trim_start_matches('/');
     let is_address = !scheme.contains('/') && (SCHEMES.contains(&scheme) || rest.starts_with('/'));
     let host = address.split('/').next().filter(|_| is_address)?;
-    Some((text.len() - address.len(), &address[host.rfind('@')?..]))
+    // A password may have a slash in it, as those of S3 do: else behind a colon there is a port.
+    let is_port = |behind: &str| scheme != "s3" && behind.bytes().all(|byte| byte.is_ascii_digit());
+    let is_cut = host.split_once(':').is_some_and(|(_, behind)| !is_port(behind));
+    let end = address.rfind('@').filter(|_| is_cut || host.contains('@'))?;
+    Some((text.len() - address.len(), &address[end..]))
 }
 
 /// Refuses what no store can mean, with what to type instead.
@@ -146,6 +150,10 @@ mod tests {
             ("https://se@cret@host:1", "--data https://…@host:1 has credentials"),
             ("s3://key:secret@bucket/{table}", "--data s3://…@bucket/{table} has credentials"),
             ("ftp://user:secret@host", "--data ftp://…@host has credentials"),
+            // Once a password with a slash was taken for a host, and shown.
+            ("s3://key:1/secret@bucket/x", "--data s3://…@bucket/x has credentials"),
+            ("http://user:pass/secret@host/x", "--data http://…@host/x has credentials"),
+            ("http://user:se@cret/secret@host/x", "--data http://…@host/x has credentials"),
         ] {
             let said = check(Path::new(data)).expect_err(data).to_string();
             assert!(said.contains(shown) && !said.contains("cret@"), "{said}");
@@ -159,6 +167,7 @@ mod tests {
             "/a/b",
             "s3://bucket/x*",
             "http://host",
+            "http://host:80/a@b",
             "a:/b",
             "logs/*",
         ] {

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 INSTANT = datetime.datetime(1980, 1, 1, 12, 30)
+# A crawl between columns of its own.
+CRAWL = {"id": [1], "status": [200], "ok": [True], "url": ["http://a/"], "text": ["http://a/ 1 2 3 4\n"]}
 TABLES = {
     "empty": pa.table({"id": pa.array([], pa.int32()), "name": pa.array([], pa.string())}),
     "twice": pa.table([pa.array([1, 2]), pa.array(["x", "y"]), pa.array([3, 4])], names=["id", "name", "id"]),
@@ -21,6 +23,8 @@ TABLES = {
     "wide": pa.table({"price": pa.array([Decimal("1.25"), None, Decimal("-3.50")], pa.decimal256(50, 2))}),
     "more-1": pa.table({"id": [1], "name": ["x"]}),
     "more-2": pa.table({"id": [2], "later": [0.5], "name": ["y"]}),
+    "crawl-1": pa.table(CRAWL),
+    "crawl-2": pa.table({"later": [0.5], **CRAWL}),
 }
 
 

@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The byte order mark of UTF-8: at the start of a file it is no part of the first row.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -103,7 +106,7 @@ fn files(job: &JobArguments, query: &str, table: &Table) -> Result<Vec<PathBuf>,
 /// Gives a file to `lines` in blocks of whole lines, of which the last may lack its newline. `None` is of rows that it cannot read.
 fn read(path: &Path, mut lines: impl FnMut(&[u8]) -> Option<()>) -> Result<(), Error> {
     let mut file = File::open(path).map_err(Error::file("open", path))?;
-    let (mut block, mut held) = (vec![0; BLOCK_BYTES], 0);
+    let (mut block, mut held, mut at_start) = (vec![0; BLOCK_BYTES], 0, true);
     loop {
         let read = file.read(&mut block[held..]).map_err(Error::file("read", path))?;
         let filled = held + read;
@@ -112,7 +115,11 @@ fn read(path: &Path, mut lines: impl FnMut(&[u8]) -> Option<()>) -> Result<(), E
             Some(end) => end + 1,
             None => 0,
         };
-        lines(&block[..whole]).ok_or_else(|| unreadable(path))?;
+        let mut text = &block[..whole];
+        if at_start && whole > 0 {
+            (text, at_start) = (unmarked(text), false);
+        }
+        lines(text).ok_or_else(|| unreadable(path))?;
         if read == 0 {
             return Ok(());
         }
@@ -122,6 +129,11 @@ fn read(path: &Path, mut lines: impl FnMut(&[u8]) -> Option<()>) -> Result<(), E
             block.resize(2 * held, 0);
         }
     }
+}
+
+/// The text of a file without its byte order mark.
+fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// Gives the lines of `text` without their newlines. `None` where there are quotes, or a line that cannot be read.

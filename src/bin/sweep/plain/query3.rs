@@ -12,7 +12,7 @@ use millrace::keys::{PlaceHasher, Prefix};
 use millrace::report::AnswerHash;
 use millrace::tables::{Date, RANKINGS, USERVISITS};
 
-use super::{files, lines, page, parse, read, unreadable};
+use super::{files, lines, page, parse, read, unmarked, unreadable};
 
 /// Bytes of an address that lies in the table itself, as every IPv4 address does.
 const ADDRESS: usize = 16;
@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<(AnswerHash, u64), Error> {
     }
     let (mut pages, mut rows) = (Pages::default(), 0);
     for (path, text) in &rankings {
-        add_pages(text, &mut pages, &mut rows).ok_or_else(|| unreadable(path))?;
+        add_pages(unmarked(text), &mut pages, &mut rows).ok_or_else(|| unreadable(path))?;
     }
     let mut groups = Groups::default();
     for path in files(&options.job, "query3", &USERVISITS)? {
