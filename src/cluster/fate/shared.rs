@@ -13,7 +13,7 @@ use crate::cluster::outbox::Outbox;
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// Of so many heartbeats all but one may be lost to a busy machine before silence means death.
 const BEATS: u32 = 8;
-/// A round number with room for [`BEATS`]: in a shorter silence there might not be one.
+/// A round number with room for several heartbeats: in a shorter silence there might not be one.
 pub const LEAST_PEER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What the threads of this process know of the job, and say to the other processes.
