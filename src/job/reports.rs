@@ -9,7 +9,7 @@ use crate::Error;
 use crate::cli::JobSettings;
 use crate::formats::parts::Output;
 use crate::input::InputFile;
-use crate::report::{RunReport, canonical, check_path};
+use crate::report::{RunReport, canonical, check_paths};
 
 /// The reports that this process writes: none where it is not process 0.
 #[derive(Debug, Default)]
@@ -29,7 +29,6 @@ struct Place {
 
 impl Place {
     fn of(flag: &'static str, typed: &Path) -> Result<Self, Error> {
-        check_path(flag, typed)?;
         Ok(Place { flag, typed: typed.to_path_buf(), path: canonical(typed)? })
     }
 
@@ -57,21 +56,10 @@ impl Reports {
         if settings.cluster.index() != 0 {
             return Ok(Reports::default());
         }
-        let place =
-            |flag, path: &Option<PathBuf>| path.as_deref().map(|path| Place::of(flag, path)).transpose();
-        let json = place("--report", &settings.report)?;
-        let page = place("--report-html", &settings.report_html)?;
-        match (&json, &page) {
-            (Some(json), Some(page)) if json.path == page.path => Err(Error::usage(
-                format!("--report and --report-html are the same file, {}", page.typed.display()),
-                format!(
-                    "--report {} --report-html {}",
-                    json.typed.with_extension("json").display(),
-                    page.typed.with_extension("html").display()
-                ),
-            )),
-            _ => Ok(Reports { json, page }),
-        }
+        let (json, page) = (settings.report.as_deref(), settings.report_html.as_deref());
+        check_paths([("--report", json, "json"), ("--report-html", page, "html")])?;
+        let place = |flag, path: Option<&Path>| path.map(|path| Place::of(flag, path)).transpose();
+        Ok(Reports { json: place("--report", json)?, page: place("--report-html", page)? })
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {

@@ -1,11 +1,11 @@
-//! The empty buffers of a reducer: its router fills them with records, and its tables are made of them.
+//! The empty buffers of an operator behind an exchange: its router fills them with records, and tables of groups are made of them.
 
 use bytemuck::Zeroable;
 
 use crate::exchange::Spare;
 
 /// Empty buffers that are kept, if memory allows.
-pub(super) const MOST_SPARE: usize = 1024;
+const MOST_SPARE: usize = 1024;
 
 /// Slots that are cleared at a time.
 const ZEROS: usize = 16;

@@ -64,6 +64,11 @@ impl<K: Key, V: Pod + Send> Shelf<K, V> {
         self.seat.hold(self.waiting_bytes + self.table_bytes);
     }
 
+    /// Keeps the buffer of a container that is done with.
+    fn recycle(&self, container: Routed<Pair<K, V>>) {
+        container.into_buffer().into_iter().for_each(|buffer| self.buffers.give(buffer));
+    }
+
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
@@ -113,8 +118,7 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         self.waiting_records += container.records().len();
         shelf.waiting_bytes += size_of_val(container.records());
         self.waiting.push(container);
-        // Where memory is short, nothing takes less of it than records that wait; tables that come and go would leave
-        // holes behind besides.
+        // Where memory is short, nothing takes less of it than records that wait.
         if shelf.is_short && !self.merging_frees() {
             return;
         }
@@ -144,7 +148,7 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         for container in waiting.drain(..) {
             shelf.waiting_bytes -= size_of_val(container.records());
             self.merge(container.records(), merge, shelf);
-            container.into_buffer().into_iter().for_each(|buffer| shelf.buffers.give(buffer));
+            shelf.recycle(container);
         }
         self.waiting = waiting;
         self.new_percent = (self.table.len() - before) * 100 / records.max(1);
@@ -218,7 +222,7 @@ impl<K: Key, V: Pod + Send> Partition<K, V> {
         for container in std::mem::take(&mut self.waiting) {
             file.write(&mut self.run, container.records())?;
             shelf.waiting_bytes -= size_of_val(container.records());
-            container.into_buffer().into_iter().for_each(|buffer| shelf.buffers.give(buffer));
+            shelf.recycle(container);
         }
         self.waiting_records = 0;
         file.end_run(&mut self.run)

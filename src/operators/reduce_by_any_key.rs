@@ -18,10 +18,11 @@ use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
 
 use super::any_groups::{AnyGroups, PARTITIONS};
+use super::buffers::BufferPool;
 use super::combiner::AnyCombiner;
 use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::router::{Exit, Sender, reuse, route};
+use super::router::{Exit, Sender, route};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::keys::route_hash_of;
 
@@ -83,6 +84,7 @@ where
         let routed_stream = route(self, sender);
 
         let mut groups = AnyGroups::new(merge, Rc::clone(&context));
+        let buffers = BufferPool::new(spare, CONTAINER_RECORDS, usize::MAX);
         routed_stream
             .unary_notify::<CapacityContainerBuilder<Vec<(K, V)>>, _, _>(
                 routed(),
@@ -100,7 +102,7 @@ where
                         let mut records = container.into_body().into_records();
                         let taken = groups.take(partition, &mut records);
                         taken.unwrap_or_else(|error| failure.set(error));
-                        reuse(records, &spare);
+                        buffers.give(records);
                     });
                     let Some(end) = notificator.next() else {
                         // Also when nothing came: other reducers may need the memory.

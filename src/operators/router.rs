@@ -12,7 +12,6 @@ use timely::dataflow::operators::{Capability, InputCapability, Operator};
 use timely::dataflow::{Stream, StreamVec};
 use timely::progress::frontier::MutableAntichain;
 
-use super::buffers::MOST_SPARE;
 use super::combiner::Combiner;
 use super::context::{Round, Sent, WorkerContext, add};
 use super::partial::{MOST_BYTES, PartialAggregate, Verdict};
@@ -208,14 +207,6 @@ impl Exit {
 pub(super) fn container_records(bytes: usize, record_bytes: usize, buffers: usize) -> usize {
     let most = (bytes / buffers / record_bytes.max(1)).clamp(LEAST_CONTAINER_RECORDS, CONTAINER_RECORDS);
     1 << most.ilog2()
-}
-
-/// Keeps the room of records that were taken out of a container, for a router to fill.
-pub(super) fn reuse<R>(records: Vec<R>, spare: &Spare<R>) {
-    let mut spare = spare.borrow_mut();
-    if records.capacity() >= CONTAINER_RECORDS && spare.len() < MOST_SPARE {
-        spare.push(records);
-    }
 }
 
 /// Sends plain records: those of near repetitions as one, and groups in their place where they go to other processes.

@@ -19,10 +19,11 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
 use timely::dataflow::operators::Probe;
 
+use super::buffers::BufferPool;
 use super::context::{END, Round, WorkerContext};
 use super::hashed::Hashed;
 use super::notify::UnaryNotify;
-use super::router::{Exit, Sender, reuse, route};
+use super::router::{Exit, Sender, route};
 use super::sort::{Sorter, TURN_RECORDS};
 use crate::exchange::{CONTAINER_RECORDS, Encoded, RoutedSerde, Router, Spare, routed};
 use crate::memory::held_bytes;
@@ -80,6 +81,7 @@ where
             a.hash.cmp(&b.hash).then_with(keys)
         };
         let mut sorter = Sorter::new(order, Rc::clone(&context));
+        let buffers = BufferPool::new(spare, CONTAINER_RECORDS, usize::MAX);
         let mut group: Option<(K, Vec<V>)> = None;
         route(self, sender)
             .unary_notify::<CapacityContainerBuilder<Vec<(K, Vec<V>)>>, _, _>(
@@ -92,7 +94,7 @@ where
                         let bytes = held_bytes(&records);
                         let taken = sorter.take(&mut records, bytes);
                         taken.unwrap_or_else(|error| context.process.failure.set(error));
-                        reuse(records, &spare);
+                        buffers.give(records);
                     });
                     let Some(end) = notificator.next() else { return };
                     let mut session = output.session(&end);

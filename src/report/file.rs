@@ -33,7 +33,7 @@ pub(crate) fn abandon() -> impl Sized {
 }
 
 /// Refuses a path that [`write_whole`] could not write to, before there is anything to write; `flag` is where it was typed.
-pub fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
+fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
             return Err(Error::file("write the report", path)(io::ErrorKind::IsADirectory.into()));
@@ -51,9 +51,29 @@ pub fn check_path(flag: &str, path: &Path) -> Result<(), Error> {
     tempfile::tempfile_in(directory).map(drop).map_err(Error::file("write a report in", directory))
 }
 
+/// The same of two files, each with its flag, if it was typed, and the ending that its name should have; and refuses one in the place of
+/// the other.
+pub fn check_paths(files: [(&str, Option<&Path>, &str); 2]) -> Result<(), Error> {
+    for (flag, path, _) in files {
+        path.map_or(Ok(()), |path| check_path(flag, path))?;
+    }
+    let [(flag, Some(path), ending), (other_flag, Some(other), other_ending)] = files else { return Ok(()) };
+    if canonical(path)? != canonical(other)? {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("{flag} and {other_flag} are the same file, {}", other.display()),
+        format!(
+            "{flag} {} {other_flag} {}",
+            path.with_extension(ending).display(),
+            other.with_extension(other_ending).display()
+        ),
+    ))
+}
+
 /// A path whose file need not exist, by the names that its directory really has. A link at its end stays: a report replaces it, and not
 /// what it leads to. Of a link as `/dev/stderr`, which no report replaces, it is the file it leads to.
-pub fn canonical(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn canonical(path: &Path) -> Result<PathBuf, Error> {
     let directory = directory_of(path);
     let found = fs::canonicalize(directory).map_err(Error::file("look at", directory))?;
     // What has no name, as a pipe, is told apart by the link.

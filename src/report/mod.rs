@@ -16,8 +16,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use answer::AnswerHash;
-pub(crate) use file::abandon;
-pub use file::{canonical, check_path, write_whole};
+pub(crate) use file::{abandon, canonical};
+pub use file::{check_paths, write_whole};
 pub(crate) use joins::HEAVY_PART;
 pub use joins::{HeavyKey, JoinFigures, JoinShare};
 pub(crate) use machine::proc_field;

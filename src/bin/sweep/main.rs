@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace::report::{canonical, check_path, write_whole};
+use millrace::report::{check_paths, write_whole};
 use millrace::units::parse_positive_bytes;
 use millrace::{Error, cli};
 
@@ -77,7 +77,8 @@ fn run(options: &Options) -> Result<(), Error> {
         let answer = plain::run(&options.query, &options.arguments)?;
         return cli::print(format_args!("{}\n", serde_json::json!(answer)));
     }
-    check_outputs(options)?;
+    // Before minutes are spent on what goes there.
+    check_paths([("--json", options.json.as_deref(), "json"), ("--svg", options.svg.as_deref(), "svg")])?;
     let query = Program::query(&options.query)?;
     let baseline = options.baseline.then(|| Program::plain_loop(&options.query)).transpose()?;
     let cases = cases(options);
@@ -106,26 +107,6 @@ fn run(options: &Options) -> Result<(), Error> {
         write_whole(path, |to| to.write_all(drawn.as_bytes()))
     });
     printed.and(json).and(svg)
-}
-
-/// Refuses files that could not be written, or of which one would take the place of the other, before minutes are spent on what goes there.
-fn check_outputs(options: &Options) -> Result<(), Error> {
-    for (flag, path) in [("--json", &options.json), ("--svg", &options.svg)] {
-        path.as_deref().map_or(Ok(()), |path| check_path(flag, path))?;
-    }
-    if let (Some(json), Some(svg)) = (&options.json, &options.svg)
-        && canonical(json)? == canonical(svg)?
-    {
-        return Err(Error::usage(
-            format!("--json and --svg are the same file, {}", svg.display()),
-            format!(
-                "--json {} --svg {}",
-                json.with_extension("json").display(),
-                svg.with_extension("svg").display()
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// Touches as much memory as a case took in its runs until now.

@@ -24,9 +24,10 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::vec::Broadcast;
 use timely::dataflow::{Stream, StreamVec};
 
+use super::buffers::BufferPool;
 use super::context::{END, Round, WorkerContext};
 use super::notify::UnaryNotify;
-use super::router::{Exit, reuse};
+use super::router::Exit;
 use crate::Error;
 use crate::exchange::{CONTAINER_RECORDS, Full, RoutedSerde, Router, Spare, routed};
 use crate::memory::held_bytes;
@@ -178,6 +179,7 @@ fn sort_ranges<D: ExchangeData>(
     let context = WorkerContext::current();
     let exit = Exit::new(ranges.scope().index(), Rc::clone(&context));
     let mut sorter = Sorter::new(compare, Rc::clone(&context));
+    let buffers = BufferPool::new(spare, CONTAINER_RECORDS, usize::MAX);
     ranges.unary_notify::<CapacityContainerBuilder<Vec<D>>, _, _>(
         routed(),
         "Sort",
@@ -193,7 +195,7 @@ fn sort_ranges<D: ExchangeData>(
                 }
                 let taken = sorter.take(&mut records, bytes);
                 taken.unwrap_or_else(|error| context.process.failure.set(error));
-                reuse(records, &spare);
+                buffers.give(records);
             });
             let Some(end) = notificator.next() else { return };
             let mut session = output.session(&end);

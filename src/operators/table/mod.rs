@@ -204,7 +204,8 @@ impl<K: Key, V: Pod> GroupTable<K, V> {
         }
         self.move_up(kept, old, pool);
         for segment in short {
-            self.used -= segment.iter().filter(|slot| !is_empty(slot)).count();
+            // The only one had all.
+            self.used = 0;
             segment.iter().filter(|slot| !is_empty(slot)).for_each(|&slot| self.insert(slot));
             pool.give(segment);
         }
